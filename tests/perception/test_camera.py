@@ -15,10 +15,10 @@ def edited(tmp_path, **changes):
 def test_front_camera_looks_at_the_middle_of_the_workspace():
     camera = load_camera()
     assert camera.size == (128, 128)
-    np.testing.assert_allclose(camera.project(np.array([0.49, 0, 0.02])), [63.5, 63.5], atol=1e-4)
+    np.testing.assert_allclose(camera.project(np.array([0.45, 0, 0.18])), [63.5, 63.5], atol=1e-4)
     left, right = camera.project(np.array([[0.49, -0.2, 0.02], [0.49, 0.2, 0.02]]))
     assert left[0] < 63.5 < right[0]  # facing the arm, its right hand side (-y) is on the left
-    assert camera.project(np.array([0.49, 0, 0.3]))[1] < 63.5
+    assert camera.project(np.array([0.45, 0, 0.4]))[1] < 63.5
 
 
 def test_a_saved_camera_reads_back_exactly(tmp_path):
@@ -63,3 +63,10 @@ def test_an_impossible_camera_file_is_refused_with_a_sentence(tmp_path, changes,
 def test_a_missing_camera_file_is_refused_with_its_path(tmp_path):
     with pytest.raises(CameraError, match=r"nowhere\.yaml"):
         load_camera(tmp_path / "nowhere.yaml")
+
+
+def test_the_front_camera_sees_the_tool_at_every_start_and_goal():
+    corners = np.stack(np.meshgrid([0.34, 0.64], [-0.24, 0.24], [0.05, 0.30]), axis=-1).reshape(-1, 3)
+    pixels = load_camera().project(corners)
+    assert (pixels > 10).all()
+    assert (pixels < 117).all()
