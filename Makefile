@@ -1,0 +1,60 @@
+# Everything a newcomer needs; `make help` lists it. A bare machine has to have python3, python3-venv and make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+ARGS ?=
+BIN := $(VENV)/bin
+PACKAGES := -e . -e ros_ws/embedded -e ros_ws/src/ami_nodes
+MANIFESTS := Makefile pyproject.toml setup.py constraints.txt ros_ws/embedded/pyproject.toml ros_ws/src/ami_nodes/setup.py
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 -c constraints.txt $(PIP_ARGS)
+
+.PHONY: help setup demo test lint format coverage checkpoint bench-reach clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.ready  ## make the environment in .venv (demo and test do it by themselves)
+
+demo: $(VENV)/.ready  ## the main job: reach 20 goals shown as pictures, write runs/latest/ (ARGS="--episodes 2 --gui")
+	$(BIN)/ami demo $(ARGS)
+
+test: $(VENV)/.ready-dev  ## all tests (ARGS="tests/safety" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: $(VENV)/.ready-dev  ## all tests with line coverage, node processes included
+	$(BIN)/coverage erase
+	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine
+	$(BIN)/coverage report
+
+checkpoint: $(VENV)/.ready  ## make the shipped checkpoint again from nothing: collect, train, probe (up to 90 min on 2 cores)
+	$(BIN)/ami train --from-scratch --out ami_robot/checkpoints/reach $(ARGS)
+
+bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole graph; writes benchmarks/results/reach.json
+	$(BIN)/python benchmarks/reach.py $(ARGS)
+
+clean:  ## remove the environment and caches; keeps runs/ and data/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: $(MANIFESTS) | $(VENV)/bin/python
+	$(INSTALL) $(PACKAGES)
+	touch $(VENV)/COLCON_IGNORE $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(INSTALL) -e ".[dev]"
+	touch $@
