@@ -1,0 +1,143 @@
+"""What all nodes share: a lifecycle node with checked parameters, and a main that ends with an honest exit code."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from ami_nodes.parameters import Param, ParameterError, checked_parameters
+
+EXIT_BAD_PARAMETER = 2
+
+
+class AmiNode(LifecycleNode):
+    """A lifecycle node in four verbs: `build` what it needs, `start`, `stop`, `discard`.
+
+    `start` returns the subscriptions, timers and services that live while the node is active; they are destroyed before
+    `stop`, because rclpy's lifecycle gates publishers only. Raising OSError, ValueError or RuntimeError in `build` or
+    `start` refuses the transition with that sentence in the log.
+    """
+
+    PARAMETERS: ClassVar[tuple[Param, ...]] = ()
+
+    def __init__(self, name: str) -> None:
+        """Raise ParameterError when the parameters given are not those of PARAMETERS."""
+        super().__init__(name, automatically_declare_parameters_from_overrides=True)
+        self.settings = checked_parameters(self, self.PARAMETERS)
+        self._while_active: list[Any] = []
+        self._built_publishers: list[Any] = []
+
+    def publisher(self, kind: type, topic: str, qos: Any) -> Any:
+        """A publisher that speaks while the node is active and goes away at cleanup; to be called in `build`."""
+        self._built_publishers.append(self.create_lifecycle_publisher(kind, topic, qos))
+        return self._built_publishers[-1]
+
+    def build(self) -> None:
+        """Make the library's objects and the publishers."""
+
+    def start(self) -> Iterable[Any]:
+        """Begin to work; returns what is destroyed when the node is deactivated."""
+        return ()
+
+    def stop(self) -> None:
+        """Bring what the node moves to rest; the publishers still publish."""
+
+    def discard(self) -> None:
+        """Give back what `build` made."""
+
+    def now_ns(self) -> int:
+        """The node's clock: simulated time when `use_sim_time` is set."""
+        return self.get_clock().now().nanoseconds
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `build`."""
+        return self._attempt("configure", self.build) or super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `start`; the publishers are enabled first."""
+        outcome = super().on_activate(state)
+        failure = self._attempt("activate", lambda: self._while_active.extend(self.start()))
+        if failure is not None:
+            super().on_deactivate(state)
+        return failure or outcome
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `stop`."""
+        self._end_activity()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """See `discard`."""
+        outcome = super().on_cleanup(state)
+        while self._built_publishers:
+            self.destroy_lifecycle_publisher(self._built_publishers.pop())
+        self.discard()
+        return outcome
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state: stop, then discard."""
+        if self._while_active:
+            self._end_activity()
+        return super().on_shutdown(state)
+
+    def _attempt(self, verb: str, action: Callable[[], Any]) -> TransitionCallbackReturn | None:
+        """Run it; FAILURE and one sentence in the log when it cannot be done."""
+        try:
+            action()
+        except (OSError, ValueError, RuntimeError) as error:
+            self.get_logger().error(f"{self.get_name()} cannot {verb}: {error}")
+            self._end_entities()
+            return TransitionCallbackReturn.FAILURE
+        return None
+
+    def _end_activity(self) -> None:
+        self._end_entities()
+        self.stop()
+
+    def _end_entities(self) -> None:
+        for entity in self._while_active:
+            destroyers = (self.destroy_subscription, self.destroy_timer, self.destroy_service, self.destroy_client)
+            if not any(destroy(entity) for destroy in destroyers):
+                entity.destroy()  # an action server is not an entity of the node itself
+        self._while_active.clear()
+
+
+def run_node(name: str, make_node: Callable[[], Any], threads: int = 1) -> int:
+    """Run a node until Ctrl-C or a shutdown from outside; returns the exit code."""
+    rclpy.init()
+    try:
+        node = make_node()
+    except ParameterError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return EXIT_BAD_PARAMETER
+    executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.try_shutdown()
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+def result_within(future: Any, timeout_s: float) -> Any | None:
+    """The result of a service call made from a thread outside the executor, or None when it took too long.
+
+    Never to be called in a callback of a single-threaded executor: the answer could not come in.
+    """
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if not done.wait(timeout_s):
+        future.cancel()
+        return None
+    return future.result()

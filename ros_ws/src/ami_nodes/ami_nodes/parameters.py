@@ -1,0 +1,75 @@
+"""Parameters with a schema: what a node takes, its defaults and ranges; everything else is refused.
+
+ROS 2 lets a misspelt key of a parameter file pass in silence; a robot that runs with a default instead is worse than
+one that does not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+RESERVED = ("use_sim_time", "start_type_description_service")
+"""Parameters that rclpy declares itself; those below `qos_overrides.` are its own too."""
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used: one sentence naming it and what would be right."""
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a node. Its type is that of the default; an integer is taken for a float."""
+
+    name: str
+    default: bool | int | float | str | list[str]
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def checked_parameters(node: Any, schema: Iterable[Param]) -> SimpleNamespace:
+    """Declare `schema` on a node made with automatically_declare_parameters_from_overrides=True and read it.
+
+    Raises ParameterError on an unknown key, a wrong type, or a value out of range.
+    """
+    schema = tuple(schema)
+    names = [param.name for param in schema]
+    given = node.get_parameters_by_prefix("")
+    unknown = sorted(
+        name
+        for name in given
+        if name not in names and name not in RESERVED and not name.startswith("qos_overrides.")
+    )
+    if unknown:
+        valid = ", ".join(names) or "none of its own"
+        raise ParameterError(f"unknown parameter {', '.join(unknown)}; the valid ones are {valid}.")
+    for param in schema:
+        if not node.has_parameter(param.name):
+            node.declare_parameter(param.name, param.default)
+    return SimpleNamespace(**{param.name: _checked(param, node.get_parameter(param.name).value) for param in schema})
+
+
+def _checked(param: Param, value: Any) -> Any:
+    """The value as the type of the default; raises ParameterError."""
+    wanted = type(param.default)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if wanted is list and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        value = list(value)
+    if type(value) is not wanted:
+        kind = "list of strings" if wanted is list else wanted.__name__
+        raise ParameterError(f"parameter {param.name} has to be a {kind} ({param.description}), got {value!r}.")
+    low = param.minimum is not None and not value >= param.minimum
+    high = param.maximum is not None and not value <= param.maximum
+    if low or high:
+        raise ParameterError(
+            f"parameter {param.name} has to be between {param.minimum} and {param.maximum} ({param.description}), "
+            f"got {value!r}."
+        )
+    if param.choices and value not in param.choices:
+        raise ParameterError(f"parameter {param.name} has to be one of {', '.join(param.choices)}, got {value!r}.")
+    return value

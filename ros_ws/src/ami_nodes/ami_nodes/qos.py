@@ -1,0 +1,36 @@
+"""The quality of service of every topic, in one place (REP 2003, and the advice of ros2_control for commands)."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _profile(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
+    )
+
+
+_BEST_EFFORT, _RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
+_VOLATILE, _TRANSIENT_LOCAL = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
+
+SENSOR_OUT = _profile(5, _RELIABLE, _VOLATILE)
+"""What sensors publish: reliable, so that a recorder may ask for every message."""
+
+SENSOR_IN = _profile(5, _BEST_EFFORT, _VOLATILE)
+"""What sensors are read with: the newest counts, a lost one is not sent again."""
+
+LATEST_IN = _profile(1, _BEST_EFFORT, _VOLATILE)
+"""Read by a consumer that is allowed to be slower than the sensor: the newest only."""
+
+COMMAND = _profile(1, _RELIABLE, _VOLATILE)
+"""Commands: reliable, the newest replaces what was not read yet."""
+
+EVENTS = _profile(20, _RELIABLE, _VOLATILE)
+"""What every reader has to see in order: decisions of the guardrail, plans."""
+
+LATCHED = _profile(1, _RELIABLE, _TRANSIENT_LOCAL)
+"""Said once, heard by late joiners too."""
+
+CLOCK = _profile(1, _BEST_EFFORT, _VOLATILE)
+"""As rclpy's time source reads /clock."""
