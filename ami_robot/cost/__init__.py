@@ -1,0 +1,1 @@
+"""What the planner minimises, as small terms that add up."""

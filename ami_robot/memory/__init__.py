@@ -1,0 +1,1 @@
+"""What was seen and what was commanded, aligned in time: the belief."""

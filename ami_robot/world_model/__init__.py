@@ -1,0 +1,1 @@
+"""Imagines what actions would do, in representation space."""

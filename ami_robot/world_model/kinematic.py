@@ -1,0 +1,30 @@
+"""The world model that needs no learning: the tool does what it is told, and nothing is known of pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ami_robot.types import (
+    GRIPPER_WIDTH,
+    MODEL_STEP_S,
+    PROPRIO_DIM,
+    TOOL_POSITION,
+    TOOL_TARGET,
+    TOOL_VELOCITY,
+    Array,
+    Outcomes,
+)
+
+
+class KinematicModel:
+    """After each step the tool is at its target. The image latent is repeated, so it can serve pose goals only."""
+
+    def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
+        """See `WorldModel.predict`."""
+        targets = proprio[TOOL_TARGET] + np.cumsum(actions[..., :3], axis=1)
+        predicted = np.empty((*actions.shape[:2], PROPRIO_DIM))
+        predicted[..., TOOL_POSITION] = predicted[..., TOOL_TARGET] = targets
+        predicted[..., TOOL_VELOCITY] = actions[..., :3] / MODEL_STEP_S
+        predicted[..., GRIPPER_WIDTH] = actions[..., 3:]
+        latents = np.broadcast_to(image_latent, (*actions.shape[:2], len(image_latent)))
+        return Outcomes(latents, predicted)
