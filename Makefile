@@ -40,7 +40,8 @@ coverage: $(VENV)/.ready-dev  ## all tests with line coverage, node processes in
 	$(BIN)/coverage report
 
 checkpoint: $(VENV)/.ready  ## make the shipped checkpoint again from nothing: collect, train, probe (up to 90 min on 2 cores)
-	$(BIN)/ami train --from-scratch --out ami_robot/checkpoints/reach $(ARGS)
+	$(BIN)/ami collect --out data/reach
+	$(BIN)/ami train --data data/reach --out ami_robot/checkpoints/reach --resume
 
 bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole graph; writes benchmarks/results/reach.json
 	$(BIN)/python benchmarks/reach.py $(ARGS)

@@ -1,0 +1,71 @@
+"""`ami`: the front door, one verb a file. Each verb offers add_parser(subparsers) and run(args) -> exit status.
+
+The verbs import what they need inside run, so that `ami --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import ami_robot
+
+VERBS = ("collect", "train", "demo", "calibrate")
+OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
+USER_ERROR, INTERRUPTED = 2, 130
+
+EXAMPLES = """examples:
+  ami demo                                  reach 20 goals shown as pictures; the report is in runs/latest/
+  ami demo --planner analytic --episodes 2  the same graph without the learned model
+  ami collect --out data/reach --episodes 200 --workers 2
+  ami train --data data/reach --out runs/training
+  ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
+
+`ami VERB --help` explains each of them."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and leave with the exit status of a wrong input."""
+        self.exit(USER_ERROR, f"ami: error: {message}; see `{self.prog} --help`.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    parser = Parser(
+        prog="ami", description="A robot arm that reaches what it is shown.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"ami-robot {ami_robot.__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = {verb: import_module(f"ami_robot.cli.{verb}") for verb in VERBS}
+    for verb in verbs.values():
+        verb.add_parser(subparsers)
+    args = parser.parse_args(argv)
+    try:
+        return verbs[args.verb].run(args)
+    except KeyboardInterrupt:
+        print("ami: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        # Our own error types are sentences for whoever typed the command; any other is a bug and keeps its trace.
+        if type(error).__module__.split(".")[0] not in OURS:
+            raise
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    """One line on stderr."""
+    print(f"ami: error: {' '.join(message.split())}", file=sys.stderr)
+    return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())
