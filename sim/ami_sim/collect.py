@@ -1,0 +1,171 @@
+"""Collect episodes in parallel processes; what is already there is kept.
+
+Arrays of an episode of T steps: `images` (T+1, 64, 64, 3) uint8 rgb; `proprio` (T+1, 10) float32 as in
+ami_robot.types; `actions` (T, 4) float32: by how much the tool target really moved (0 when the guardrail refused) and
+the gripper width asked for; `joint_positions` (T+1, 7) float32 rad; `blocks` (T+1, 3, 3) float32 m: block centres;
+`behaviour` () int64: index into policies.MIX; `seed` () int64: of the scene.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ami_robot import __version__
+from ami_robot.episodes.shards import (
+    MANIFEST,
+    Episode,
+    EpisodesError,
+    content_sha256,
+    read_manifest,
+    shard_path,
+    write_manifest,
+    write_shard,
+)
+from ami_robot.safety.spec import load_spec
+from ami_sim.env import MAX_COMMAND_DELAY_S, TabletopEnv
+from ami_sim.policies import MIX, Room, Sight, behaviour_of
+
+FIRST_SEED = 1_000_000
+"""Scenes of lower seeds are never collected: they are for tests and evaluation."""
+
+SEEDS_PER_SET = 1_000_000
+EPISODES_PER_SHARD = 20
+ATTEMPTS = 10  # at an episode that ends early because the guardrail disarmed
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what is collected."""
+
+    episodes: int
+    steps: int
+    seed: int
+    max_command_delay_s: float = MAX_COMMAND_DELAY_S
+
+    @property
+    def shards(self) -> int:
+        """Number of files."""
+        return -(-self.episodes // EPISODES_PER_SHARD)
+
+    def episodes_of(self, shard: int) -> range:
+        """The numbers of the episodes in a shard."""
+        return range(shard * EPISODES_PER_SHARD, min((shard + 1) * EPISODES_PER_SHARD, self.episodes))
+
+
+def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[int], None] = lambda n: None) -> dict:
+    """Collect what is missing and finish the manifest, which is returned; on_episodes hears of each shard's episodes.
+
+    Raises EpisodesError when the folder holds another recipe's data, KeyboardInterrupt when interrupted: whole shards
+    stay, and the same call goes on from there.
+    """
+    manifest = _begin(folder, recipe)
+    missing = [shard for shard in range(recipe.shards) if not shard_path(folder, shard).exists()]
+    on_episodes(recipe.episodes - sum(len(recipe.episodes_of(shard)) for shard in missing))
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # the children inherit it; several threads in each would fight for the cores
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    try:
+        futures = {pool.submit(collect_shard, folder, recipe, shard): shard for shard in missing}
+        for future in as_completed(futures):
+            future.result()
+            on_episodes(len(recipe.episodes_of(futures[future])))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    manifest["content_sha256"] = content_sha256(folder)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def collect_shard(folder: Path, recipe: Recipe, shard: int) -> None:
+    """Collect one shard's episodes and write it."""
+    env = TabletopEnv(max_command_delay_s=recipe.max_command_delay_s, fast=True)
+    try:
+        first = FIRST_SEED + SEEDS_PER_SET * recipe.seed
+        episodes = [collect_episode(env, first + number, recipe.steps) for number in recipe.episodes_of(shard)]
+    finally:
+        env.close()
+    write_shard(folder, shard, episodes)
+
+
+def collect_episode(env: TabletopEnv, seed: int, steps: int) -> Episode:
+    """The episode of a seed, at least FIRST_SEED. An attempt that the guardrail ends early is made again otherwise."""
+    if seed < FIRST_SEED:
+        raise ValueError(f"seeds below {FIRST_SEED} are kept for tests and evaluation, got {seed}.")
+    for attempt in range(ATTEMPTS):
+        episode = _attempt(env, seed, steps, np.random.default_rng([seed, attempt]))
+        if episode is not None:
+            return episode
+    raise RuntimeError(f"the guardrail disarmed in each of {ATTEMPTS} attempts at the episode of seed {seed}.")
+
+
+def _attempt(env: TabletopEnv, seed: int, steps: int, rng: np.random.Generator) -> Episode | None:
+    """One episode, or None when the guardrail disarmed before its end."""
+    observation, _ = env.reset(seed=seed)
+    assert env.arm is not None
+    world = env.arm.world
+    frames, actions, blocks = [observation], [], [world.block_poses()[0]]
+    behaviour = behaviour_of(rng)
+    script = behaviour(rng, Room.of(env.spec), Sight(env.tool_target, blocks[-1]))
+    action = next(script)
+    for _ in range(steps):
+        before = env.tool_target
+        observation, _, disarmed, _, _ = env.step(action)
+        if disarmed:
+            return None
+        frames.append(observation)
+        blocks.append(world.block_poses()[0])
+        actions.append(np.append(env.tool_target - before, action[3]))
+        action = script.send(Sight(env.tool_target, blocks[-1]))
+    return {
+        "images": np.stack([frame["image"] for frame in frames]),
+        "proprio": np.stack([frame["proprio"] for frame in frames]),
+        "actions": np.array(actions, np.float32),
+        "joint_positions": np.stack([frame["joint_positions"] for frame in frames]),
+        "blocks": np.array(blocks, np.float32),
+        "behaviour": np.array([policy for policy, _ in MIX].index(behaviour)),
+        "seed": np.array(seed),
+    }
+
+
+def _begin(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """Make the folder, or check that what it holds is a part of this recipe's data."""
+    manifest: dict[str, Any] = {
+        "recipe": {**asdict(recipe), "mix": {policy.__name__: share for policy, share in MIX}},
+        "shards": recipe.shards,
+        "guardrails_sha256": load_spec().sha256,
+        "versions": {
+            "ami-robot": __version__,
+            **{name: version(name) for name in ("numpy", "pybullet", "opencv-python")},
+        },
+    }
+    if (folder / MANIFEST).exists():
+        present = read_manifest(folder)
+        for key, value in manifest.items():
+            if present.get(key) != value:
+                raise EpisodesError(
+                    f"{folder} holds a data set with other {key} ({present.get(key)}, asked for {value}); "
+                    "choose an empty folder or the same options."
+                )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise EpisodesError(f"{folder} is not empty and holds no data set; choose an empty folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _start_worker() -> None:
+    """One thread for each process; Ctrl-C is the parent's business."""
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
