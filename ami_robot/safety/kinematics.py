@@ -1,0 +1,138 @@
+"""Kinematics of the Franka Emika Panda with its hand, batched: positions in m, base_link; angles in rad.
+
+Modified Denavit-Hartenberg parameters (Craig's convention): Franka Control Interface documentation, "Denavit-Hartenberg
+parameters" of the Panda. The tool is the point between the fingertips. All functions take any batch shape (...).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ami_robot.safety.arm_spheres import SPHERES
+from ami_robot.types import Array
+
+HOME = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])
+"""Ready posture, gripper straight down with yaw 0, rad."""
+
+_LINK_LENGTHS_M = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)  # a
+_LINK_TWISTS = (0, -1, 1, 1, -1, 1, 1)  # alpha, quarter turns
+_LINK_OFFSETS_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)  # d
+_FLANGE_M = 0.107  # along z of link 7
+_HAND_YAW_RAD = -np.pi / 4  # of the hand on the flange
+_TOOL_M = 0.1034  # along z of the hand
+
+_HAND = 8  # the spheres' link number of the hand
+
+
+class Kinematics:
+    """Where the parts of the arm are for joint positions (..., 7), and which joint positions put the tool somewhere."""
+
+    sphere_radii: Array
+    """Radii (S,), m, of the spheres that cover the arm; see `spheres`."""
+
+    def __init__(self) -> None:
+        table = np.array(SPHERES)
+        self._sphere_links = table[:, 0].astype(int)
+        self._sphere_offsets = table[:, 1:4, None, None]  # (S, 3, 1, 1)
+        self.sphere_radii = table[:, 4]
+
+    def tool_position(self, q: Array) -> Array:
+        """Tool position (..., 3), m."""
+        q = np.asarray(q, dtype=np.float64)
+        axes, origins = _frames(q)
+        return _batch_first(origins[-1] + _TOOL_M * axes[-1][2], q.shape[:-1])
+
+    def tool_pose(self, q: Array) -> Array:
+        """Homogeneous transform (..., 4, 4) of the tool in base_link."""
+        q = np.asarray(q, dtype=np.float64)
+        axes, origins = _frames(q)
+        pose = np.zeros((*q.shape[:-1], 4, 4))
+        for column in range(3):
+            pose[..., :3, column] = _batch_first(axes[-1][column], q.shape[:-1])
+        pose[..., :3, 3] = _batch_first(origins[-1] + _TOOL_M * axes[-1][2], q.shape[:-1])
+        pose[..., 3, 3] = 1.0
+        return pose
+
+    def jacobian(self, q: Array) -> Array:
+        """Geometric Jacobian (..., 6, 7) of the tool in base_link: rows of linear velocity, m, then angular, rad."""
+        q = np.asarray(q, dtype=np.float64)
+        axes, origins = _frames(q)
+        tool = origins[-1] + _TOOL_M * axes[-1][2]
+        jacobian = np.empty((*q.shape[:-1], 6, 7))
+        for joint in range(7):
+            axis = axes[joint][2]
+            jacobian[..., :3, joint] = _batch_first(np.cross(axis, tool - origins[joint], axis=0), q.shape[:-1])
+            jacobian[..., 3:, joint] = _batch_first(axis, q.shape[:-1])
+        return jacobian
+
+    def spheres(self, q: Array) -> Array:
+        """Centres (..., S, 3), m, of spheres that cover links 2 to 7, the hand, and the fingers at any width."""
+        q = np.asarray(q, dtype=np.float64)
+        frames, origins = _frames(q)
+        axes = np.array([frames[link - 1] for link in range(2, _HAND + 1)])[self._sphere_links - 2]  # (S, 3, 3, B)
+        centers = np.array([origins[link - 1] for link in range(2, _HAND + 1)])[self._sphere_links - 2]
+        centers = centers + np.sum(axes * self._sphere_offsets, axis=1)
+        return np.moveaxis(centers, -1, 0).reshape(*q.shape[:-1], *centers.shape[:2])
+
+    def inverse(self, position: Array, seed: Array | None = None) -> tuple[Array, Array]:
+        """Joint positions (..., 7) that put the tool at `position` (..., 3), gripper straight down with yaw 0.
+
+        Of the arm's one-parameter family of solutions this takes the one that bends in the vertical plane through the
+        base axis, elbow up: joints 3 and 5 stay at zero as in HOME, two-link trigonometry gives the rest. So it is
+        exact and a function of the position alone: a walk through many positions cannot drift into another posture,
+        and `seed` (the present joint positions, for solvers that iterate) changes nothing.
+
+        Also returns the distance (...,), m, by which the tool misses `position`; above rounding only out of reach, NaN
+        for a position with NaN. Joint limits are not looked at.
+        """
+        position = np.asarray(position, dtype=np.float64)
+        x, y, z = np.moveaxis(position, -1, 0)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            wrist = np.hypot(x, y) - _LINK_LENGTHS_M[6]  # of joint 5 and 6, from the base axis
+            height = z + _FLANGE_M + _TOOL_M - _LINK_OFFSETS_M[0]  # above the shoulder
+            upper, fore = (
+                np.hypot(_LINK_OFFSETS_M[2], _LINK_LENGTHS_M[3]),
+                np.hypot(_LINK_OFFSETS_M[4], _LINK_LENGTHS_M[4]),
+            )
+            upper_angle = np.arctan2(_LINK_LENGTHS_M[3], _LINK_OFFSETS_M[2])
+            fore_angle = np.arctan2(-_LINK_LENGTHS_M[4], _LINK_OFFSETS_M[4])
+            reach = np.hypot(wrist, height)
+            elbow = np.arccos(np.clip((upper**2 + fore**2 - reach**2) / (2 * upper * fore), -1.0, 1.0))
+            shoulder = np.arccos(np.clip((upper**2 + reach**2 - fore**2) / (2 * upper * reach), -1.0, 1.0))
+            q1 = np.arctan2(y, x)
+            q2 = np.arctan2(wrist, height) - shoulder - upper_angle
+            q4 = elbow - np.pi - upper_angle - fore_angle
+            q = np.stack([q1, q2, np.zeros_like(q1), q4, np.zeros_like(q1), q2 - q4, q1 - _HAND_YAW_RAD], axis=-1)
+            return q, np.linalg.norm(self.tool_position(q) - position, axis=-1)
+
+
+def _frames(q: Array) -> tuple[list[Array], list[Array]]:
+    """Axes (3, 3, B), first index the axis, and origins (3, B) of links 1 to 7 and the hand, batch last.
+
+    Twists of a quarter turn only swap axes, so each link costs one planar rotation.
+    """
+    angles = q.reshape(-1, 7).T
+    cosines, sines = np.cos(angles), np.sin(angles)
+    batch = angles.shape[1]
+    x, y, z = np.broadcast_to(np.eye(3)[:, :, None], (3, 3, batch))
+    origin = np.zeros((3, batch))
+    axes, origins = [], []
+    for joint in range(7):
+        origin = origin + _LINK_LENGTHS_M[joint] * x
+        if _LINK_TWISTS[joint] == 1:
+            y, z = z, -y
+        elif _LINK_TWISTS[joint] == -1:
+            y, z = -z, y
+        origin = origin + _LINK_OFFSETS_M[joint] * z
+        x, y = cosines[joint] * x + sines[joint] * y, cosines[joint] * y - sines[joint] * x
+        axes.append(np.array([x, y, z]))
+        origins.append(origin)
+    cosine, sine = np.cos(_HAND_YAW_RAD), np.sin(_HAND_YAW_RAD)
+    axes.append(np.array([cosine * x + sine * y, cosine * y - sine * x, z]))
+    origins.append(origin + _FLANGE_M * z)
+    return axes, origins
+
+
+def _batch_first(vectors: Array, shape: tuple[int, ...]) -> Array:
+    """(3, B) as (..., 3)."""
+    return vectors.T.reshape(*shape, 3)

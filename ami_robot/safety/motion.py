@@ -1,0 +1,245 @@
+"""Motions that end at rest: one quintic from where the arm is told to be, to standing still.
+
+A quintic on [0, h] through (position, velocity, acceleration) at both ends has the Bernstein coefficients
+
+    p0, p0 + v0 h/5, p0 + 2 v0 h/5 + a0 h^2/20, p1 - 2 v1 h/5 + a1 h^2/20, p1 - v1 h/5, p1.
+
+A polynomial lies between its least and greatest Bernstein coefficient, and more closely so after subdivision
+(Farin, "Curves and Surfaces for CAGD", ch. 5). Limits are checked on these bounds: they hold everywhere along the
+motion, not only at samples, and no roots are needed. Arrays of control points are (..., 6, 7), joints last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from ami_robot.safety.spec import Spec
+from ami_robot.types import MODEL_STEP_S, Array, JointState, JointTrajectory
+
+MOVE_DURATIONS_S = 0.4 + 0.04 * np.arange(29)
+"""What `move_to_rest` tries, shortest first, s: two model steps, so that the next command arrives half way."""
+
+BRAKE_DURATIONS_S = 0.1 + 0.02 * np.arange(46)
+"""What `brake` tries, shortest first, s."""
+
+CONTROL_POINT_SPACING_S = MODEL_STEP_S
+"""Between control points, s. A trajectory starts when it arrives, from the state desired by then, and has to make good
+the difference before the first control point: 10 ms over 0.1 s already breaks the acceleration limits at working speed.
+"""
+
+_ROUNDING = 1e-9  # of a limit; a target that lies exactly on one is not beyond it
+_SUBDIVISIONS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Extremes:
+    """Bounds of a motion for each joint, (..., 7). Never too small; some 0.2 % too large."""
+
+    lower_rad: Array
+    upper_rad: Array
+    speed_rad_per_s: Array
+    acceleration_rad_per_s2: Array
+    jerk_rad_per_s3: Array
+
+
+class Spline:
+    """Quintic pieces from `start` through the control points of `trajectory`, then rest."""
+
+    def __init__(self, start: JointState, trajectory: JointTrajectory):
+        self.duration_s = float(trajectory.times_s[-1])
+        self._times_s = np.concatenate([[0.0], trajectory.times_s])
+        self._lengths_s = np.diff(self._times_s)
+        positions = np.vstack([start.positions, trajectory.positions])
+        velocities = np.vstack([start.velocities, trajectory.velocities])
+        accelerations = np.vstack([start.accelerations, trajectory.accelerations])
+        begin = JointState(positions[:-1], velocities[:-1], accelerations[:-1])
+        end = JointState(positions[1:], velocities[1:], accelerations[1:])
+        self._control = quintic(begin, end, self._lengths_s)
+        self._start, self._end = (
+            start,
+            JointState(positions[-1], np.zeros_like(start.positions), np.zeros_like(start.positions)),
+        )
+
+    def sample(self, t_s: float) -> JointState:
+        """Desired state `t_s` seconds after the start, each (7,); the start before it, rest after the end."""
+        if t_s <= 0.0:
+            return self._start
+        if not t_s < self.duration_s:
+            return self._end
+        piece = int(np.searchsorted(self._times_s, t_s, side="right")) - 1
+        length_s = self._lengths_s[piece]
+        s, control = (t_s - self._times_s[piece]) / length_s, self._control[piece]
+        return JointState(
+            _basis(5, s) @ control,
+            _basis(4, s) @ np.diff(control, axis=0) * (5.0 / length_s),
+            _basis(3, s) @ np.diff(control, n=2, axis=0) * (20.0 / length_s**2),
+        )
+
+    def positions(self, times_s: Array) -> Array:
+        """Desired positions (n, 7), rad, at increasing times (n,), s, within the duration."""
+        piece = np.clip(np.searchsorted(self._times_s, times_s, side="right") - 1, 0, len(self._lengths_s) - 1)
+        s = np.clip((times_s - self._times_s[piece]) / self._lengths_s[piece], 0.0, 1.0)
+        return np.einsum("kn,nkj->nj", _basis(5, s), self._control[piece])
+
+    def extremes(self) -> Extremes:
+        """Bounds over the whole motion, each (7,)."""
+        pieces = bounds(self._control, self._lengths_s)
+        return Extremes(
+            pieces.lower_rad.min(axis=0),
+            pieces.upper_rad.max(axis=0),
+            pieces.speed_rad_per_s.max(axis=0),
+            pieces.acceleration_rad_per_s2.max(axis=0),
+            pieces.jerk_rad_per_s3.max(axis=0),
+        )
+
+
+def move_to_rest(
+    start: JointState, target: Array, spec: Spec, also_from: Sequence[JointState] = ()
+) -> JointTrajectory | None:
+    """Quintic from `start` to rest at `target` (7,), rad, as short as the limits allow; None if no duration does.
+
+    `also_from`: other states from which the controller may begin when the trajectory reaches it early or late. From each
+    of them to the first control point the whole limits hold; from `start`, the share that commands may use.
+    """
+    ends = np.broadcast_to(target, (len(MOVE_DURATIONS_S), 7))
+    for tried in (slice(0, 1), slice(1, None)):  # mostly the first one holds
+        excess = _excess_of_motions(start, ends[tried], MOVE_DURATIONS_S[tried], spec, also_from)
+        holds = excess <= _ROUNDING
+        if holds.any():
+            first = int(np.argmax(holds))
+            return _trajectory(start, ends[tried][first], float(MOVE_DURATIONS_S[tried][first]), spec)
+    return None
+
+
+def brake(start: JointState, spec: Spec, also_from: Sequence[JointState] = ()) -> JointTrajectory:
+    """Shortest motion from `start` to rest, velocity a cubic Hermite: displacement v T/2 + a T^2/12.
+
+    When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
+    """
+    durations = BRAKE_DURATIONS_S[:, None]
+    ends = start.positions + start.velocities * durations / 2.0 + start.accelerations * durations**2 / 12.0
+    excess = _excess_of_motions(start, ends, BRAKE_DURATIONS_S, spec, also_from)
+    holds = excess <= _ROUNDING
+    best = int(np.argmax(holds) if holds.any() else np.argmin(excess))
+    return _trajectory(start, ends[best], float(BRAKE_DURATIONS_S[best]), spec)
+
+
+def excess(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> Array:
+    """By what share of its limit the worst joint breaks the worst row, (...,); not above 0 when all rows hold.
+
+    Measured against what commands may use of each limit, or against the whole limits.
+    """
+    position, velocity, acceleration, jerk = (
+        spec.joint_position, spec.joint_velocity, spec.joint_acceleration, spec.joint_jerk,
+    )  # fmt: skip
+    travel = position.upper_rad - position.lower_rad
+    lower, upper = position.command_lower_rad, position.command_upper_rad
+    speeds, accelerations = velocity.command_limit_rad_per_s, acceleration.command_limit_rad_per_s2
+    jerks = jerk.command_limit_rad_per_s3
+    if whole_limits:
+        lower, upper = position.lower_rad, position.upper_rad
+        speeds, accelerations = velocity.limit_rad_per_s, acceleration.limit_rad_per_s2
+        jerks = jerk.limit_rad_per_s3
+    shares = (
+        (lower - extremes.lower_rad) / travel,
+        (extremes.upper_rad - upper) / travel,
+        extremes.speed_rad_per_s / speeds - 1.0,
+        extremes.acceleration_rad_per_s2 / accelerations - 1.0,
+        extremes.jerk_rad_per_s3 / jerks - 1.0,
+    )
+    return np.max(shares, axis=(0, -1))
+
+
+def quintic(start: JointState, end: JointState, length_s: Array) -> Array:
+    """Bernstein coefficients (..., 6, 7) of the quintics between states (..., 7) that take `length_s` (...,)."""
+    h = np.asarray(length_s)[..., None]
+    points = (
+        start.positions,
+        start.positions + start.velocities * (h / 5.0),
+        start.positions + start.velocities * (2.0 * h / 5.0) + start.accelerations * (h**2 / 20.0),
+        end.positions - end.velocities * (2.0 * h / 5.0) + end.accelerations * (h**2 / 20.0),
+        end.positions - end.velocities * (h / 5.0),
+        end.positions,
+    )
+    return np.stack(np.broadcast_arrays(*points), axis=-2)
+
+
+def bounds(control: Array, length_s: Array) -> Extremes:
+    """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s."""
+    h = np.asarray(length_s)[..., None, None]
+    position = _SUBDIVIDE[5] @ control
+    velocity = _SUBDIVIDE[4] @ (np.diff(control, axis=-2) * (5.0 / h))
+    acceleration = _SUBDIVIDE[3] @ (np.diff(control, n=2, axis=-2) * (20.0 / h**2))
+    jerk = _SUBDIVIDE[2] @ (np.diff(control, n=3, axis=-2) * (60.0 / h**3))
+    peaks = (np.abs(derivative).max(axis=-2) for derivative in (velocity, acceleration, jerk))
+    return Extremes(position.min(axis=-2), position.max(axis=-2), *peaks)
+
+
+def _excess_of_motions(
+    start: JointState, ends: Array, durations_s: Array, spec: Spec, also_from: Sequence[JointState]
+) -> Array:
+    """`excess` (n,) of the motions from `start` to rest at `ends` (n, 7), and of joining them from other states."""
+    rest = np.zeros(7)
+    control = quintic(start, JointState(ends, rest, rest), durations_s)
+    worst = excess(bounds(control, durations_s), spec)
+    if also_from:
+        join_s = np.array([_control_times(duration)[0] for duration in durations_s])
+        joined = _at(control, durations_s, join_s)
+        for other in also_from:
+            joining = bounds(quintic(other, joined, join_s), join_s)
+            worst = np.maximum(worst, excess(joining, spec, whole_limits=True))
+    return worst
+
+
+def _trajectory(start: JointState, end: Array, duration_s: float, spec: Spec) -> JointTrajectory:
+    rest = np.zeros(7)
+    times_s = _control_times(duration_s)
+    durations_s = np.full(len(times_s), duration_s)
+    control = quintic(start, JointState(end, rest, rest), np.asarray(duration_s))
+    states = _at(np.broadcast_to(control, (len(times_s), 6, 7)), durations_s, times_s)
+    states.positions[-1], states.velocities[-1], states.accelerations[-1] = end, rest, rest  # exactly, not rounded
+    return JointTrajectory(spec.joint_names, times_s, states.positions, states.velocities, states.accelerations)
+
+
+def _control_times(duration_s: float) -> Array:
+    """Every control point spacing, and the end instead of one closer than half of that to it."""
+    steps = np.arange(CONTROL_POINT_SPACING_S, duration_s - 0.5 * CONTROL_POINT_SPACING_S, CONTROL_POINT_SPACING_S)
+    return np.append(steps, duration_s)
+
+
+def _at(control: Array, length_s: Array, t_s: Array) -> JointState:
+    """States (n, 7) of n quintics, each at its own time `t_s` (n,)."""
+    s, h = t_s / length_s, length_s[:, None]
+    return JointState(
+        np.einsum("kn,nkj->nj", _basis(5, s), control),
+        np.einsum("kn,nkj->nj", _basis(4, s), np.diff(control, axis=-2)) * (5.0 / h),
+        np.einsum("kn,nkj->nj", _basis(3, s), np.diff(control, n=2, axis=-2)) * (20.0 / h**2),
+    )
+
+
+def _basis(degree: int, s: Array | float) -> Array:
+    """Bernstein polynomials (degree + 1, ...) at s."""
+    return np.array([comb(degree, k) * s**k * (1.0 - s) ** (degree - k) for k in range(degree + 1)])
+
+
+def _subdivision(degree: int) -> Array:
+    """Matrix from Bernstein coefficients on [0, 1] to those on each of `_SUBDIVISIONS` equal parts, stacked.
+
+    The k-th coefficient on [u, w] is the polar form (blossom) at n - k arguments u and k arguments w.
+    """
+    rows = []
+    for part in range(_SUBDIVISIONS):
+        u, w = part / _SUBDIVISIONS, (part + 1) / _SUBDIVISIONS
+        for k in range(degree + 1):
+            coefficients = np.eye(degree + 1)
+            for argument in [u] * (degree - k) + [w] * k:
+                coefficients = (1.0 - argument) * coefficients[:-1] + argument * coefficients[1:]
+            rows.append(coefficients[0])
+    return np.array(rows)
+
+
+_SUBDIVIDE = {degree: _subdivision(degree) for degree in (2, 3, 4, 5)}
