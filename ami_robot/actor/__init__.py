@@ -1,0 +1,1 @@
+"""Chooses actions: planners, and the guardrail mask their candidates go through."""

@@ -1,0 +1,1 @@
+"""One task file -> a ready agent."""

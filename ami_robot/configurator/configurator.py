@@ -1,0 +1,124 @@
+"""One task file -> a ready agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ami_robot.actor.analytic import StraightLine, StraightLineSettings
+from ami_robot.actor.icem import ICEM, ICEMSettings
+from ami_robot.actor.planner import PathMask, Planner
+from ami_robot.agent import Agent
+from ami_robot.configurator.strict import ConfigError, build, check_keys, read_yaml
+from ami_robot.cost.cost import Cost, WeightedSum
+from ami_robot.cost.distance import LatentDistance, ToolDistance
+from ami_robot.cost.motion import ActionRate, Settle
+from ami_robot.memory.command_memory import CommandMemory
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import Spec
+from ami_robot.world_model.kinematic import KinematicModel
+from ami_robot.world_model.protocol import WorldModel
+
+REACH = Path(__file__).with_name("reach.yaml")
+ANALYTIC = Path(__file__).with_name("analytic.yaml")
+
+
+@dataclass(frozen=True)
+class CostSettings:
+    """Weights of the terms; a term of weight 0 is not computed."""
+
+    running_weight: float
+    latent_distance: float
+    tool_distance: float
+    action_rate: float
+    settle: float
+
+    def __post_init__(self) -> None:
+        if negative := [f.name for f in fields(self) if getattr(self, f.name) < 0]:
+            raise ValueError(f"{', '.join(negative)} must not be negative")
+        if self.latent_distance == self.tool_distance == 0:
+            raise ValueError("latent_distance or tool_distance must have weight, else nothing is pursued")
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What a task file says: exactly one planner, and what it needs."""
+
+    icem: ICEMSettings | None = None
+    cost: CostSettings | None = None
+    straight_line: StraightLineSettings | None = None
+
+    @property
+    def uses_world_model(self) -> bool:
+        """Whether the agent must be given one."""
+        return self.icem is not None
+
+
+def load_task(path: Path) -> TaskSettings:
+    """Read a task file.
+
+    Raises:
+        ConfigError: one sentence saying what is wrong where, and which keys are valid.
+    """
+    return parse_task(read_yaml(path), str(path))
+
+
+def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
+    """The same for a mapping that has been read; `where` begins the sentence of a ConfigError."""
+    planner = data.get("planner")
+    if planner == "icem":
+        check_keys(data, {"planner", "icem", "cost"}, where)
+        return TaskSettings(
+            icem=build(ICEMSettings, data["icem"], f"{where}: icem"),
+            cost=build(CostSettings, data["cost"], f"{where}: cost"),
+        )
+    if planner == "straight_line":
+        check_keys(data, {"planner", "straight_line"}, where)
+        return TaskSettings(straight_line=build(StraightLineSettings, data["straight_line"], f"{where}: straight_line"))
+    raise ConfigError(f"{where}: planner is {planner!r}; valid are icem, straight_line")
+
+
+def build_agent(
+    task: TaskSettings,
+    spec: Spec,
+    kinematics: Kinematics,
+    world_model: WorldModel | None = None,
+    checkpoint_sha256: str | None = None,
+) -> Agent:
+    """Put the parts together.
+
+    Args:
+        task: from `load_task`.
+        spec: the guardrail file.
+        kinematics: of the arm.
+        world_model: required where `task.uses_world_model`.
+        checkpoint_sha256: what latents must come from; None accepts the first one's.
+
+    Raises:
+        ConfigError: the task needs a world model and none is given.
+    """
+    mask = PathMask(spec, kinematics)
+    planner: Planner
+    if task.icem is not None and task.cost is not None:
+        if world_model is None:
+            raise ConfigError("planner icem imagines with a world model and none was given")
+        planner = ICEM(task.icem, mask, world_model, build_cost(task.cost))
+    elif task.straight_line is not None:
+        world_model = world_model or KinematicModel()
+        planner = StraightLine(task.straight_line, mask)
+    else:
+        raise ConfigError("the task has no planner; valid are icem with cost, straight_line")
+    memory = CommandMemory(spec.staleness.frame_s, spec.staleness.future_s, checkpoint_sha256)
+    return Agent(memory, world_model, planner, spec)
+
+
+def build_cost(settings: CostSettings) -> WeightedSum:
+    """The terms that have weight."""
+    terms: dict[Cost, float] = {
+        LatentDistance(settings.running_weight): settings.latent_distance,
+        ToolDistance(settings.running_weight): settings.tool_distance,
+        ActionRate(): settings.action_rate,
+        Settle(): settings.settle,
+    }
+    return WeightedSum({term: weight for term, weight in terms.items() if weight > 0})

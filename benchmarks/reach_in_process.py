@@ -1,0 +1,188 @@
+"""Does the agent bring the tool to where a goal picture shows it? In one process, faster than real time, no ROS.
+
+    OMP_NUM_THREADS=1 python benchmarks/reach_in_process.py --seeds 100000 100020 --methods all
+    OMP_NUM_THREADS=1 python benchmarks/reach_in_process.py --seeds 100000 100020 --methods icem --set cost.settle=0.1
+
+One step of latency, as in the graph: the plan made from the frame of step k is carried out at step k + 1, and the
+planner starts from the belief rolled forward through the command of step k. Success is the judge's: within 3 cm
+throughout the last second of eight. `analytic` is told the true goal position; `decoded_goal_ik` and `icem` see the
+goal picture only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ami_robot.agent import Agent, image_goal
+from ami_robot.configurator.configurator import ANALYTIC, REACH, TaskSettings, build_agent, parse_task
+from ami_robot.perception.camera import load_camera
+from ami_robot.perception.checkpoint import load_checkpoint
+from ami_robot.perception.encoder import ImageEncoder
+from ami_robot.perception.view import TrainingView
+from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_VELOCITY, Goal, Latent, Refusal
+from ami_robot.world_model.model import LatentWorldModel
+from ami_sim.env import TabletopEnv
+from ami_sim.judge import EPISODE_S, Judge
+from ami_sim.scene import Scene
+from ami_sim.world import render_goal_image
+
+METHODS = ("hold", "random", "analytic", "decoded_goal_ik", "icem")
+
+
+class Bench:
+    """One environment, one checkpoint, any number of episodes."""
+
+    def __init__(self, checkpoint: Path | None, task: TaskSettings) -> None:
+        loaded = load_checkpoint(checkpoint)
+        self.encoder, self.world_model = ImageEncoder(loaded), LatentWorldModel(loaded)
+        self.env = TabletopEnv(fast=True)
+        self.camera = load_camera()
+        self.view = TrainingView(self.camera, self.camera)
+        self.task = task
+        self.straight = parse_task(yaml.safe_load(ANALYTIC.read_text()), str(ANALYTIC))
+
+    def episode(self, method: str, seed: int) -> dict[str, Any]:
+        """Run one scene to the end and return what the judge and the clock say."""
+        observation, info = self.env.reset(seed=seed)
+        scene, arm = info["scene"], self.env.arm
+        judge = Judge(scene, self.env.spec, arm.time_s)
+        arm.on_substep, arm.controller.on_accept = judge.on_substep, judge.on_command
+        goal = self._goal(method, scene)
+        act = self._actor(method, goal, seed)
+        report, action = info["report"], np.zeros(4)
+        plan_ms, refusals = [], 0
+        for _ in range(round(EPISODE_S / MODEL_STEP_S)):
+            latent, held = self._latent(observation, info["time_ns"]), report
+            observation, _, _, _, info = self.env.step(action)  # carried out while the next plan is made
+            report = info["report"]
+            begun = time.perf_counter()
+            answer = act(latent, held, report)
+            plan_ms.append((time.perf_counter() - begun) * 1e3)
+            refusals += isinstance(answer, Refusal)
+            action = np.zeros(4) if isinstance(answer, Refusal) else answer
+            action[3] = report.gripper_width
+        verdict = judge.verdict()
+        arm.on_substep = arm.controller.on_accept = None
+        return {
+            "method": method,
+            "seed": seed,
+            "success": verdict.success,
+            "final_m": verdict.final_distance_m,
+            "worst_last_second_m": float(verdict.distances_m[verdict.times_s >= EPISODE_S - 1].max()),
+            "nearest_m": float(verdict.distances_m.min()),
+            "decode_error_m": float(np.linalg.norm(goal.tool_position - scene.goal_position)),
+            "violations": verdict.violations,
+            "refusals": refusals,
+            "plan_ms": float(np.median(plan_ms)),
+        }
+
+    def _goal(self, method: str, scene: Scene) -> Goal:
+        if method in ("hold", "random", "analytic"):
+            return Goal(scene.goal_position)
+        image_latent = self.encoder.encode(self.view(render_goal_image(scene, self.camera)))
+        decoded = np.asarray(self.encoder.decode_tool_position(image_latent), np.float64)
+        return image_goal(Latent(0, image_latent, decoded, np.zeros(3), 0.0, self.encoder.checkpoint_sha256, ""))
+
+    def _latent(self, observation: dict[str, np.ndarray], stamp_ns: int) -> Latent:
+        proprio = observation["proprio"].astype(np.float64)
+        return Latent(
+            stamp_ns,
+            self.encoder.encode(observation["image"]),
+            proprio[TOOL_POSITION],
+            proprio[TOOL_VELOCITY],
+            float(proprio[-1]),
+            self.encoder.checkpoint_sha256,
+            self.encoder.preprocessing_id,
+        )
+
+    def _actor(self, method: str, goal: Goal, seed: int) -> Callable[[Latent, Any, Any], np.ndarray | Refusal]:
+        if method == "hold":
+            return lambda *_: np.zeros(4)
+        if method == "random":
+            rng, reach = np.random.default_rng(seed), self.env.spec.tool_displacement.max_m_per_step
+            return lambda *_: np.append(rng.uniform(-reach, reach, 3) / np.sqrt(3), 0.0)
+        task = self.task if method == "icem" else self.straight
+        agent: Agent = build_agent(task, self.env.spec, self.env.kinematics, self.world_model)
+        if refusal := agent.pursue(goal):
+            raise RuntimeError(refusal.reason)
+
+        def act(latent: Latent, held: Any, report: Any) -> np.ndarray | Refusal:
+            for at, stamp_ns in ((held, latent.stamp_ns), (report, latent.stamp_ns + 1)):
+                agent.on_report(at.target_joint_positions, at.target_tool_position, at.gripper_width, stamp_ns)
+            agent.on_latent(latent)
+            plan = agent.act(latent.stamp_ns + 1)
+            return plan if isinstance(plan, Refusal) else plan.actions[0].copy()
+
+        return act
+
+
+def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson, 1927), 95 % by default."""
+    share, spread = successes / trials, z**2 / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    return middle - half, middle + half
+
+
+def with_overrides(task: Path, overrides: list[str]) -> dict[str, Any]:
+    """The task file's mapping with `section.key=value` put in."""
+    data = copy.deepcopy(yaml.safe_load(task.read_text()))
+    for override in overrides:
+        name, value = override.split("=")
+        section, key = name.split(".")
+        data[section][key] = yaml.safe_load(value)
+    return data
+
+
+def main() -> None:
+    """Run the episodes and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs=2, default=(100_000, 100_020), metavar=("FIRST", "END"))
+    parser.add_argument("--methods", nargs="+", default=["all"], choices=(*METHODS, "all"))
+    parser.add_argument("--checkpoint", type=Path, default=None)
+    parser.add_argument("--task", type=Path, default=REACH)
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="change the task file's values"
+    )
+    parser.add_argument("--out", type=Path, default=None, help="append one JSON line for each episode")
+    args = parser.parse_args()
+
+    bench = Bench(args.checkpoint, parse_task(with_overrides(args.task, args.set), str(args.task)))
+    print(f"seeds {args.seeds[0]}..{args.seeds[1] - 1}; {' '.join(args.set)}")
+    print(
+        "| method | success | 95 % | final cm, p50 | worst cm in last s, p50 / p90 | violations | refusals | plan ms |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for method in METHODS if "all" in args.methods else args.methods:
+        rows = [bench.episode(method, seed) for seed in range(*args.seeds)]
+        if args.out:
+            with args.out.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps({**row, "set": args.set}) + "\n" for row in rows)
+        print(summary(method, rows), flush=True)
+
+
+def summary(method: str, rows: list[dict[str, Any]]) -> str:
+    """One line of the table."""
+    won = sum(row["success"] for row in rows)
+    low, high = wilson(won, len(rows))
+    column = {key: np.array([row[key] for row in rows]) for key in ("final_m", "worst_last_second_m", "plan_ms")}
+    worst_cm = np.percentile(column["worst_last_second_m"], [50, 90]) * 100
+    return (
+        f"| {method} | {won}/{len(rows)} = {won / len(rows):.0%} | {low:.0%} to {high:.0%} "
+        f"| {np.median(column['final_m']) * 100:.1f} | {worst_cm[0]:.1f} / {worst_cm[1]:.1f} "
+        f"| {sum(len(row['violations']) for row in rows)} | {sum(row['refusals'] for row in rows)} "
+        f"| {np.median(column['plan_ms']):.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Test doubles: a linear world and a mask made of a box."""
+
+import numpy as np
+
+from ami_robot.actor.planner import CheckedPaths
+from ami_robot.types import PROPRIO_DIM, TOOL_POSITION, TOOL_TARGET, Outcomes
+
+START = np.array([0.5, 0.0, 0.2])
+
+
+class LinearWorld:
+    """Tool and latent both integrate the displacement: z = (x, y, z) of the tool. Records what it is asked."""
+
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, image_latent, proprio, actions):
+        self.seen.append(actions.copy())
+        moved = np.cumsum(actions[..., :3], axis=1)
+        predicted = np.zeros((*actions.shape[:2], PROPRIO_DIM))
+        predicted[..., TOOL_POSITION] = proprio[TOOL_POSITION] + moved
+        predicted[..., TOOL_TARGET] = proprio[TOOL_TARGET] + moved
+        return Outcomes(image_latent + moved, predicted)
+
+
+class BoxMask:
+    """Feasible while the tool target stays inside a box; the joint path is the target itself, padded."""
+
+    max_displacement_m = 0.04
+
+    def __init__(self, lower=(-9, -9, -9), upper=(9, 9, 9)):
+        self.lower, self.upper = np.array(lower), np.array(upper)
+        self.checked = 0
+
+    def check(self, belief, displacements):
+        self.checked += len(displacements)
+        targets = belief.proprio[TOOL_TARGET] + np.cumsum(displacements, axis=1)
+        margin = np.minimum(targets - self.lower, self.upper - targets).min(axis=(1, 2))
+        paths = np.concatenate([targets, np.zeros((*targets.shape[:2], 4))], axis=-1)
+        return CheckedPaths(paths, margin >= 0, margin, np.full(len(targets), "workspace", dtype=object))

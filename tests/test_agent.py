@@ -1,0 +1,105 @@
+"""The loop closes: on a kinematic point, with the latency of the graph, behind the real guardrail mask."""
+
+import numpy as np
+import pytest
+
+from ami_robot.agent import Agent, image_goal
+from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, load_task
+from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.spec import load_spec
+from ami_robot.types import MODEL_STEP_S, Goal, Latent, Plan, Refusal
+from ami_robot.world_model.kinematic import KinematicModel
+
+SPEC, KINEMATICS = load_spec(), Kinematics()
+STEP_NS = round(MODEL_STEP_S * 1e9)
+START = np.array([0.5, 0.0, 0.2])
+AT_START = KINEMATICS.inverse(START, HOME)[0]
+
+
+def make(task) -> Agent:
+    return build_agent(load_task(task), SPEC, KINEMATICS, KinematicModel())
+
+
+def latent_at(step: int, tool, velocity) -> Latent:
+    return Latent(step * STEP_NS, np.zeros(4), tool, velocity, 0.04, "a" * 64, "v1")
+
+
+def close_the_loop(agent: Agent, steps: int) -> list[np.ndarray]:
+    """The plan from the frame of step k takes effect at k + 1; the tool lags its target by one step."""
+    tool, target, proposed, way = START.copy(), START.copy(), np.zeros(3), []
+    agent.on_report(AT_START, target, 0.04, 0)
+    for step in range(steps):
+        agent.on_latent(latent_at(step, tool, (target - tool) / MODEL_STEP_S))
+        tool, target = target, target + proposed
+        joints, _ = KINEMATICS.inverse(target, HOME)
+        agent.on_report(joints, target, 0.04, step * STEP_NS + 5_000_000)
+        plan = agent.act(step * STEP_NS + 10_000_000)
+        assert isinstance(plan, Plan), plan
+        proposed = plan.actions[0, :3]
+        way.append(tool)
+    return way
+
+
+@pytest.mark.parametrize("task", [REACH, ANALYTIC])
+@pytest.mark.parametrize("goal", [(0.60, 0.15, 0.08), (0.36, -0.2, 0.28)])
+def test_it_settles_within_a_centimetre_of_a_pose_goal(task, goal):
+    agent = make(task)
+    assert agent.pursue(Goal(np.array(goal))) is None
+    way = close_the_loop(agent, 30)
+    assert max(np.linalg.norm(tool - goal) for tool in way[-5:]) < 0.01
+
+
+def test_the_path_it_plans_is_inside_the_guardrails():
+    agent = make(REACH)
+    agent.pursue(Goal(np.array([0.66, 0.28, 0.04])))
+    agent.on_report(AT_START, START, 0.04, 0)
+    agent.on_latent(latent_at(0, START, np.zeros(3)))
+    plan = agent.act(10_000_000)
+    tools = KINEMATICS.tool_position(plan.joint_path)
+    assert np.all(tools >= SPEC.workspace.lower_m - 1e-6) and np.all(tools <= SPEC.workspace.upper_m + 1e-6)
+    assert plan.margin >= 0
+    np.testing.assert_allclose(tools, START + plan.actions[:, :3].cumsum(0), atol=SPEC.inverse_kinematics.max_error_m)
+
+
+@pytest.mark.parametrize("position", [(0.2, 0, 0.2), (0.5, 0, 0.0), (np.nan, 0, 0.2)])
+def test_a_pose_goal_outside_the_workspace_is_refused_and_the_old_goal_stays(position):
+    agent = make(REACH)
+    good = Goal(START)
+    agent.pursue(good)
+    refusal = agent.pursue(Goal(np.array(position)))
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "workspace" and "outside" in refusal.reason
+    assert agent.goal is good
+
+
+def test_an_image_goal_decoded_a_little_outside_is_pursued():
+    agent = make(REACH)
+    goal = image_goal(latent_at(0, np.array([0.5, 0.0, 0.02]), np.zeros(3)))
+    assert agent.pursue(goal) is None and agent.goal.image_latent is not None
+
+
+def test_without_a_goal_or_a_belief_it_says_what_is_missing():
+    agent = make(REACH)
+    assert "no goal" in agent.act(0).reason
+    agent.pursue(Goal(START))
+    assert "no latent" in agent.act(0).reason
+
+
+def test_a_target_outside_the_workspace_gives_a_refusal_and_never_a_least_bad_plan():
+    agent = make(REACH)
+    agent.pursue(Goal(START))
+    outside = np.array([0.5, 0.0, 0.01])
+    agent.on_report(KINEMATICS.inverse(outside, HOME)[0], outside, 0.04, 0)
+    agent.on_latent(latent_at(0, outside, np.zeros(3)))
+    refusal = agent.act(10_000_000)
+    assert isinstance(refusal, Refusal) and refusal.margin < 0
+
+
+def test_a_new_goal_forgets_the_old_plan():
+    agent = make(REACH)
+    agent.on_report(AT_START, START, 0.04, 0)
+    agent.on_latent(latent_at(0, START, np.zeros(3)))
+    plans = []
+    for _ in range(2):
+        agent.pursue(Goal(START + np.array([0.05, 0.05, 0.0])))
+        plans.append(agent.act(10_000_000))
+    np.testing.assert_array_equal(plans[0].actions, plans[1].actions)
