@@ -19,7 +19,7 @@ EXIT_BAD_PARAMETER = 2
 class AmiNode(LifecycleNode):
     """A lifecycle node in four verbs: `build` what it needs, `start`, `stop`, `discard`.
 
-    `start` returns the subscriptions, timers and services that live while the node is active; they are destroyed before
+    `start` returns the subscriptions, timers and services that live while the node is active; they are destroyed after
     `stop`, because rclpy's lifecycle gates publishers only. Raising OSError, ValueError or RuntimeError in `build` or
     `start` refuses the transition with that sentence in the log.
     """
@@ -97,8 +97,8 @@ class AmiNode(LifecycleNode):
         return None
 
     def _end_activity(self) -> None:
-        self._end_entities()
         self.stop()
+        self._end_entities()
 
     def _end_entities(self) -> None:
         for entity in self._while_active:

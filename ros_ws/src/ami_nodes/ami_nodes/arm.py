@@ -1,0 +1,178 @@
+"""The simulated arm: paces the physics to wall time, owns /clock, and follows trajectories as a real controller would."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from ami_interfaces.msg import GuardrailReport, SimState
+from ami_interfaces.srv import JudgeEpisode, ResetSim
+from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
+from ami_sim.judge import Judge
+from ami_sim.scene import Scene
+from rclpy.clock import Clock, ClockType
+from rosgraph_msgs.msg import Clock as ClockMsg
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64, String
+from trajectory_msgs.msg import JointTrajectory
+
+from ami_nodes import qos
+from ami_nodes.common import AmiNode, run_node
+from ami_nodes.convert import NS_PER_S, from_trajectory_msg, to_field, to_point, to_time
+from ami_nodes.parameters import Param
+from ami_nodes.sim_state import fill_sim_state
+from ami_robot.safety.spec import load_spec
+
+MAX_CATCH_UP_S = 0.1
+"""How far the physics may fall behind the wall clock before the lost time is given up and it runs slower."""
+
+REPORT_FRESH_S = 0.5
+"""Wall time for which a guardrail report says whether the guardrail is armed: five of its heartbeats."""
+
+FACTOR_WINDOW = 2 * JOINT_STATES_HZ
+"""Joint states over which the real-time factor is measured: 2 s."""
+
+
+class ArmNode(AmiNode):
+    """SimulatedArm -> /clock, joint_states at 100 Hz, sim/state at 15 Hz; trajectories and a gripper width -> it."""
+
+    PARAMETERS = (
+        Param("scene_seed", 1000, "seed of the first scene", minimum=0),
+        Param("gui", False, "show PyBullet's window"),
+    )
+
+    def build(self) -> None:
+        """Make the world; the judge starts with the episode."""
+        self.spec = load_spec()
+        self.arm = SimulatedArm(Scene.from_seed(self.settings.scene_seed), gui=self.settings.gui)
+        self.clock_publisher = self.publisher(ClockMsg, "/clock", qos.CLOCK)
+        self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
+        self.sim_state_publisher = self.publisher(SimState, "sim/state", qos.SENSOR_OUT)
+        self.description_publisher = self.publisher(String, "robot_description", qos.LATCHED)
+        self.names = list(self.arm.joint_names)
+        self.guardrail_armed, self.report_time_s = True, float("-inf")  # unknown counts as armed
+        self.ticks: deque[tuple[float, int]] = deque(maxlen=FACTOR_WINDOW)
+        self._begin_episode()
+
+    def start(self) -> list[Any]:
+        """Let time run."""
+        self.description_publisher.publish(String(data=self.arm.robot_description))
+        self._pace_from_now()
+        return [
+            self.create_subscription(
+                JointTrajectory, "joint_trajectory_controller/joint_trajectory", self.on_trajectory, qos.COMMAND
+            ),
+            self.create_subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
+            self.create_subscription(GuardrailReport, "guardrail_report", self.on_report, qos.EVENTS),
+            self.create_service(ResetSim, "sim/reset", self.on_reset),
+            self.create_service(JudgeEpisode, "sim/judge", self.on_judge),
+            self.create_timer(1.0 / JOINT_STATES_HZ, self.on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)),
+        ]
+
+    def discard(self) -> None:
+        """Give the physics client back."""
+        self.arm.close()
+
+    def on_tick(self) -> None:
+        """Advance to the wall time, publishing joint states every 10 ms and the truth every 16 substeps on the way."""
+        behind_s = time.monotonic() - self.wall_origin_s - self.arm.time_s
+        if behind_s > MAX_CATCH_UP_S:
+            self.wall_origin_s += behind_s - MAX_CATCH_UP_S
+        while time.monotonic() - self.wall_origin_s >= self.arm.time_s + 1.0 / JOINT_STATES_HZ:
+            self._advance(self.arm.substeps_to_joint_states())
+            self.ticks.append((time.monotonic(), self.arm.time_ns))
+            self._publish_joint_states()
+
+    def on_trajectory(self, message: JointTrajectory) -> None:
+        """Hand it to the controller, which starts it now or rejects it with a reason."""
+        try:
+            reason = self.arm.accept(from_trajectory_msg(message))
+        except ValueError as error:
+            reason = str(error)
+        if reason:
+            self.get_logger().error(f"trajectory rejected: {reason}")
+
+    def on_gripper(self, message: Float64) -> None:
+        """Close or open to a width, m."""
+        try:
+            self.arm.set_gripper(message.data)
+        except ValueError as error:
+            self.get_logger().error(f"gripper command rejected: {error}")
+
+    def on_report(self, message: GuardrailReport) -> None:
+        """Remember whether the guardrail is armed, and when it said so."""
+        self.guardrail_armed, self.report_time_s = message.armed, time.monotonic()
+
+    def on_reset(self, request: ResetSim.Request, response: ResetSim.Response) -> ResetSim.Response:
+        """Put arm and blocks where the seed says; an arm that jumps under an armed guardrail is refused."""
+        if time.monotonic() - self.report_time_s > REPORT_FRESH_S:
+            response.message = f"refused: no guardrail report in the last {REPORT_FRESH_S} s, so it may be armed."
+        elif self.guardrail_armed:
+            response.message = "refused: the guardrail is armed; disarm it first with guardrail/arm data:=false."
+        elif request.scene_seed < 0:
+            response.message = f"refused: a scene seed is not negative, got {request.scene_seed}."
+        else:
+            self.arm.reset(Scene.from_seed(request.scene_seed))
+            self._begin_episode()
+            self._pace_from_now()
+            response.success, response.message = True, f"scene {request.scene_seed}"
+        return response
+
+    def on_judge(self, _: JudgeEpisode.Request, response: JudgeEpisode.Response) -> JudgeEpisode.Response:
+        """The verdict on what was executed since the last reset."""
+        verdict = self.judge.verdict()
+        response.success = len(verdict.times_s) > 0
+        response.message = "reached" if verdict.success else "not reached"
+        response.times, response.distances = to_field(verdict.times_s), to_field(verdict.distances_m)
+        response.checked_commands, response.violations = verdict.checked_commands, list(verdict.violations)
+        response.max_measured_acceleration = float(verdict.max_measured_acceleration)
+        response.min_clearance = float(verdict.min_clearance_m)
+        response.real_time_factor = self.real_time_factor()
+        return response
+
+    def real_time_factor(self) -> float:
+        """Physics time over wall time in the last 2 s; 1 before anything was measured."""
+        if len(self.ticks) < 2:
+            return 1.0
+        (wall_from, sim_from), (wall_to, sim_to) = self.ticks[0], self.ticks[-1]
+        return (sim_to - sim_from) / NS_PER_S / (wall_to - wall_from)
+
+    def _advance(self, substeps: int) -> None:
+        """Advance without skipping the substep at which a camera frame is due."""
+        while substeps:
+            to_frame = self.arm.substeps_to_frame()
+            step = min(substeps, to_frame)
+            self.arm.advance(step)
+            substeps -= step
+            if step == to_frame:
+                message = fill_sim_state(SimState(), self.arm)
+                message.real_time_factor = self.real_time_factor()
+                self.sim_state_publisher.publish(message)
+
+    def _publish_joint_states(self) -> None:
+        stamp = to_time(self.arm.time_ns)
+        self.clock_publisher.publish(ClockMsg(clock=stamp))
+        positions, velocities = self.arm.joint_states()
+        message = JointState(name=self.names, position=to_field(positions), velocity=to_field(velocities))
+        message.header.stamp = stamp
+        self.joint_states_publisher.publish(message)
+
+    def _begin_episode(self) -> None:
+        self.judge = Judge(self.arm.world.scene, self.spec, self.arm.time_s)
+        self.arm.controller.on_accept = self.judge.on_command
+        self.arm.on_substep = self.judge.on_substep
+        self.ticks.clear()
+
+    def _pace_from_now(self) -> None:
+        self.wall_origin_s = time.monotonic() - self.arm.time_s
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node("arm", lambda: ArmNode("arm"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

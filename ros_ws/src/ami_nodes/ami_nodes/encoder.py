@@ -1,0 +1,131 @@
+"""The encoder: camera frames beside the proprioception of the same moment, and goal pictures on request."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ami_interfaces.msg import Latent as LatentMsg
+from ami_interfaces.srv import EncodeImage
+from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from ami_nodes import qos
+from ami_nodes.common import AmiNode, run_node
+from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
+from ami_nodes.parameters import Param
+from ami_nodes.proprioception import JointHistory
+from ami_robot.perception.camera import load_camera
+from ami_robot.perception.checkpoint import load_checkpoint
+from ami_robot.perception.encoder import ImageEncoder
+from ami_robot.perception.view import TrainingView
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import load_spec
+from ami_robot.types import Latent
+
+COMPLAIN_EVERY_S = 5.0
+
+
+class EncoderNode(AmiNode):
+    """camera/image_raw + joint_states -> latent; encode_image: a picture -> its latent and the tool position in it."""
+
+    PARAMETERS = (Param("checkpoint", "", "folder of the checkpoint; empty is the shipped one"),)
+
+    def build(self) -> None:
+        """Load and verify the checkpoint."""
+        self.encoder = ImageEncoder(load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None))
+        self.training_camera = load_camera()
+        self.history = JointHistory(load_spec().joint_names, Kinematics())
+        self.waiting: deque[Image] = deque(maxlen=1)
+        self.views: dict[tuple, TrainingView] = {}
+        self.camera_info: CameraInfo | None = None
+        self.latent_publisher = self.publisher(LatentMsg, "latent", qos.SENSOR_OUT)
+
+    def start(self) -> list[Any]:
+        """Encode from now on."""
+        return [
+            self.create_subscription(CameraInfo, "camera/camera_info", self.on_camera_info, qos.LATEST_IN),
+            self.create_subscription(Image, "camera/image_raw", self.on_image, qos.LATEST_IN),
+            self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN),
+            self.create_service(EncodeImage, "encode_image", self.on_encode_image),
+        ]
+
+    def on_camera_info(self, message: CameraInfo) -> None:
+        """Which optics the next image has."""
+        self.camera_info = message
+
+    def on_joint_states(self, message: JointState) -> None:
+        """Remember it; an image may have been waiting for the joint states after it."""
+        self.history.add(message)
+        if self.waiting and self.history.covers(to_ns(self.waiting[0].header.stamp)):
+            self.encode(self.waiting.popleft())
+
+    def on_image(self, message: Image) -> None:
+        """Encode it once joint states from after its stamp are here; a newer image replaces one that waits."""
+        if self.history.covers(to_ns(message.header.stamp)):
+            self.encode(message)
+        else:
+            self.waiting.append(message)
+
+    def encode(self, message: Image) -> None:
+        """One image -> one latent, or one sentence why not."""
+        if self.camera_info is None:
+            self.complain("image dropped: no camera_info yet.")
+            return
+        try:
+            proprio = self.history.at(to_ns(message.header.stamp))
+            latent = self.encoder.encode(self.training_image(message, self.camera_info))
+        except ValueError as error:
+            self.complain(f"image dropped: {error}")
+            return
+        record = Latent(
+            stamp_ns=to_ns(message.header.stamp),
+            image_latent=latent,
+            tool_position=proprio.tool_position,
+            tool_velocity=proprio.tool_velocity,
+            gripper_width=proprio.gripper_width,
+            checkpoint_sha256=self.encoder.checkpoint_sha256,
+            preprocessing_id=self.encoder.preprocessing_id,
+        )
+        self.latent_publisher.publish(to_latent_msg(record, message.header.frame_id))
+
+    def on_encode_image(self, request: EncodeImage.Request, response: EncodeImage.Response) -> EncodeImage.Response:
+        """A goal picture: the tool position is decoded from it, not measured."""
+        try:
+            latent = self.encoder.encode(self.training_image(request.image, request.camera_info))
+        except ValueError as error:
+            response.message = f"cannot encode the picture: {error}"
+            return response
+        record = Latent(
+            stamp_ns=to_ns(request.image.header.stamp),
+            image_latent=latent,
+            tool_position=self.encoder.decode_tool_position(latent),
+            tool_velocity=np.zeros(3),
+            gripper_width=0.0,
+            checkpoint_sha256=self.encoder.checkpoint_sha256,
+            preprocessing_id=self.encoder.preprocessing_id,
+        )
+        response.success, response.latent = True, to_latent_msg(record, request.image.header.frame_id)
+        return response
+
+    def training_image(self, image: Image, info: CameraInfo) -> np.ndarray:
+        """(64, 64, 3) uint8. Raises ValueError (ViewError, CameraError) when this camera cannot give it."""
+        key = (info.width, info.height, tuple(info.k), tuple(info.d))
+        if key not in self.views:
+            self.views = {key: TrainingView(from_camera_info_msg(info), self.training_camera)}
+        return self.views[key](from_image_msg(image), image.encoding)
+
+    def complain(self, sentence: str) -> None:
+        """To the log, not more often than every few seconds."""
+        self.get_logger().warning(sentence, throttle_duration_sec=COMPLAIN_EVERY_S)
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node("encoder", lambda: EncoderNode("encoder"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""The guardrail: the only writer of the arm's topic. Every proposal is checked here, last, before anything moves."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
+from ami_interfaces.msg import ProposedCommand
+from ami_interfaces.srv import SelectSource
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from ami_nodes import qos
+from ami_nodes.common import AmiNode, run_node
+from ami_nodes.convert import as_array, from_proposal_msg, to_ns, to_report_msg
+from ami_nodes.parameters import Param
+from ami_robot.safety.guardrail import Guardrail
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import load_spec
+from ami_robot.types import GuardrailReport
+
+STATUS_HZ = 10
+WATCHDOG_HZ = 50
+
+
+class GuardrailNode(AmiNode):
+    """Proposals and joint_states -> Guardrail -> whole safe motions, and a report on each decision and 10 times a second.
+
+    It steps on each joint_states message. Silence is measured on the steady clock, since simulated time stands still
+    when the arm does.
+    """
+
+    PARAMETERS = (Param("source", "planner", "whose proposals are listened to until select_source says otherwise"),)
+
+    def build(self) -> None:
+        """Read the guardrail file; disarmed until guardrail/arm is called."""
+        self.spec = load_spec()
+        self.guardrail = Guardrail(self.spec, Kinematics())
+        self.guardrail.select_source(self.settings.source)
+        self.trajectory_publisher = self.publisher(
+            JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND
+        )
+        self.gripper_publisher = self.publisher(Float64, "gripper_controller/command", qos.COMMAND)
+        self.report_publisher = self.publisher(GuardrailReportMsg, "guardrail_report", qos.EVENTS)
+        self.latest: JointState | None = None
+        self.heard_s = float("-inf")
+        self.silent = True
+
+    def start(self) -> list[Any]:
+        """Listen; nothing moves until it is armed."""
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        return [
+            self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.LATEST_IN),
+            self.create_subscription(ProposedCommand, "proposed_command", self.on_proposal, qos.COMMAND),
+            self.create_service(SetBool, "guardrail/arm", self.on_arm),
+            self.create_service(SelectSource, "select_source", self.on_select_source),
+            self.create_timer(1.0 / STATUS_HZ, self.on_status, clock=steady),
+            self.create_timer(1.0 / WATCHDOG_HZ, self.on_watchdog, clock=steady),
+        ]
+
+    def stop(self) -> None:
+        """Brake and disarm while the publishers still speak."""
+        self.publish(self.guardrail.disarm(self.sense_ns()))
+
+    def sense_ns(self) -> int:
+        """The node clock, never behind the newest joint states: simulated time may reach us after what it stamps."""
+        return max(self.now_ns(), to_ns(self.latest.header.stamp) if self.latest else 0)
+
+    def on_joint_states(self, message: JointState) -> None:
+        """One step of the guardrail."""
+        self.latest, self.heard_s, self.silent = message, time.monotonic(), False
+        report = self.guardrail.step(
+            tuple(message.name),
+            as_array(message.position),
+            as_array(message.velocity),
+            to_ns(message.header.stamp),
+            self.sense_ns(),
+        )
+        if report is not None:
+            self.publish(report)
+
+    def on_proposal(self, message: ProposedCommand) -> None:
+        """Keep it for the next step; what cannot even be read is dropped with a sentence."""
+        try:
+            self.guardrail.propose(from_proposal_msg(message))
+        except ValueError as error:
+            self.get_logger().error(f"proposal {message.sequence} of '{message.source}' dropped: {error}")
+
+    def on_watchdog(self) -> None:
+        """Brake once when the joint states fall silent."""
+        if not self.silent and time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s:
+            self.silent = True
+            report = self.guardrail.silence(self.sense_ns())
+            if report is not None:
+                self.publish(report)
+
+    def on_status(self) -> None:
+        """The heartbeat: armed or not, and where the arm will come to rest."""
+        self.publish(self.guardrail.status(self.sense_ns()))
+
+    def on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Arm at the measured state, or brake and disarm."""
+        if not request.data:
+            self.publish(self.guardrail.disarm(self.sense_ns()))
+            response.success, response.message = True, "disarmed"
+            return response
+        if self.silent or self.latest is None:
+            response.message = "refused: no joint states are coming in, so it is unknown where the arm is."
+            return response
+        message = self.latest
+        refusal = self.guardrail.arm(
+            tuple(message.name),
+            as_array(message.position),
+            as_array(message.velocity),
+            to_ns(message.header.stamp),
+            self.sense_ns(),
+        )
+        response.success = refusal is None
+        response.message = "armed" if refusal is None else f"refused: {refusal.reason}"
+        self.on_status()
+        return response
+
+    def on_select_source(self, request: SelectSource.Request, response: SelectSource.Response) -> SelectSource.Response:
+        """Listen to another source."""
+        try:
+            self.guardrail.select_source(request.source)
+        except ValueError as error:
+            response.message = f"refused: {error}"
+            return response
+        response.success, response.message = True, f"listening to {request.source}"
+        return response
+
+    def publish(self, report: GuardrailReport) -> None:
+        """First what moves the arm, then what is said about it: the report carries the sent trajectory verbatim."""
+        message = to_report_msg(report)
+        if report.sent is not None:
+            self.trajectory_publisher.publish(message.sent)
+            self.gripper_publisher.publish(Float64(data=float(report.gripper_width)))
+        self.report_publisher.publish(message)
+        if report.refusal is not None:
+            self.get_logger().warning(f"{report.decision}: {report.refusal.reason}")
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node("guardrail", lambda: GuardrailNode("guardrail"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""The planner: pursues one goal at a time, on a thread of its own, and proposes what the guardrail may let through."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from ami_interfaces.action import PursueGoal
+from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
+from ami_interfaces.msg import Latent as LatentMsg
+from ami_interfaces.msg import Plan as PlanMsg
+from ami_interfaces.msg import ProposedCommand
+from ami_interfaces.srv import EncodeImage
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from sensor_msgs.msg import JointState
+
+from ami_nodes import qos
+from ami_nodes.common import AmiNode, result_within, run_node
+from ami_nodes.convert import (
+    NS_PER_S,
+    as_array,
+    from_latent_msg,
+    to_ns,
+    to_plan_msg,
+    to_point,
+    to_proposal_msg,
+    to_time,
+    xyz,
+)
+from ami_nodes.parameters import Param
+from ami_nodes.proprioception import JointHistory
+from ami_nodes.pursuit import Ending, Inbox, Step, pursue
+from ami_nodes.world_model_client import WorldModelClient
+from ami_robot import configurator
+from ami_robot.agent import image_goal
+from ami_robot.configurator.configurator import build_agent, load_task
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import load_spec
+from ami_robot.types import ACTION_DIM, MODEL_STEP_S, Goal, Latent, Plan, Proposal, Refusal
+
+TASKS = Path(configurator.__file__).parent
+NO_LATENT = np.zeros(0)
+"""The image latent where no picture is looked at."""
+
+
+class PlannerNode(AmiNode):
+    """latent (or joint_states, for a planner without a world model) and guardrail_report -> proposed_command and plan."""
+
+    PARAMETERS = (
+        Param("config", "reach", "task file: a name in ami_robot/configurator (reach, analytic) or a path to a YAML"),
+        Param("source", "planner", "by which name the guardrail knows our proposals"),
+        Param("answer_timeout_s", 0.5, "longest wait for the world model or the encoder", minimum=0.01, maximum=10.0),
+    )
+
+    def build(self) -> None:
+        """Build the agent that the task file describes."""
+        name = self.settings.config
+        task = load_task(Path(name) if name.endswith((".yaml", ".yml")) else TASKS / f"{name}.yaml")
+        self.spec, kinematics = load_spec(), Kinematics()
+        self.concurrent = ReentrantCallbackGroup()
+        self.world_model = None
+        if task.uses_world_model:
+            self.world_model = WorldModelClient(self, self.concurrent, self.settings.answer_timeout_s)
+        self.agent = build_agent(task, self.spec, kinematics, self.world_model)
+        self.encoder = self.create_client(EncodeImage, "encode_image", callback_group=self.concurrent)
+        self.history = JointHistory(self.spec.joint_names, kinematics)
+        self.inbox = Inbox()
+        self.sequence = itertools.count(1)
+        self.busy, self.stopping = threading.Lock(), threading.Event()
+        self.proposal_publisher = self.publisher(ProposedCommand, "proposed_command", qos.COMMAND)
+        self.plan_publisher = self.publisher(PlanMsg, "plan", qos.EVENTS)
+
+    def start(self) -> list[Any]:
+        """Accept goals."""
+        self.stopping.clear()
+        if self.world_model:
+            frames = self.create_subscription(LatentMsg, "latent", self.on_latent, qos.SENSOR_IN)
+        else:
+            frames = self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN)
+        server = ActionServer(
+            self,
+            PursueGoal,
+            "pursue_goal",
+            self.execute,
+            callback_group=self.concurrent,
+            goal_callback=self.on_goal,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
+        reports = self.create_subscription(GuardrailReportMsg, "guardrail_report", self.on_report, qos.EVENTS)
+        return [frames, reports, server]
+
+    def stop(self) -> None:
+        """Stop proposing; the last motion sent ends at rest by itself."""
+        self.stopping.set()
+        with self.busy:
+            pass
+
+    def discard(self) -> None:
+        """Drop the service clients."""
+        self.destroy_client(self.encoder)
+        if self.world_model:
+            self.destroy_client(self.world_model.client)
+
+    def on_latent(self, message: LatentMsg) -> None:
+        """A frame, encoded."""
+        self.world_model.expected_sha256 = message.checkpoint_sha256
+        self.inbox.put_latent(from_latent_msg(message))
+
+    def on_joint_states(self, message: JointState) -> None:
+        """A frame without a picture."""
+        self.history.add(message)
+        stamp_ns, proprio = self.history.newest()
+        self.inbox.put_latent(
+            Latent(stamp_ns, NO_LATENT, proprio.tool_position, proprio.tool_velocity, proprio.gripper_width, "", "")
+        )
+
+    def on_report(self, message: GuardrailReportMsg) -> None:
+        """What was really executed."""
+        self.inbox.put_report(
+            as_array(message.target_joint_positions),
+            xyz(message.target_tool_position),
+            message.gripper_width,
+            to_ns(message.header.stamp),
+        )
+
+    def on_goal(self, request: PursueGoal.Goal) -> GoalResponse:
+        """One goal at a time, and no goal for no time."""
+        free = not self.busy.locked() and not self.stopping.is_set()
+        return GoalResponse.ACCEPT if free and to_ns(request.duration) > 0 else GoalResponse.REJECT
+
+    def execute(self, handle: Any) -> PursueGoal.Result:
+        """Pursue the goal on this thread of the executor; the others go on serving callbacks."""
+        with self.busy:
+            goal = self.goal_of(handle.request)
+            if isinstance(goal, Refusal):
+                ending = Ending("refused", goal, 0, 0, float("nan"))
+            else:
+                ending = self.pursue(handle, goal)
+        finish = {"done": handle.succeed, "cancelled": handle.canceled, "refused": handle.abort}[ending.outcome]
+        if ending.outcome == "cancelled" and not handle.is_cancel_requested:
+            finish = handle.abort  # the node was deactivated
+        finish()
+        result = PursueGoal.Result(
+            outcome=ending.outcome, steps=ending.steps, refusals=ending.refusals, goal_distance=ending.goal_distance_m
+        )
+        if ending.refusal is not None:
+            result.reason, result.guardrail = ending.refusal.reason, ending.refusal.guardrail
+            result.margin = float(ending.refusal.margin)
+        return result
+
+    def pursue(self, handle: Any, goal: Goal) -> Ending:
+        """The loop, with everything it says published."""
+        counter = itertools.count(1)
+
+        def on_step(step: Step) -> None:
+            self.publish_plan(step, goal)
+            cost = step.planned.cost if isinstance(step.planned, Plan) else float("nan")
+            feedback = PursueGoal.Feedback(step=next(counter), goal_distance=step.goal_distance_m, cost=float(cost))
+            handle.publish_feedback(feedback)
+
+        return pursue(
+            self.agent,
+            goal,
+            to_ns(handle.request.duration) / NS_PER_S,
+            self.inbox,
+            self.now_ns,
+            lambda: handle.is_cancel_requested or self.stopping.is_set() or not rclpy.ok(),
+            on_step,
+            self.propose,
+        )
+
+    def goal_of(self, request: PursueGoal.Goal) -> Goal | Refusal:
+        """A position as it is; a picture by way of the encoder."""
+        if request.kind == PursueGoal.Goal.POSE:
+            return Goal(tool_position=xyz(request.tool_position))
+        if not self.encoder.service_is_ready():
+            return Refusal("the picture cannot be encoded: is the encoder active?", "encoder", float("nan"))
+        question = EncodeImage.Request(image=request.image, camera_info=request.camera_info)
+        answer = result_within(self.encoder.call_async(question), self.settings.answer_timeout_s)
+        if answer is None:
+            reason = f"the encoder did not answer within {self.settings.answer_timeout_s} s."
+            return Refusal(reason, "encoder", float("nan"))
+        if not answer.success:
+            return Refusal(answer.message, "encoder", float("nan"))
+        return image_goal(from_latent_msg(answer.latent))
+
+    def propose(self, plan: Plan, latent: Latent) -> None:
+        """The first action of the plan; it takes effect now."""
+        action = plan.actions[0]
+        proposal = Proposal(
+            source=self.settings.source,
+            sequence=next(self.sequence),
+            stamp_ns=self.now_ns(),
+            observation_stamp_ns=latent.stamp_ns,
+            valid_for_s=MODEL_STEP_S,
+            gripper_width=float(action[ACTION_DIM - 1]),
+            tool_displacement=action[:3],
+        )
+        self.proposal_publisher.publish(to_proposal_msg(proposal))
+
+    def publish_plan(self, step: Step, goal: Goal) -> None:
+        """For people, plots and recordings."""
+        message = to_plan_msg(step.planned, self.now_ns())
+        message.observation_stamp = to_time(step.latent.stamp_ns if step.latent else 0)
+        message.goal_tool_position = to_point(goal.tool_position)
+        message.goal_distance, message.plan_ms = step.goal_distance_m, step.plan_ms
+        self.plan_publisher.publish(message)
+
+
+def main() -> int:
+    """Run the node: one thread pursues, the others serve callbacks and the answers to its questions."""
+    return run_node("planner", lambda: PlannerNode("planner"), threads=4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
