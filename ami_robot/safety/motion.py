@@ -37,7 +37,7 @@ _SUBDIVISIONS = 12
 
 @dataclass(frozen=True, eq=False)
 class Extremes:
-    """Bounds of a motion for each joint, (..., 7). Never too small; some 0.2 % too large."""
+    """Bounds of a motion for each joint, (..., 7). Never too small; some 0.5 % too large."""
 
     lower_rad: Array
     upper_rad: Array
@@ -71,19 +71,13 @@ class Spline:
         if not t_s < self.duration_s:
             return self._end
         piece = int(np.searchsorted(self._times_s, t_s, side="right")) - 1
-        length_s = self._lengths_s[piece]
-        s, control = (t_s - self._times_s[piece]) / length_s, self._control[piece]
-        return JointState(
-            _basis(5, s) @ control,
-            _basis(4, s) @ np.diff(control, axis=0) * (5.0 / length_s),
-            _basis(3, s) @ np.diff(control, n=2, axis=0) * (20.0 / length_s**2),
-        )
+        return sample(self._control[piece], self._lengths_s[piece], t_s - self._times_s[piece])
 
     def positions(self, times_s: Array) -> Array:
         """Desired positions (n, 7), rad, at increasing times (n,), s, within the duration."""
         piece = np.clip(np.searchsorted(self._times_s, times_s, side="right") - 1, 0, len(self._lengths_s) - 1)
         s = np.clip((times_s - self._times_s[piece]) / self._lengths_s[piece], 0.0, 1.0)
-        return np.einsum("kn,nkj->nj", _basis(5, s), self._control[piece])
+        return (_basis(5, s)[:, None, :] @ self._control[piece])[:, 0]
 
     def extremes(self) -> Extremes:
         """Bounds over the whole motion, each (7,)."""
@@ -102,8 +96,8 @@ def move_to_rest(
 ) -> JointTrajectory | None:
     """Quintic from `start` to rest at `target` (7,), rad, as short as the limits allow; None if no duration does.
 
-    `also_from`: other states from which the controller may begin when the trajectory reaches it early or late. From each
-    of them to the first control point the whole limits hold; from `start`, the share that commands may use.
+    `also_from`: other states from which the controller may begin when the trajectory reaches it early or late. From
+    each of them to the first control point the whole limits hold; from `start`, the share that commands may use.
     """
     ends = np.broadcast_to(target, (len(MOVE_DURATIONS_S), 7))
     for tried in (slice(0, 1), slice(1, None)):  # mostly the first one holds
@@ -168,6 +162,21 @@ def quintic(start: JointState, end: JointState, length_s: Array) -> Array:
     return np.stack(np.broadcast_arrays(*points), axis=-2)
 
 
+def sample(control: Array, length_s: Array | float, t_s: Array | float) -> JointState:
+    """States (..., 7) of quintics with coefficients (..., 6, 7) and lengths (...,), s, at times (...,), s."""
+    h = np.asarray(length_s, dtype=np.float64)
+    s, h = np.asarray(t_s) / h, h[..., None]
+
+    def blend(coefficients: Array) -> Array:
+        return (_basis(coefficients.shape[-2] - 1, s)[..., None, :] @ coefficients)[..., 0, :]
+
+    return JointState(
+        blend(control),
+        blend(np.diff(control, axis=-2)) * (5.0 / h),
+        blend(np.diff(control, n=2, axis=-2)) * (20.0 / h**2),
+    )
+
+
 def bounds(control: Array, length_s: Array) -> Extremes:
     """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s."""
     h = np.asarray(length_s)[..., None, None]
@@ -188,7 +197,7 @@ def _excess_of_motions(
     worst = excess(bounds(control, durations_s), spec)
     if also_from:
         join_s = np.array([_control_times(duration)[0] for duration in durations_s])
-        joined = _at(control, durations_s, join_s)
+        joined = sample(control, durations_s, join_s)
         for other in also_from:
             joining = bounds(quintic(other, joined, join_s), join_s)
             worst = np.maximum(worst, excess(joining, spec, whole_limits=True))
@@ -198,9 +207,8 @@ def _excess_of_motions(
 def _trajectory(start: JointState, end: Array, duration_s: float, spec: Spec) -> JointTrajectory:
     rest = np.zeros(7)
     times_s = _control_times(duration_s)
-    durations_s = np.full(len(times_s), duration_s)
     control = quintic(start, JointState(end, rest, rest), np.asarray(duration_s))
-    states = _at(np.broadcast_to(control, (len(times_s), 6, 7)), durations_s, times_s)
+    states = sample(control, duration_s, times_s)
     states.positions[-1], states.velocities[-1], states.accelerations[-1] = end, rest, rest  # exactly, not rounded
     return JointTrajectory(spec.joint_names, times_s, states.positions, states.velocities, states.accelerations)
 
@@ -211,19 +219,9 @@ def _control_times(duration_s: float) -> Array:
     return np.append(steps, duration_s)
 
 
-def _at(control: Array, length_s: Array, t_s: Array) -> JointState:
-    """States (n, 7) of n quintics, each at its own time `t_s` (n,)."""
-    s, h = t_s / length_s, length_s[:, None]
-    return JointState(
-        np.einsum("kn,nkj->nj", _basis(5, s), control),
-        np.einsum("kn,nkj->nj", _basis(4, s), np.diff(control, axis=-2)) * (5.0 / h),
-        np.einsum("kn,nkj->nj", _basis(3, s), np.diff(control, n=2, axis=-2)) * (20.0 / h**2),
-    )
-
-
 def _basis(degree: int, s: Array | float) -> Array:
-    """Bernstein polynomials (degree + 1, ...) at s."""
-    return np.array([comb(degree, k) * s**k * (1.0 - s) ** (degree - k) for k in range(degree + 1)])
+    """Bernstein polynomials (..., degree + 1) at s (...)."""
+    return np.stack([comb(degree, k) * s**k * (1.0 - s) ** (degree - k) for k in range(degree + 1)], axis=-1)
 
 
 def _subdivision(degree: int) -> Array:
