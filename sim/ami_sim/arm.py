@@ -10,7 +10,7 @@ from ami_robot.perception.camera import CameraModel
 from ami_robot.types import Array, JointState, JointTrajectory
 from ami_sim.controller import JointTrajectoryController
 from ami_sim.scene import Scene
-from ami_sim.world import PHYSICS_HZ, World
+from ami_sim.world import PHYSICS_HZ, World, robot_description
 
 JOINT_STATES_HZ = 100
 CAMERA_SUBSTEPS = 16  # 15 Hz
@@ -55,6 +55,11 @@ class SimulatedArm:
     def joint_names(self) -> tuple[str, ...]:
         """The order of joint_states: arm, then fingers."""
         return self.world.joint_names
+
+    @property
+    def robot_description(self) -> str:
+        """The arm as URDF, with this machine's paths to its meshes."""
+        return robot_description()
 
     def joint_states(self) -> tuple[Array, Array]:
         """Measured positions (9,) and velocities (9,), rad and m, in the order of joint_names."""

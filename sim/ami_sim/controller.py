@@ -10,7 +10,6 @@ are not finite are rejected.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -40,7 +39,8 @@ class JointTrajectoryController:
 
     def hold(self, positions: Array, now_s: float) -> None:
         """Forget the running trajectory and rest at positions (J,) rad from now on."""
-        self._start_s, self._motion = now_s, _Rest(_at_rest(np.array(positions, float)))
+        self._start_s = now_s
+        self._motion: _Motion = _Rest(_at_rest(np.array(positions, float)))
 
     def accept(self, trajectory: JointTrajectory, now_s: float) -> str | None:
         """Start following the trajectory now; returns None, or one sentence saying why it was rejected."""
@@ -108,10 +108,9 @@ class JointTrajectoryController:
         )
 
 
-@dataclass(frozen=True)
 class _Rest:
-    state: JointState
-    duration_s: float = 0.0
+    def __init__(self, state: JointState):
+        self.state, self.duration_s = state, 0.0
 
     def sample(self, t_s: float) -> JointState:
         """The resting state, at any time."""

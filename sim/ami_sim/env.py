@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import gymnasium
 import numpy as np
 from ami_robot.safety.guardrail import Guardrail
 from gymnasium import spaces
 
 from ami_robot.perception.camera import load_camera
+from ami_robot.perception.view import VIEW_PIXELS, TrainingView
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.types import MODEL_STEP_S, PROPRIO_DIM, Array, JointState, Proposal, Refusal
@@ -18,7 +18,6 @@ from ami_sim.arm import SimulatedArm
 from ami_sim.scene import Scene
 from ami_sim.world import PHYSICS_HZ
 
-IMAGE_SIZE = 64
 MAX_COMMAND_DELAY_S = 0.06
 EPISODE_STEPS = 40
 SUBSTEPS = round(MODEL_STEP_S * PHYSICS_HZ)
@@ -50,6 +49,8 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
     ):
         self.spec = spec or load_spec()
         self.kinematics = Kinematics()
+        self._camera = load_camera()
+        self._view = TrainingView(self._camera, self._camera)
         self.render_mode = render_mode
         self.arm: SimulatedArm | None = None
         self._max_command_delay_s, self._fast = max_command_delay_s, fast
@@ -66,7 +67,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         self.scene: Scene = (options or {}).get("scene") or Scene.from_seed(drawn)
         if self.arm is None:
-            self.arm = SimulatedArm(self.scene, load_camera())
+            self.arm = SimulatedArm(self.scene, self._camera)
         else:
             self.arm.reset(self.scene)
         self.guardrail = Guardrail(self.spec, self.kinematics)
@@ -153,7 +154,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         tool = self.kinematics.tool_position(joints)
         proprio = np.concatenate([tool, tool_velocity, self._report.target_tool_position, [positions[7:].sum()]])
         return {
-            "image": cv2.resize(self._frame, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA),
+            "image": self._view(self._frame),
             "proprio": proprio.astype(np.float32),
             "joint_positions": joints.astype(np.float32),
             "joint_velocities": speeds.astype(np.float32),
@@ -178,7 +179,7 @@ def _observation_space(spec: Spec) -> spaces.Dict:
     proprio = np.array([reach_m] * 3 + [tool_speed_m_per_s] * 3 + [reach_m] * 3 + [1.0])
     assert proprio.shape == (PROPRIO_DIM,)
     return spaces.Dict(
-        image=spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
+        image=spaces.Box(0, 255, (VIEW_PIXELS, VIEW_PIXELS, 3), np.uint8),
         proprio=_box(-proprio, proprio),
         joint_positions=_box(limits.lower_rad - 0.1, limits.upper_rad + 0.1),
         joint_velocities=_box(-speed, speed),

@@ -200,9 +200,9 @@ def _state_at(pieces: list[tuple[float, Array]], t_s: float) -> JointState:
         t_s -= span_s
     else:
         t_s = last_span_s
-    return JointState(
-        *(polynomial.polyval(t_s, polynomial.polyder(coefficients, n) if n else coefficients) for n in range(3))
-    )
+    velocity, acceleration = polynomial.polyder(coefficients), polynomial.polyder(coefficients, 2)
+    values = [np.asarray(polynomial.polyval(t_s, curve)) for curve in (coefficients, velocity, acceleration)]
+    return JointState(*values)
 
 
 def _check_join(before: JointState, after: JointState, clock: str) -> list[str]:

@@ -76,18 +76,13 @@ def push_blocks(rng: np.random.Generator, room: Room, sight: Sight) -> Behaviour
         begin, end = low - BEHIND_BLOCK_M * ahead, low + rng.uniform(-0.01, 0.12) * ahead
         over = begin.copy()
         over[2] = APPROACH_HEIGHT_M + rng.uniform(-0.03, 0.08)
-        for waypoint, step_m in ((over, room.max_step_m), (begin, room.max_step_m), (end, speed_m), (None, speed_m)):
-            if waypoint is None:  # close or open at the block, then rise or stay low
-                if plays_gripper and rng.random() < 0.5:
-                    width = float(rng.uniform(0.0, 0.08))
-                    sight = yield room.action(sight, rng.normal(0, 0.002, 3), width)
-                waypoint = sight.tool_target + np.array([0, 0, rng.choice([0.0, 0.05, 0.1])])
-            waypoint = room.inside(waypoint)
-            for _ in range(20):
-                left = waypoint - sight.tool_target
-                if np.linalg.norm(left) < 0.012:
-                    break
-                sight = yield room.action(sight, _shorter(left, step_m) + rng.normal(0, noise_m, 3), width)
+        for waypoint, step_m in ((over, room.max_step_m), (begin, room.max_step_m), (end, speed_m)):
+            sight = yield from _go(rng, room, sight, waypoint, step_m, noise_m, width)
+        if plays_gripper and rng.random() < 0.5:  # at the block
+            width = float(rng.uniform(0.0, 0.08))
+            sight = yield room.action(sight, rng.normal(0, 0.002, 3), width)
+        rise = np.array([0.0, 0.0, rng.choice([0.0, 0.05, 0.1])])
+        sight = yield from _go(rng, room, sight, sight.tool_target + rise, speed_m, noise_m, width)
 
 
 def reach_goals(rng: np.random.Generator, room: Room, sight: Sight) -> Behaviour:
@@ -137,6 +132,19 @@ MIX: tuple[tuple[Callable[[np.random.Generator, Room, Sight], Behaviour], float]
 def behaviour_of(rng: np.random.Generator) -> Callable[[np.random.Generator, Room, Sight], Behaviour]:
     """A behaviour drawn from MIX."""
     return MIX[rng.choice(len(MIX), p=[share for _, share in MIX])][0]
+
+
+def _go(
+    rng: np.random.Generator, room: Room, sight: Sight, to: Array, step_m: float, noise_m: float, width: float
+) -> Generator[Array, Sight, Sight]:
+    """At most 20 noisy steps towards a point (3,), until 12 mm from it; returns the last Sight."""
+    to = room.inside(to)
+    for _ in range(20):
+        left = to - sight.tool_target
+        if np.linalg.norm(left) < 0.012:
+            break
+        sight = yield room.action(sight, _shorter(left, step_m) + rng.normal(0, noise_m, 3), width)
+    return sight
 
 
 def _shorter(vector: Array, longest_m: float) -> Array:

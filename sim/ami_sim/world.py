@@ -62,7 +62,7 @@ class World:
         """Build the scene from nothing, so that what happened before leaves no trace in the solver's caches."""
         client = self.client
         self.scene = scene
-        pybullet.resetSimulation(client)
+        pybullet.resetSimulation(physicsClientId=client)
         pybullet.setGravity(0, 0, -9.81, client)
         pybullet.setTimeStep(1.0 / PHYSICS_HZ, client)
         pybullet.setPhysicsEngineParameter(
@@ -187,11 +187,16 @@ def render_goal_image(scene: Scene, camera: CameraModel) -> np.ndarray:
         world.close()
 
 
-def _load_arm(client: int) -> int:
-    """The Panda with its collision meshes as visuals; inertias, joints and limits are those of the original file."""
+def robot_description() -> str:
+    """The Panda as URDF, visuals replaced by collision meshes, which are given as file:// URLs of this machine."""
     folder = Path(pybullet_data.getDataPath()) / "franka_panda"
     text = (folder / "panda.urdf").read_text()
-    text = text.replace("meshes/visual/", "meshes/collision/").replace("package://", f"{folder}/")
+    return text.replace("meshes/visual/", "meshes/collision/").replace("package://", f"file://{folder}/")
+
+
+def _load_arm(client: int) -> int:
+    """The Panda of robot_description; inertias, joints and limits are those of the original file."""
+    text = robot_description().replace("file://", "")
     with tempfile.TemporaryDirectory(prefix="ami_panda_") as temporary:
         path = Path(temporary) / "panda.urdf"
         path.write_text(text)
