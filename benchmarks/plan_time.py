@@ -61,8 +61,8 @@ def main() -> None:
     task, spec, kinematics = load_task(args.task), load_spec(), Kinematics()
     if task.icem is None or task.cost is None:
         parser.error(f"{args.task} does not plan with icem")
-    model = Timed(_world_model(args.checkpoint), "predict")
-    mask = Timed(PathMask(spec, kinematics), "check")
+    model: Any = Timed(_world_model(args.checkpoint), "predict")
+    mask: Any = Timed(PathMask(spec, kinematics), "check")
     planner = ICEM(task.icem, mask, model, build_cost(task.cost))
     rng = np.random.default_rng(0)
     rows, refused = [], 0

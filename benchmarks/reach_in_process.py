@@ -28,6 +28,8 @@ from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import load_spec
 from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_VELOCITY, Goal, Latent, Refusal
 from ami_robot.world_model.model import LatentWorldModel
 from ami_sim.env import TabletopEnv
@@ -44,7 +46,8 @@ class Bench:
     def __init__(self, checkpoint: Path | None, task: TaskSettings) -> None:
         loaded = load_checkpoint(checkpoint)
         self.encoder, self.world_model = ImageEncoder(loaded), LatentWorldModel(loaded)
-        self.env = TabletopEnv(fast=True)
+        self.spec, self.kinematics = load_spec(), Kinematics()
+        self.env = TabletopEnv(spec=self.spec, fast=True)
         self.camera = load_camera()
         self.view = TrainingView(self.camera, self.camera)
         self.task = task
@@ -54,7 +57,8 @@ class Bench:
         """Run one scene to the end and return what the judge and the clock say."""
         observation, info = self.env.reset(seed=seed)
         scene, arm = info["scene"], self.env.arm
-        judge = Judge(scene, self.env.spec, arm.time_s)
+        assert arm is not None  # there is one after reset
+        judge = Judge(scene, self.spec, arm.time_s)
         arm.on_substep, arm.controller.on_accept = judge.on_substep, judge.on_command
         goal = self._goal(method, scene)
         act = self._actor(method, goal, seed)
@@ -108,10 +112,10 @@ class Bench:
         if method == "hold":
             return lambda *_: np.zeros(4)
         if method == "random":
-            rng, reach = np.random.default_rng(seed), self.env.spec.tool_displacement.max_m_per_step
+            rng, reach = np.random.default_rng(seed), self.spec.tool_displacement.max_m_per_step
             return lambda *_: np.append(rng.uniform(-reach, reach, 3) / np.sqrt(3), 0.0)
         task = self.task if method == "icem" else self.straight
-        agent: Agent = build_agent(task, self.env.spec, self.env.kinematics, self.world_model)
+        agent: Agent = build_agent(task, self.spec, self.kinematics, self.world_model)
         if refusal := agent.pursue(goal):
             raise RuntimeError(refusal.reason)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ami_robot.actor.coloured_noise import coloured_noise
-from ami_robot.actor.planner import CheckedPaths, PathMask, clip_norm, straight_steps, unusable
+from ami_robot.actor.planner import PathMask, clip_norm, straight_steps, unusable
 from ami_robot.cost.cost import Imagined, WeightedSum
 from ami_robot.types import GRIPPER_WIDTH, TOOL_POSITION, TOOL_TARGET, Array, Belief, Goal, Plan, Refusal
 from ami_robot.world_model.protocol import WorldModel
@@ -42,9 +44,34 @@ class ICEMSettings:
             raise ValueError("icem needs at least one elite, one step of horizon and one iteration")
 
 
+Rows = TypeVar("Rows", bound="_Rows")
+
+
 @dataclass(frozen=True)
-class _Pool:
-    """Candidates that passed the mask and were imagined. Every field has one row for each."""
+class _Rows:
+    """Arrays with one row for each candidate, selected and joined together."""
+
+    def take(self: Rows, rows: NDArray[np.integer | np.bool_]) -> Rows:
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def joined(self: Rows, other: Rows) -> Rows:
+        return type(self)(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Candidates(_Rows):
+    """Drawn candidates and what the guardrails say of them."""
+
+    displacements: Array  # (N, H, 3), m
+    joint_paths: Array  # (N, H, 7), rad
+    feasible: NDArray[np.bool_]  # (N,)
+    margin: Array  # (N,)
+    row: NDArray[np.object_]  # (N,)
+
+
+@dataclass(frozen=True)
+class _Pool(_Rows):
+    """Candidates that passed the mask and were imagined."""
 
     actions: Array  # (N, H, ACTION_DIM), m
     joint_paths: Array  # (N, H, 7), rad
@@ -53,11 +80,7 @@ class _Pool:
     terms: Array  # (N, number of cost terms)
 
     def best(self, count: int) -> _Pool:
-        order = np.argsort(self.terms.sum(axis=1), kind="stable")[:count]
-        return _Pool(*(getattr(self, f.name)[order] for f in fields(self)))
-
-    def joined(self, other: _Pool) -> _Pool:
-        return _Pool(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+        return self.take(np.argsort(self.terms.sum(axis=1), kind="stable")[:count])
 
 
 class ICEM:
@@ -73,7 +96,7 @@ class ICEM:
     def reset(self) -> None:
         """Forget the last plan and start the noise again from the seed."""
         self._rng = np.random.default_rng(self.settings.seed)
-        self._last = np.zeros((self.settings.horizon, 3))
+        self._last: Array = np.zeros((self.settings.horizon, 3))
 
     def plan(self, belief: Belief, goal: Goal, deadline_s: float | None = None) -> Plan | Refusal:
         """The cheapest feasible candidate seen, or why there is none.
@@ -91,35 +114,28 @@ class ICEM:
             return refusal
         cost = self._cost.for_goal(goal)
         limit_m = self._step_limit_m(belief, goal)
-        mean = clip_norm(np.concatenate([self._last[1:], np.zeros((1, 3))]), limit_m)
-        std = np.full_like(mean, self.settings.initial_std * limit_m)
-        anchors = [np.zeros_like(mean), mean]
-        if self.settings.straight_line_candidate:
-            gap = goal.tool_position - belief.proprio[TOOL_TARGET]
-            anchors.append(straight_steps(gap, limit_m, 1.0, len(mean)))
+        mean: Array = clip_norm(np.concatenate([self._last[1:], np.zeros((1, 3))]), limit_m)
+        std: Array = np.full(mean.shape, self.settings.initial_std * limit_m)
+        anchors = self._first_anchors(belief, goal, mean, limit_m)
         elites: _Pool | None = None
         looked_at = masked = 0
         for iteration in range(self.settings.iterations):
             begun = time.perf_counter()
-            displacements = self._draw(mean, std, limit_m, anchors)
-            paths = self._mask.check(belief, displacements)
-            if iteration == 0 and not paths.feasible[0]:
-                return _hold_refused(paths)
-            if paths.feasible.sum() < self.settings.elites:  # look again, closer to where holding is known to be safe
-                looked_at, masked = looked_at + len(displacements), masked + int((~paths.feasible).sum())
-                displacements = self._draw(0.0 * mean, std / 2, limit_m, [0.0 * mean])
-                paths = self._mask.check(belief, displacements)
-            looked_at, masked = looked_at + len(displacements), masked + int((~paths.feasible).sum())
-            pool = self._imagine(belief, goal, cost, displacements, paths)
+            candidates = self._draw(belief, mean, std, limit_m, anchors)
+            if iteration == 0 and not candidates.feasible[0]:
+                return _hold_refused(candidates)
+            if candidates.feasible.sum() < self.settings.elites:  # look again, round holding: that is known to be safe
+                hold = np.zeros_like(mean)
+                candidates = candidates.joined(self._draw(belief, hold, std / 2, limit_m, [hold]))
+            looked_at += len(candidates.feasible)
+            masked += int((~candidates.feasible).sum())
+            pool = self._imagine(belief, goal, cost, candidates.take(candidates.feasible))
             if elites is not None:
                 pool = pool.joined(elites.best(max(1, self.settings.kept_elites)))
             if len(pool.terms) == 0:
                 return Refusal("the world model has no finite outcome for any candidate", "imagination", float("nan"))
             elites = pool.best(self.settings.elites)
-            keep = self.settings.momentum
-            mean = keep * mean + (1 - keep) * elites.actions[..., :3].mean(axis=0)
-            std = keep * std + (1 - keep) * elites.actions[..., :3].std(axis=0)
-            std = np.maximum(std, self.settings.std_floor * limit_m)
+            mean, std = self._refit(mean, std, elites.actions[..., :3], limit_m)
             anchors = [mean]
             now = time.perf_counter()
             if deadline_s is not None and (now - started) + (now - begun) > deadline_s:
@@ -127,16 +143,7 @@ class ICEM:
         assert elites is not None  # at least one iteration ran
         best = elites.best(1)
         self._last = best.actions[0, :, :3]
-        return Plan(
-            actions=best.actions[0],
-            joint_path=best.joint_paths[0],
-            imagined_tool_path=best.tool_paths[0],
-            cost=float(best.terms[0].sum()),
-            cost_terms={name: float(value) for name, value in zip(cost.names, best.terms[0], strict=True)},
-            candidates=looked_at,
-            masked=masked,
-            margin=float(best.margin[0]),
-        )
+        return _as_plan(best, cost.names, looked_at, masked)
 
     def _step_limit_m(self, belief: Belief, goal: Goal) -> float:
         """Shorter steps near the goal: the arm settles there and does not swing round it."""
@@ -144,29 +151,53 @@ class ICEM:
         near_m = max(self.settings.approach_gain * distance_m, self.settings.min_step_limit_m)
         return min(near_m, self._mask.max_displacement_m)
 
-    def _draw(self, mean: Array, std: Array, limit_m: float, anchors: list[Array]) -> Array:
-        """(N, H, 3), m: the anchors first, then samples round the mean."""
+    def _first_anchors(self, belief: Belief, goal: Goal, mean: Array, limit_m: float) -> list[Array]:
+        """Candidates that are there whatever is drawn: hold first, the shifted last plan, the line where asked for."""
+        anchors = [np.zeros_like(mean), mean]
+        if self.settings.straight_line_candidate:
+            gap = goal.tool_position - belief.proprio[TOOL_TARGET]
+            anchors.append(straight_steps(gap, limit_m, 1.0, len(mean)))
+        return anchors
+
+    def _draw(self, belief: Belief, mean: Array, std: Array, limit_m: float, anchors: list[Array]) -> _Candidates:
+        """The anchors first, then samples round the mean; all checked against the guardrails."""
         shape = (self.settings.candidates - len(anchors), *mean.shape)
         samples = mean + std * coloured_noise(self._rng, shape, self.settings.noise_beta)
-        return np.concatenate([np.stack(anchors), clip_norm(samples, limit_m)])
+        displacements = np.concatenate([np.stack(anchors), clip_norm(samples, limit_m)])
+        paths = self._mask.check(belief, displacements)
+        return _Candidates(displacements, paths.joint_paths, paths.feasible, paths.margin, paths.row)
 
-    def _imagine(
-        self, belief: Belief, goal: Goal, cost: WeightedSum, displacements: Array, paths: CheckedPaths
-    ) -> _Pool:
-        """Roll out the feasible candidates; those with an outcome or a cost that is not finite are left out."""
-        safe = paths.feasible
-        widths = np.full((*displacements.shape[:2], 1), belief.proprio[GRIPPER_WIDTH])
-        actions = np.concatenate([displacements, widths], axis=-1)[safe]
+    def _imagine(self, belief: Belief, goal: Goal, cost: WeightedSum, safe: _Candidates) -> _Pool:
+        """Roll the feasible candidates out; those with an outcome or a cost that is not finite are left out."""
+        widths = np.full((*safe.displacements.shape[:2], 1), belief.proprio[GRIPPER_WIDTH])
+        actions = np.concatenate([safe.displacements, widths], axis=-1)
         outcomes = self._world_model.predict(belief.image_latent, belief.proprio, actions)
         terms = cost.terms(Imagined(belief, goal, actions, outcomes))
         tool_paths = np.asarray(outcomes.proprio[..., TOOL_POSITION], dtype=np.float64)
-        known = np.isfinite(terms).all(axis=1) & np.isfinite(outcomes.proprio).all(axis=(1, 2))
-        known &= np.isfinite(outcomes.image_latents).all(axis=(1, 2))
-        return _Pool(
-            actions[known], paths.joint_paths[safe][known], paths.margin[safe][known], tool_paths[known], terms[known]
-        )
+        pool = _Pool(actions, safe.joint_paths, safe.margin, tool_paths, terms)
+        parts = (terms, outcomes.proprio.sum(axis=-1), outcomes.image_latents.sum(axis=-1))
+        return pool.take(np.flatnonzero(np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)))
+
+    def _refit(self, mean: Array, std: Array, elites: Array, limit_m: float) -> tuple[Array, Array]:
+        """Mean and standard deviation of the elites, with momentum and a floor."""
+        keep, floor_m = self.settings.momentum, self.settings.std_floor * limit_m
+        new_std = keep * std + (1 - keep) * elites.std(axis=0)
+        return keep * mean + (1 - keep) * elites.mean(axis=0), np.maximum(new_std, floor_m)
 
 
-def _hold_refused(paths: CheckedPaths) -> Refusal:
-    row, margin = str(paths.row[0]), float(paths.margin[0])
+def _as_plan(best: _Pool, names: tuple[str, ...], looked_at: int, masked: int) -> Plan:
+    return Plan(
+        actions=best.actions[0],
+        joint_path=best.joint_paths[0],
+        imagined_tool_path=best.tool_paths[0],
+        cost=float(best.terms[0].sum()),
+        cost_terms={name: float(value) for name, value in zip(names, best.terms[0], strict=True)},
+        candidates=looked_at,
+        masked=masked,
+        margin=float(best.margin[0]),
+    )
+
+
+def _hold_refused(candidates: _Candidates) -> Refusal:
+    row, margin = str(candidates.row[0]), float(candidates.margin[0])
     return Refusal(f"even holding still breaks guardrail {row} (normalised margin {margin:.3f})", row, margin)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.masks import path_margins
@@ -30,9 +31,9 @@ class CheckedPaths:
     """The joint paths of N candidates and what the guardrails say of them."""
 
     joint_paths: Array  # (N, H, 7), rad
-    feasible: Array  # (N,), bool
+    feasible: NDArray[np.bool_]  # (N,)
     margin: Array  # (N,), normalised: 0 at a limit, 1 far from all
-    row: Array  # (N,), object: the guardrail with the least margin
+    row: NDArray[np.object_]  # (N,), str: the guardrail with the least margin
 
 
 class PathMask:

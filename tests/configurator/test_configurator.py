@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import yaml
-from ami_robot.safety.kinematics import Kinematics
 
 from ami_robot.actor.analytic import StraightLine
 from ami_robot.actor.icem import ICEM
 from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, load_task
 from ami_robot.configurator.strict import ConfigError
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.world_model.kinematic import KinematicModel
 
