@@ -1,4 +1,4 @@
-"""The simulated arm: paces the physics to wall time, owns /clock, and follows trajectories as a real controller would."""
+"""The simulated arm: paces the physics to wall time, owns /clock, and follows trajectories as a controller does."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Any
 
 from ami_interfaces.msg import GuardrailReport, SimState
 from ami_interfaces.srv import JudgeEpisode, ResetSim
-from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
-from ami_sim.judge import Judge
-from ami_sim.scene import Scene
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import JointState
@@ -20,10 +17,14 @@ from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
 from ami_nodes.common import AmiNode, run_node
-from ami_nodes.convert import NS_PER_S, from_trajectory_msg, to_field, to_point, to_time
+from ami_nodes.convert import NS_PER_S, from_trajectory_msg, to_field, to_time
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import fill_sim_state
 from ami_robot.safety.spec import load_spec
+from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
+from ami_sim.judge import Judge
+from ami_sim.scene import Scene
+from ami_sim.world import robot_description
 
 MAX_CATCH_UP_S = 0.1
 """How far the physics may fall behind the wall clock before the lost time is given up and it runs slower."""
@@ -58,7 +59,7 @@ class ArmNode(AmiNode):
 
     def start(self) -> list[Any]:
         """Let time run."""
-        self.description_publisher.publish(String(data=self.arm.robot_description))
+        self.description_publisher.publish(String(data=robot_description()))
         self._pace_from_now()
         return [
             self.create_subscription(

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 from ami_interfaces.msg import SimState
-from ami_sim.scene import Scene
-from ami_sim.world import World
 from geometry_msgs.msg import Transform, TransformStamped
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from ami_nodes import qos
 from ami_nodes.common import AmiNode, run_node
-from ami_nodes.convert import to_camera_info_msg, to_image_msg, to_ns, to_time, to_vector3
+from ami_nodes.convert import to_camera_info_msg, to_image_msg, to_ns, to_vector3
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import to_snapshot
 from ami_nodes.transforms import quaternion
 from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
+from ami_sim.scene import Scene
+from ami_sim.world import World
 
 OPTICAL_IN_LINK = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """REP 103: the link has x forward, y left, z up; the optical frame has z forward, x right, y down."""
@@ -41,7 +41,7 @@ class CameraNode(AmiNode):
 
     def start(self) -> list[Any]:
         """Say where the camera is, then draw the newest state."""
-        self.tf_publisher.publish(static_transforms(self.camera, self.now_ns()))
+        self.tf_publisher.publish(static_transforms(self.camera))
         return [self.create_subscription(SimState, "sim/state", self.on_state, qos.LATEST_IN)]
 
     def discard(self) -> None:
@@ -62,8 +62,8 @@ class CameraNode(AmiNode):
         self.info_publisher.publish(to_camera_info_msg(self.camera, stamp_ns))
 
 
-def static_transforms(camera: CameraModel, stamp_ns: int) -> TFMessage:
-    """base_link -> <camera>_link -> <camera>_optical_frame."""
+def static_transforms(camera: CameraModel) -> TFMessage:
+    """base_link -> <camera>_link -> <camera>_optical_frame; stamp 0, as it holds for all time."""
     link = camera.frame_id.removesuffix("_optical_frame") + "_link"
     steps = (
         ("base_link", link, camera.position, camera.rotation @ OPTICAL_IN_LINK.T),
@@ -73,7 +73,7 @@ def static_transforms(camera: CameraModel, stamp_ns: int) -> TFMessage:
     for parent, child, position, rotation in steps:
         transform = Transform(translation=to_vector3(position), rotation=quaternion(rotation))
         stamped = TransformStamped(child_frame_id=child, transform=transform)
-        stamped.header.frame_id, stamped.header.stamp = parent, to_time(stamp_ns)
+        stamped.header.frame_id = parent
         message.transforms.append(stamped)
     return message
 

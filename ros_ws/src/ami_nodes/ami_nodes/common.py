@@ -57,15 +57,17 @@ class AmiNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `build`."""
-        return self._attempt("configure", self.build) or super().on_configure(state)
+        if not self._succeeds("configure", self.build):
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `start`; the publishers are enabled first."""
         outcome = super().on_activate(state)
-        failure = self._attempt("activate", lambda: self._while_active.extend(self.start()))
-        if failure is not None:
+        if not self._succeeds("activate", lambda: self._while_active.extend(self.start())):
             super().on_deactivate(state)
-        return failure or outcome
+            return TransitionCallbackReturn.FAILURE
+        return outcome
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `stop`."""
@@ -86,15 +88,15 @@ class AmiNode(LifecycleNode):
             self._end_activity()
         return super().on_shutdown(state)
 
-    def _attempt(self, verb: str, action: Callable[[], Any]) -> TransitionCallbackReturn | None:
-        """Run it; FAILURE and one sentence in the log when it cannot be done."""
+    def _succeeds(self, verb: str, action: Callable[[], Any]) -> bool:
+        """Whether it could be done; if not, one sentence in the log."""
         try:
             action()
         except (OSError, ValueError, RuntimeError) as error:
             self.get_logger().error(f"{self.get_name()} cannot {verb}: {error}")
             self._end_entities()
-            return TransitionCallbackReturn.FAILURE
-        return None
+            return False
+        return True
 
     def _end_activity(self) -> None:
         self.stop()

@@ -70,9 +70,7 @@ def to_vector3(values: Array) -> Vector3:
 def to_trajectory_msg(trajectory: JointTrajectory) -> JointTrajectoryMsg:
     """The message has stamp 0, "start now"."""
     message = JointTrajectoryMsg(joint_names=list(trajectory.joint_names))
-    rows = zip(
-        trajectory.times_s, trajectory.positions, trajectory.velocities, trajectory.accelerations, strict=True
-    )
+    rows = zip(trajectory.times_s, trajectory.positions, trajectory.velocities, trajectory.accelerations, strict=True)
     for time_s, *values in rows:
         positions, velocities, accelerations = (to_field(row) for row in values)
         message.points.append(
@@ -115,7 +113,7 @@ def to_proposal_msg(proposal: Proposal) -> ProposedCommand:
     if proposal.tool_displacement is not None:
         message.kind = ProposedCommand.TOOL_DISPLACEMENT
         message.tool_displacement = to_vector3(proposal.tool_displacement)
-    else:
+    elif proposal.trajectory is not None:
         message.kind = ProposedCommand.TRAJECTORY
         message.trajectory = to_trajectory_msg(proposal.trajectory)
     return message
@@ -249,7 +247,9 @@ def from_camera_info_msg(message: Any) -> CameraModel:
     """The intrinsics of a camera whose pose nobody told: it is at the origin. Raises CameraError when uncalibrated."""
     distortion = as_array(message.d)
     if len(distortion) not in (0, 5):
-        raise ValueError(f"camera_info has {len(distortion)} distortion coefficients, only the 5 of plumb_bob are read.")
+        raise ValueError(
+            f"camera_info has {len(distortion)} distortion coefficients, only the 5 of plumb_bob are read."
+        )
     return CameraModel(
         name=message.header.frame_id,
         frame_id=message.header.frame_id,

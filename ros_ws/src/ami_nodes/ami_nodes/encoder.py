@@ -35,7 +35,9 @@ class EncoderNode(AmiNode):
 
     def build(self) -> None:
         """Load and verify the checkpoint."""
-        self.encoder = ImageEncoder(load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None))
+        self.encoder = ImageEncoder(
+            load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
+        )
         self.training_camera = load_camera()
         self.history = JointHistory(load_spec().joint_names, Kinematics())
         self.waiting: deque[Image] = deque(maxlen=1)

@@ -9,6 +9,7 @@ from typing import Any
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
 from ami_interfaces.msg import ProposedCommand
 from ami_interfaces.srv import SelectSource
+from ami_robot.safety.guardrail import Guardrail
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
@@ -19,7 +20,6 @@ from ami_nodes import qos
 from ami_nodes.common import AmiNode, run_node
 from ami_nodes.convert import as_array, from_proposal_msg, to_ns, to_report_msg
 from ami_nodes.parameters import Param
-from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import GuardrailReport
@@ -29,7 +29,7 @@ WATCHDOG_HZ = 50
 
 
 class GuardrailNode(AmiNode):
-    """Proposals and joint_states -> Guardrail -> whole safe motions, and a report on each decision and 10 times a second.
+    """Proposals and joint_states -> Guardrail -> whole safe motions, a report on each decision and 10 times a second.
 
     It steps on each joint_states message. Silence is measured on the steady clock, since simulated time stands still
     when the arm does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Log
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
@@ -23,8 +24,10 @@ from ami_nodes.parameters import Param, ParameterError, checked_parameters
 ERROR_LEVEL = 40
 POLL_S = 0.05
 DOWN_TIMEOUT_S = 1.0
-WAY_UP = ((Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE, "configure"),
-          (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE, "activate"))
+WAY_UP = (
+    (Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE, "configure"),
+    (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE, "activate"),
+)
 WAY_DOWN = ((Transition.TRANSITION_DEACTIVATE, "deactivate"), (Transition.TRANSITION_CLEANUP, "clean up"))
 
 
@@ -137,10 +140,8 @@ def main() -> int:
 
 
 def _spin(executor: Any) -> None:
-    try:
+    with contextlib.suppress(ExternalShutdownException):
         executor.spin()
-    except rclpy.executors.ExternalShutdownException:
-        pass
 
 
 if __name__ == "__main__":

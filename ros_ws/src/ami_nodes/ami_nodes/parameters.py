@@ -6,6 +6,7 @@ one that does not start.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -26,8 +27,8 @@ class Param:
     name: str
     default: bool | int | float | str | list[str]
     description: str
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float = -math.inf
+    maximum: float = math.inf
     choices: tuple[str, ...] = ()
 
 
@@ -40,9 +41,7 @@ def checked_parameters(node: Any, schema: Iterable[Param]) -> SimpleNamespace:
     names = [param.name for param in schema]
     given = node.get_parameters_by_prefix("")
     unknown = sorted(
-        name
-        for name in given
-        if name not in names and name not in RESERVED and not name.startswith("qos_overrides.")
+        name for name in given if name not in names and name not in RESERVED and not name.startswith("qos_overrides.")
     )
     if unknown:
         valid = ", ".join(names) or "none of its own"
@@ -55,7 +54,7 @@ def checked_parameters(node: Any, schema: Iterable[Param]) -> SimpleNamespace:
 
 def _checked(param: Param, value: Any) -> Any:
     """The value as the type of the default; raises ParameterError."""
-    wanted = type(param.default)
+    wanted: type = type(param.default)
     if wanted is float and type(value) is int:
         value = float(value)
     if wanted is list and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
@@ -63,11 +62,9 @@ def _checked(param: Param, value: Any) -> Any:
     if type(value) is not wanted:
         kind = "list of strings" if wanted is list else wanted.__name__
         raise ParameterError(f"parameter {param.name} has to be a {kind} ({param.description}), got {value!r}.")
-    low = param.minimum is not None and not value >= param.minimum
-    high = param.maximum is not None and not value <= param.maximum
-    if low or high:
+    if wanted in (int, float) and not param.minimum <= value <= param.maximum:
         raise ParameterError(
-            f"parameter {param.name} has to be between {param.minimum} and {param.maximum} ({param.description}), "
+            f"parameter {param.name} has to be between {param.minimum:g} and {param.maximum:g} ({param.description}), "
             f"got {value!r}."
         )
     if param.choices and value not in param.choices:

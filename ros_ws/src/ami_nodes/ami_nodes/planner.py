@@ -50,7 +50,7 @@ NO_LATENT = np.zeros(0)
 
 
 class PlannerNode(AmiNode):
-    """latent (or joint_states, for a planner without a world model) and guardrail_report -> proposed_command and plan."""
+    """latent (joint_states for a planner without world model) and guardrail_report -> proposed_command and plan."""
 
     PARAMETERS = (
         Param("config", "reach", "task file: a name in ami_robot/configurator (reach, analytic) or a path to a YAML"),
@@ -109,13 +109,15 @@ class PlannerNode(AmiNode):
 
     def on_latent(self, message: LatentMsg) -> None:
         """A frame, encoded."""
-        self.world_model.expected_sha256 = message.checkpoint_sha256
+        if self.world_model:
+            self.world_model.expected_sha256 = message.checkpoint_sha256
         self.inbox.put_latent(from_latent_msg(message))
 
     def on_joint_states(self, message: JointState) -> None:
         """A frame without a picture."""
         self.history.add(message)
-        stamp_ns, proprio = self.history.newest()
+        stamp_ns = to_ns(message.header.stamp)
+        proprio = self.history.at(stamp_ns)
         self.inbox.put_latent(
             Latent(stamp_ns, NO_LATENT, proprio.tool_position, proprio.tool_velocity, proprio.gripper_width, "", "")
         )

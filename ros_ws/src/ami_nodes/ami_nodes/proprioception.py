@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ami_nodes.convert import as_array, to_ns
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import Array
@@ -51,7 +49,9 @@ class JointHistory:
         after = next((state for state in self._states if state[0] >= stamp_ns), None)
         before = next((state for state in reversed(self._states) if state[0] <= stamp_ns), None)
         if after is None or before is None or max(after[0] - stamp_ns, stamp_ns - before[0]) > MAX_GAP_NS:
-            raise ValueError(f"there are no joint states within {MAX_GAP_NS // 1_000_000} ms on both sides of the frame.")
+            raise ValueError(
+                f"there are no joint states within {MAX_GAP_NS // 1_000_000} ms on both sides of the frame."
+            )
         span_ns = after[0] - before[0]
         share = (stamp_ns - before[0]) / span_ns if span_ns else 0.0
         positions = before[1] + share * (after[1] - before[1])
@@ -62,12 +62,8 @@ class JointHistory:
             gripper_width=float(positions[7:].sum()),
         )
 
-    def newest(self) -> tuple[int, Proprioception] | None:
-        """Stamp, ns, and proprioception of the last joint states."""
-        return (self._states[-1][0], self.at(self._states[-1][0])) if self._states else None
-
     def _sorted(self, message: Any) -> tuple[Array, Array]:
-        """Positions and velocities, arm (7) in the given order, then the fingers. Raises ValueError on a missing joint."""
+        """Positions and velocities: arm (7), then fingers. Raises ValueError on a missing joint."""
         names = tuple(message.name)
         if self._order is None or self._order[0] != names:
             if missing := sorted(set(self._names) - set(names)):

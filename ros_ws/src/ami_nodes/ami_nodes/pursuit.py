@@ -17,7 +17,7 @@ import numpy as np
 from ami_nodes.convert import NS_PER_S
 from ami_nodes.world_model_client import NoAnswerError
 from ami_robot.agent import Agent
-from ami_robot.types import MODEL_STEP_S, Goal, Latent, Plan, Refusal
+from ami_robot.types import MODEL_STEP_S, Array, Goal, Latent, Plan, Refusal
 
 STEP_NS = round(MODEL_STEP_S * NS_PER_S)
 STAMP_TOLERANCE_NS = 1_000_000
@@ -61,9 +61,9 @@ class Inbox:
         self._changed = threading.Condition()
         self._latent: Latent | None = None
 
-    def put_report(self, *report: object) -> None:
-        """The arguments of Agent.on_report."""
-        self._items.append(lambda agent: agent.on_report(*report))
+    def put_report(self, joint_positions: Array, tool_position: Array, gripper_width: float, stamp_ns: int) -> None:
+        """See Agent.on_report."""
+        self._items.append(lambda agent: agent.on_report(joint_positions, tool_position, gripper_width, stamp_ns))
 
     def put_latent(self, latent: Latent) -> None:
         """A frame; wakes the pursuit."""
@@ -123,15 +123,15 @@ def pursue(
         if latent:
             next_ns, distance_m = latent.stamp_ns + STEP_NS - STAMP_TOLERANCE_NS, step.goal_distance_m
         steps += 1
-        refused = isinstance(step.planned, Refusal)
-        refusals += refused
-        if latent and not refused:
+        if isinstance(step.planned, Refusal):
+            refusals += 1
+            if silences >= MAX_SILENCES:
+                return Ending("refused", step.planned, steps, refusals, distance_m)
+        elif latent:
             _wait_until(latent.stamp_ns + STEP_NS, now_ns, cancelled)
             if not cancelled():
                 propose(step.planned, latent)
         on_step(step)
-        if silences >= MAX_SILENCES:
-            return Ending("refused", step.planned, steps, refusals, distance_m)
     return Ending("cancelled" if cancelled() else "done", None, steps, refusals, distance_m)
 
 

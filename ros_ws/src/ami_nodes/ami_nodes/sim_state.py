@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from ami_interfaces.msg import SimState
-from ami_sim.arm import SimulatedArm
-from ami_sim.world import Snapshot
 from geometry_msgs.msg import Pose, Quaternion
 
 from ami_nodes.convert import as_array, to_field, to_point, to_time
+from ami_sim.arm import SimulatedArm
+from ami_sim.world import Snapshot
 
 
 def fill_sim_state(message: SimState, arm: SimulatedArm) -> SimState:

@@ -24,13 +24,17 @@ class WorldModelNode(AmiNode):
 
     def build(self) -> None:
         """Load and verify the checkpoint."""
-        self.model = LatentWorldModel(load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None))
+        self.model = LatentWorldModel(
+            load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
+        )
 
     def start(self) -> list[Any]:
         """Answer from now on."""
         return [self.create_service(PredictOutcomes, "predict_outcomes", self.on_predict)]
 
-    def on_predict(self, request: PredictOutcomes.Request, response: PredictOutcomes.Response) -> PredictOutcomes.Response:
+    def on_predict(
+        self, request: PredictOutcomes.Request, response: PredictOutcomes.Response
+    ) -> PredictOutcomes.Response:
         """One rollout of the whole batch."""
         try:
             shape = (request.candidates, request.horizon, ACTION_DIM)
