@@ -109,7 +109,7 @@ def build_agent(
         planner = StraightLine(task.straight_line, mask)
     else:
         raise ConfigError("the task has no planner; valid are icem with cost, straight_line")
-    memory = CommandMemory(spec.staleness.frame_s, spec.staleness.future_s, checkpoint_sha256)
+    memory = CommandMemory(spec.staleness.frame_s, spec.staleness.frame_s, checkpoint_sha256)
     return Agent(memory, world_model, planner, spec)
 
 
