@@ -62,7 +62,7 @@ def _checked(param: Param, value: Any) -> Any:
     if type(value) is not wanted:
         kind = "list of strings" if wanted is list else wanted.__name__
         raise ParameterError(f"parameter {param.name} has to be a {kind} ({param.description}), got {value!r}.")
-    if wanted in (int, float) and not param.minimum <= value <= param.maximum:
+    if isinstance(value, int | float) and not param.minimum <= value <= param.maximum:
         raise ParameterError(
             f"parameter {param.name} has to be between {param.minimum:g} and {param.maximum:g} ({param.description}), "
             f"got {value!r}."
