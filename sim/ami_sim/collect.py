@@ -39,7 +39,6 @@ FIRST_SEED = 1_000_000
 """Scenes of lower seeds are never collected: they are for tests and evaluation."""
 
 SEEDS_PER_SET = 1_000_000
-EPISODES_PER_SHARD = 20
 ATTEMPTS = 10  # at an episode that ends early because the guardrail disarmed
 
 
@@ -51,15 +50,17 @@ class Recipe:
     steps: int
     seed: int
     max_command_delay_s: float = MAX_COMMAND_DELAY_S
+    episodes_per_shard: int = 20
 
     @property
     def shards(self) -> int:
         """Number of files."""
-        return -(-self.episodes // EPISODES_PER_SHARD)
+        return -(-self.episodes // self.episodes_per_shard)
 
     def episodes_of(self, shard: int) -> range:
         """The numbers of the episodes in a shard."""
-        return range(shard * EPISODES_PER_SHARD, min((shard + 1) * EPISODES_PER_SHARD, self.episodes))
+        size = self.episodes_per_shard
+        return range(shard * size, min((shard + 1) * size, self.episodes))
 
 
 def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[int], None] = lambda n: None) -> dict:
@@ -115,7 +116,7 @@ def _attempt(env: TabletopEnv, seed: int, steps: int, rng: np.random.Generator) 
     world = env.arm.world
     frames, actions, blocks = [observation], [], [world.block_poses()[0]]
     behaviour = behaviour_of(rng)
-    script = behaviour(rng, Room.of(env.spec), Sight(env.tool_target, blocks[-1]))
+    script = behaviour(rng, Room.of(env.limits), Sight(env.tool_target, blocks[-1]))
     action = next(script)
     for _ in range(steps):
         before = env.tool_target

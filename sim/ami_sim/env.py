@@ -23,7 +23,7 @@ EPISODE_STEPS = 40
 SUBSTEPS = round(MODEL_STEP_S * PHYSICS_HZ)
 SOURCE = "env"
 
-Observation = dict[str, np.ndarray]
+Observation = dict[str, Any]
 
 
 class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
@@ -43,23 +43,23 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
     def __init__(
         self,
         render_mode: str | None = None,
-        spec: Spec | None = None,
+        limits: Spec | None = None,
         max_command_delay_s: float = MAX_COMMAND_DELAY_S,
         fast: bool = False,
     ):
-        self.spec = spec or load_spec()
+        self.limits = limits or load_spec()
         self.kinematics = Kinematics()
         self._camera = load_camera()
         self._view = TrainingView(self._camera, self._camera)
         self.render_mode = render_mode
         self.arm: SimulatedArm | None = None
         self._max_command_delay_s, self._fast = max_command_delay_s, fast
-        reach = self.spec.tool_displacement.max_m_per_step
-        width = self.spec.gripper
+        reach = self.limits.tool_displacement.max_m_per_step
+        width = self.limits.gripper
         self.action_space = spaces.Box(
             np.array([-reach] * 3 + [width.lower_m], np.float32), np.array([reach] * 3 + [width.upper_m], np.float32)
         )
-        self.observation_space = _observation_space(self.spec)
+        self.observation_space = _observation_space(self.limits)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict]:
         """Start the scene of the seed, or options["scene"], or one drawn from the running generator."""
@@ -70,7 +70,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
             self.arm = SimulatedArm(self.scene, self._camera)
         else:
             self.arm.reset(self.scene)
-        self.guardrail = Guardrail(self.spec, self.kinematics)
+        self.guardrail = Guardrail(self.limits, self.kinematics)
         self.guardrail.select_source(SOURCE)
         self._sequence = 0
         positions, velocities = self.arm.joint_states()
@@ -78,7 +78,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         now_ns = self.arm.time_ns
         if refusal := self.guardrail.arm(measured, now_ns, now_ns):
             raise RuntimeError(f"the guardrail would not arm at the start of scene {self.scene.seed}: {refusal.reason}")
-        self._report = self.guardrail.status(now_ns)
+        self.report = self.guardrail.status(now_ns)  # the last thing the guardrail said
         return self._observation(), self._info(None)
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict]:
@@ -98,7 +98,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
                 refusal = self._run_guardrail() or refusal
             self.arm.advance(min(self.arm.substeps_to_joint_states(), end_step - self.arm.step_count))
         info = self._info(refusal)
-        return self._observation(), -info["distance_m"], not self._report.armed, False, info
+        return self._observation(), -info["distance_m"], not self.report.armed, False, info
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]  # Gymnasium leaves the type of a frame open
         """The camera's own picture (128, 128, 3) uint8 rgb of the last observation."""
@@ -113,20 +113,20 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
     @property
     def tool_target(self) -> Array:
         """Where the tool comes to rest, (3,) m."""
-        return self._report.target_tool_position
+        return self.report.target_tool_position
 
     def _proposal(self, action: Array, stamp_ns: int, observation_stamp_ns: int) -> Proposal:
         if action.shape != (4,) or not np.isfinite(action).all():
             raise ValueError(f"an action is 4 finite numbers (dx, dy, dz, gripper width, m), got {action}.")
-        displacement, limit = action[:3], self.spec.tool_displacement.max_m_per_step
+        displacement, limit = action[:3], self.limits.tool_displacement.max_m_per_step
         self._sequence += 1
         return Proposal(
             source=SOURCE,
             sequence=self._sequence,
             stamp_ns=stamp_ns,
             observation_stamp_ns=observation_stamp_ns,
-            valid_for_s=self.spec.staleness.proposal_s,
-            gripper_width=float(np.clip(action[3], self.spec.gripper.lower_m, self.spec.gripper.upper_m)),
+            valid_for_s=self.limits.staleness.proposal_s,
+            gripper_width=float(np.clip(action[3], self.limits.gripper.lower_m, self.limits.gripper.upper_m)),
             tool_displacement=displacement * min(1.0, limit / max(float(np.linalg.norm(displacement)), limit)),
         )
 
@@ -138,7 +138,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         report = self.guardrail.step(self.arm.joint_names, positions, velocities, now_ns, now_ns)
         if report is None:
             return None
-        self._report = report
+        self.report = report
         if report.sent is not None:
             if rejection := self.arm.accept(report.sent):
                 raise RuntimeError(f"the controller rejected what the guardrail sent: {rejection}")
@@ -152,7 +152,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         joints, speeds = positions[:7], velocities[:7]
         tool_velocity = self.kinematics.jacobian(joints)[:3] @ speeds
         tool = self.kinematics.tool_position(joints)
-        proprio = np.concatenate([tool, tool_velocity, self._report.target_tool_position, [positions[7:].sum()]])
+        proprio = np.concatenate([tool, tool_velocity, self.report.target_tool_position, [positions[7:].sum()]])
         return {
             "image": self._view(self._frame),
             "proprio": proprio.astype(np.float32),
@@ -164,10 +164,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         assert self.arm is not None
         return {
             "refusal": refusal,
-            "report": self._report,
             "distance_m": float(np.linalg.norm(self.arm.world.tool_position() - self.scene.goal_position)),
-            "time_ns": self.arm.time_ns,
-            "scene": self.scene,
         }
 
 
@@ -191,4 +188,4 @@ def _box(low: Array, high: Array) -> spaces.Box:
 
 
 # gymnasium.make("ami_sim.env:ami/Tabletop-v0") imports this module first
-gymnasium.register("ami/Tabletop-v0", entry_point=TabletopEnv, max_episode_steps=EPISODE_STEPS)
+gymnasium.register("ami/Tabletop-v0", entry_point="ami_sim.env:TabletopEnv", max_episode_steps=EPISODE_STEPS)
