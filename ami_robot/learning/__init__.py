@@ -1,0 +1,1 @@
+"""From episodes to a checkpoint: windows, losses, training loop, probes, model card."""

@@ -1,0 +1,1 @@
+"""Image and proprioception to a latent: camera model, training view, encoder, checkpoint."""

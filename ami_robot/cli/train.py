@@ -1,0 +1,50 @@
+"""`ami train`: from collected episodes to a checkpoint with its model card."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+
+_CONFIG = Path(__file__).parents[1] / "learning" / "reach.yaml"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser("train", help="train encoder and world model on collected episodes")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
+    parser.add_argument("--config", type=Path, default=_CONFIG, help="training configuration (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, model card, log and state")
+    parser.add_argument("--resume", action="store_true", help="go on after a run that was stopped")
+    parser.add_argument("--threads", type=int, default=1, help="of torch (default 1; more only on idle cores)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; returns the exit code. Errors of the user are raised as one of our own types."""
+    import torch
+
+    from ami_robot.episodes.shards import EpisodeSet
+    from ami_robot.learning.config import load_config
+    from ami_robot.learning.dataset import Episodes
+    from ami_robot.learning.train import Provenance, TrainingError, train
+
+    if args.threads < 1:
+        raise TrainingError(f"--threads has to be at least 1, got {args.threads}.")
+    torch.set_num_threads(args.threads)
+    config = load_config(args.config)
+    data = EpisodeSet.open(args.data)
+    provenance = Provenance(data.sha256, data.manifest, _revision())
+    train(Episodes.from_arrays(data.load()), config, provenance, args.out, args.resume)
+    print(f"checkpoint and model card in {args.out}")
+    return 0
+
+
+def _revision() -> str:
+    """The commit this code is at, with a mark when it was changed; 'unknown' outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return found.stdout.strip() if found.returncode == 0 else "unknown"

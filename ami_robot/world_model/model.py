@@ -1,0 +1,40 @@
+"""The learned world model, in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ami_robot.perception.checkpoint import Checkpoint
+from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
+from ami_robot.world_model.predictor import Predictor
+
+
+class LatentWorldModel:
+    """The trained predictor of a checkpoint. Implements `WorldModel`."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Build from a checkpoint; raises CheckpointError when its tensors do not fit its configuration."""
+        torch.set_num_threads(1)  # planning shares the machine with the camera, the encoder and the guardrail
+        latent_dim = checkpoint.encoder_config().latent_dim
+        self._predictor = checkpoint.fill(Predictor(checkpoint.predictor_config(), latent_dim), "predictor")
+        self.checkpoint_sha256 = checkpoint.sha256
+        self.latent_dim = latent_dim
+
+    @torch.inference_mode()
+    def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
+        """See `WorldModel.predict`; float32. Raises ValueError on a wrong shape; NaN in gives NaN out."""
+        latent, start, sequences = (
+            torch.from_numpy(np.asarray(values, np.float32)) for values in (image_latent, proprio, actions)
+        )
+        widths = (*latent.shape, *start.shape, *sequences.shape[2:])
+        if sequences.ndim != 3 or widths != (self.latent_dim, PROPRIO_DIM, ACTION_DIM):
+            raise ValueError(
+                f"the world model takes a latent ({self.latent_dim},), proprio ({PROPRIO_DIM},) and actions "
+                f"(N, H, {ACTION_DIM}), got {tuple(latent.shape)}, {tuple(start.shape)} and {tuple(sequences.shape)}."
+            )
+        candidates = len(sequences)
+        latents, predicted = self._predictor.rollout(
+            latent.expand(candidates, -1), start.expand(candidates, -1), sequences
+        )
+        return Outcomes(latents.numpy(), predicted.numpy())

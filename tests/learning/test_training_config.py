@@ -1,0 +1,43 @@
+import pytest
+import yaml
+from disc_world import REACH
+
+from ami_robot.learning.config import ConfigError, load_config
+
+
+def rewritten(tmp_path, change):
+    data = yaml.safe_load(REACH.read_text())
+    change(data)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def test_the_shipped_configuration_survives_a_round_trip(tmp_path):
+    config = load_config(REACH)
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(config.as_dict()))
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda d: d["loss"].pop("variance"), "lacks variance"),
+        (lambda d: d.update(epochs=3), "unknown keys epochs"),
+        (lambda d: d["optimiser"].update(learning_rate="1e-3"), "learning_rate has to be a number"),
+        (lambda d: d["optimiser"].update(learning_rate=float("nan")), "learning_rate has to be a number"),
+        (lambda d: d["window"].update(targets=9), "window.targets"),
+        (lambda d: d["encoder"].update(channels=[1, 2]), "four whole numbers"),
+        (lambda d: d.update(seed=True), "a whole number"),
+        (lambda d: d.update(window=3), "has to be a mapping"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_a_sentence(tmp_path, change, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(rewritten(tmp_path, change))
+
+
+def test_a_missing_configuration_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read the training configuration"):
+        load_config(tmp_path / "none.yaml")
