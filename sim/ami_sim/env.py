@@ -6,11 +6,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from ami_robot.safety.guardrail import Guardrail
 from gymnasium import spaces
 
 from ami_robot.perception.camera import load_camera
 from ami_robot.perception.view import VIEW_PIXELS, TrainingView
+from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.types import MODEL_STEP_S, PROPRIO_DIM, Array, JointState, Proposal, Refusal
@@ -143,7 +143,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
             if rejection := self.arm.accept(report.sent):
                 raise RuntimeError(f"the controller rejected what the guardrail sent: {rejection}")
             self.arm.set_gripper(report.gripper_width)
-        return report.refusal
+        return None if report.decision == "modified" else report.refusal  # stretched in time is not refused
 
     def _observation(self) -> Observation:
         assert self.arm is not None
