@@ -1,0 +1,177 @@
+"""Drives the graph from outside, as a person would: reset the scene, arm the guardrail, set a goal, ask the judge.
+
+For the demo, the benchmarks and the tests. Every call blocks the calling thread, and none for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rclpy
+from action_msgs.srv import CancelGoal
+from ami_interfaces.action import PursueGoal
+from ami_interfaces.srv import JudgeEpisode, ResetSim
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from std_srvs.srv import SetBool, Trigger
+
+from ami_nodes.common import result_within
+from ami_nodes.convert import to_camera_info_msg, to_duration, to_image_msg, to_point
+from ami_robot.perception.camera import CameraModel
+from ami_robot.types import Array
+
+POLL_S = 0.05
+SERVICES = {
+    "lifecycle_manager/is_active": Trigger,
+    "sim/reset": ResetSim,
+    "sim/judge": JudgeEpisode,
+    "guardrail/arm": SetBool,
+}
+
+
+class GraphError(RuntimeError):
+    """The graph did not do what was asked; one sentence saying which part and why."""
+
+
+class GraphClient:
+    """A node that asks the others. Use it in a `with` statement; rclpy has to be initialised."""
+
+    def __init__(self, name: str = "graph_client", timeout_s: float = 10.0) -> None:
+        self.node = rclpy.create_node(name)
+        self.timeout_s = timeout_s
+        self._clients = {service: self.node.create_client(kind, service) for service, kind in SERVICES.items()}
+        self._goals = ActionClient(self.node, PursueGoal, "pursue_goal")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, name="graph_client", daemon=True)
+
+    def __enter__(self) -> GraphClient:
+        """Begin to listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._thread.join(2.0)
+        self.node.destroy_node()
+
+    def wait_until_active(self, timeout_s: float = 60.0, still_running: Callable[[], bool] = lambda: True) -> None:
+        """Until the lifecycle manager says that all nodes are active. Raises GraphError."""
+        give_up_s = time.monotonic() + timeout_s
+        client = self._clients["lifecycle_manager/is_active"]
+        while time.monotonic() < give_up_s and still_running():
+            if client.service_is_ready():
+                answer = result_within(client.call_async(Trigger.Request()), 1.0)
+                if answer is not None and answer.success:
+                    return
+            time.sleep(POLL_S)
+        ended = "" if still_running() else "; its launch has ended"
+        raise GraphError(f"the graph was not active within {timeout_s:g} s{ended}")
+
+    def begin_episode(self, scene_seed: int) -> None:
+        """Disarm, put the scene up, and arm where the arm then is. Raises GraphError."""
+        self.arm(False)
+        self.reset(scene_seed)
+        self.arm(True)
+
+    def reset(self, scene_seed: int) -> None:
+        """Put arm and blocks where the seed says. Raises GraphError when it is refused."""
+        self._demand("sim/reset", ResetSim.Request(scene_seed=scene_seed))
+
+    def arm(self, armed: bool) -> None:
+        """Arm or disarm the guardrail; tried again for a moment, since joint states have to settle after a reset."""
+        give_up_s = time.monotonic() + 1.0
+        while True:
+            try:
+                self._demand("guardrail/arm", SetBool.Request(data=armed))
+                return
+            except GraphError:
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(POLL_S)
+
+    def judge(self) -> JudgeEpisode.Response:
+        """The verdict since the last reset. Raises GraphError when there is none."""
+        return self._demand("sim/judge", JudgeEpisode.Request())
+
+    def pursue_position(self, position: Array, duration_s: float, **options: Any) -> PursueGoal.Result:
+        """A position of the tool (3,), m. See `pursue`."""
+        goal = PursueGoal.Goal(kind=PursueGoal.Goal.POSE, tool_position=to_point(position))
+        return self.pursue(goal, duration_s, **options)
+
+    def pursue_image(
+        self, image: np.ndarray, camera: CameraModel, duration_s: float, **options: Any
+    ) -> PursueGoal.Result:
+        """What a picture (H, W, 3) uint8 rgb of this camera shows. See `pursue`."""
+        goal = PursueGoal.Goal(
+            kind=PursueGoal.Goal.IMAGE,
+            image=to_image_msg(image, 0, camera.frame_id),
+            camera_info=to_camera_info_msg(camera, 0),
+        )
+        return self.pursue(goal, duration_s, **options)
+
+    def pursue(
+        self,
+        goal: PursueGoal.Goal,
+        duration_s: float,
+        on_feedback: Callable[[PursueGoal.Feedback], None] | None = None,
+        cancel_after_s: float | None = None,
+        patience: float = 3.0,
+    ) -> PursueGoal.Result:
+        """Pursue a goal to its end.
+
+        Args:
+            goal: its duration is set here.
+            duration_s: simulated time.
+            on_feedback: called on each model step.
+            cancel_after_s: wall time after which the goal is cancelled.
+            patience: wall time, as a multiple of the duration, after which the planner counts as gone.
+
+        Raises:
+            GraphError: the planner is not there, rejects the goal, or gives no result.
+        """
+        goal.duration = to_duration(duration_s)
+        if not self._goals.wait_for_server(timeout_sec=self.timeout_s):
+            raise GraphError("there is no action server pursue_goal: is the planner active?")
+
+        def hear(message: Any) -> None:
+            if on_feedback:
+                on_feedback(message.feedback)
+
+        handle = result_within(self._goals.send_goal_async(goal, feedback_callback=hear), self.timeout_s)
+        if handle is None or not handle.accepted:
+            raise GraphError("the planner did not accept the goal: it pursues one at a time, for a positive duration")
+        result = handle.get_result_async()
+        if cancel_after_s is not None:
+            time.sleep(cancel_after_s)
+            answer = result_within(handle.cancel_goal_async(), self.timeout_s)
+            if answer is None or answer.return_code != CancelGoal.Response.ERROR_NONE:
+                raise GraphError("the planner did not cancel the goal")
+        answer = result_within(result, patience * duration_s + self.timeout_s)
+        if answer is None:
+            raise GraphError("the planner gave no result")
+        return answer.result
+
+    def _demand(self, service: str, request: Any) -> Any:
+        """A service's answer. Raises GraphError when there is none, or it says no."""
+        client = self._clients[service]
+        if not client.wait_for_service(timeout_sec=self.timeout_s):
+            raise GraphError(f"there is no service {service}: is its node active?")
+        answer = result_within(client.call_async(request), self.timeout_s)
+        if answer is None:
+            raise GraphError(f"{service} did not answer within {self.timeout_s:g} s")
+        if not answer.success:
+            raise GraphError(f"{service}: {answer.message}")
+        return answer
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return

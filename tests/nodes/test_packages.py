@@ -1,0 +1,80 @@
+"""What colcon needs to see: a broken manifest makes it silently build nothing."""
+
+import runpy
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "ros_ws" / "src"
+PACKAGES = ("ami_interfaces", "ami_nodes", "ami_bringup")
+
+
+def manifest(package: str) -> ElementTree.Element:
+    return ElementTree.parse(SRC / package / "package.xml").getroot()
+
+
+def text(element: ElementTree.Element, tag: str) -> str:
+    return element.findtext(tag) or ""
+
+
+def setup_arguments(monkeypatch) -> dict:
+    monkeypatch.chdir(SRC / "ami_nodes")
+    with mock.patch("setuptools.setup") as setup:
+        runpy.run_path("setup.py")
+    return setup.call_args.kwargs
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_manifest_has_what_a_format_3_manifest_needs(package):
+    root = manifest(package)
+    assert root.get("format") == "3" and text(root, "name") == package
+    maintainer = root.find("maintainer")
+    assert maintainer is not None and "@" in maintainer.get("email", "")
+    assert text(root, "license") == "Apache-2.0" and root.findtext("export/build_type")
+
+
+def test_all_packages_have_one_version(monkeypatch):
+    assert {text(manifest(package), "version") for package in PACKAGES} == {setup_arguments(monkeypatch)["version"]}
+
+
+def test_every_interface_file_is_generated():
+    files = {str(path.relative_to(SRC / "ami_interfaces")) for path in (SRC / "ami_interfaces").glob("*/*.*")}
+    cmake = (SRC / "ami_interfaces" / "CMakeLists.txt").read_text()
+    assert files and {file for file in files if f'"{file}"' in cmake} == files
+    assert cmake.count('.msg"') + cmake.count('.srv"') + cmake.count('.action"') == len(files)
+
+
+def test_every_console_script_is_a_main_that_exists(monkeypatch):
+    arguments = setup_arguments(monkeypatch)
+    for script in arguments["entry_points"]["console_scripts"]:
+        name, target = script.split(" = ")
+        module, function = target.split(":")
+        source = (SRC / "ami_nodes" / Path(*module.split("."))).with_suffix(".py").read_text()
+        assert module == f"ami_nodes.{name}" and f"def {function}()" in source
+
+
+def test_the_resource_marker_and_the_manifest_are_installed(monkeypatch):
+    installed = dict(setup_arguments(monkeypatch)["data_files"])
+    assert installed["share/ament_index/resource_index/packages"] == ["resource/ami_nodes"]
+    assert all((SRC / "ami_nodes" / file).is_file() for files in installed.values() for file in files)
+
+
+def test_the_manifest_names_every_interface_package_that_is_imported():
+    imported = set()
+    for path in (SRC / "ami_nodes" / "ami_nodes").glob("*.py"):
+        for line in path.read_text().splitlines():
+            if line.startswith("from ") and line.split()[1].endswith((".msg", ".srv", ".action")):
+                imported.add(line.split()[1].partition(".")[0])
+    imported.discard("rclpy")
+    declared = {element.text for element in manifest("ami_nodes").iter() if element.tag == "depend"}
+    assert imported and imported <= declared
+
+
+def test_every_node_of_the_launch_file_ends_the_launch_and_every_argument_is_described():
+    root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "demo.launch.xml").getroot()
+    nodes = root.findall("node")
+    assert len(nodes) == 7 and all(node.get("on_exit") == "shutdown" for node in nodes)
+    assert all(node.find("env[@name='OMP_NUM_THREADS']") is not None for node in nodes)
+    assert all(argument.get("description") for argument in root.findall("arg"))
