@@ -47,7 +47,7 @@ class Bench:
         loaded = load_checkpoint(checkpoint)
         self.encoder, self.world_model = ImageEncoder(loaded), LatentWorldModel(loaded)
         self.spec, self.kinematics = load_spec(), Kinematics()
-        self.env = TabletopEnv(spec=self.spec, fast=True)
+        self.env = TabletopEnv(limits=self.spec, fast=True)
         self.camera = load_camera()
         self.view = TrainingView(self.camera, self.camera)
         self.task = task
@@ -55,23 +55,24 @@ class Bench:
 
     def episode(self, method: str, seed: int) -> dict[str, Any]:
         """Run one scene to the end and return what the judge and the clock say."""
-        observation, info = self.env.reset(seed=seed)
-        scene, arm = info["scene"], self.env.arm
+        observation, _ = self.env.reset(seed=seed)
+        scene, arm = self.env.scene, self.env.arm
         assert arm is not None  # there is one after reset
         judge = Judge(scene, self.spec, arm.time_s)
         arm.on_substep, arm.controller.on_accept = judge.on_substep, judge.on_command
         goal = self._goal(method, scene)
         act = self._actor(method, goal, seed)
-        report, action = info["report"], np.zeros(4)
-        plan_ms, refusals = [], 0
+        report, action = self.env.guardrail.status(arm.time_ns), np.zeros(4)
+        plan_ms, refusals, stopped = [], 0, 0
         for _ in range(round(EPISODE_S / MODEL_STEP_S)):
-            latent, held = self._latent(observation, info["time_ns"]), report
+            latent, held = self._latent(observation, arm.time_ns), report
             observation, _, _, _, info = self.env.step(action)  # carried out while the next plan is made
-            report = info["report"]
+            report = self.env.guardrail.status(arm.time_ns)
             begun = time.perf_counter()
             answer = act(latent, held, report)
             plan_ms.append((time.perf_counter() - begun) * 1e3)
             refusals += isinstance(answer, Refusal)
+            stopped += info["refusal"] is not None
             action = np.zeros(4) if isinstance(answer, Refusal) else answer
             action[3] = report.gripper_width
         verdict = judge.verdict()
@@ -86,6 +87,7 @@ class Bench:
             "decode_error_m": float(np.linalg.norm(goal.tool_position - scene.goal_position)),
             "violations": verdict.violations,
             "refusals": refusals,
+            "guardrail": stopped,
             "plan_ms": float(np.median(plan_ms)),
         }
 
@@ -163,9 +165,9 @@ def main() -> None:
     bench = Bench(args.checkpoint, parse_task(with_overrides(args.task, args.set), str(args.task)))
     print(f"seeds {args.seeds[0]}..{args.seeds[1] - 1}; {' '.join(args.set)}")
     print(
-        "| method | success | 95 % | final cm, p50 | worst cm in last s, p50 / p90 | violations | refusals | plan ms |"
+        "| method | success | 95 % | final cm, p50 | worst cm in last s, p50 / p90 | violations | planner refused | guardrail changed | plan ms |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for method in METHODS if "all" in args.methods else args.methods:
         rows = [bench.episode(method, seed) for seed in range(*args.seeds)]
         if args.out:
@@ -184,6 +186,7 @@ def summary(method: str, rows: list[dict[str, Any]]) -> str:
         f"| {method} | {won}/{len(rows)} = {won / len(rows):.0%} | {low:.0%} to {high:.0%} "
         f"| {np.median(column['final_m']) * 100:.1f} | {worst_cm[0]:.1f} / {worst_cm[1]:.1f} "
         f"| {sum(len(row['violations']) for row in rows)} | {sum(row['refusals'] for row in rows)} "
+        f"| {sum(row['guardrail'] for row in rows)} "
         f"| {np.median(column['plan_ms']):.0f} |"
     )
 
