@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from ami_embedded import launch
 from ami_embedded.launch_description import Process, describe
 from ami_embedded.launch_errors import LaunchError

@@ -8,6 +8,7 @@ run.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -33,27 +34,67 @@ def run(processes: Sequence[Process]) -> int:
     return asyncio.run(_Launch(processes).run())
 
 
+class _Node(asyncio.SubprocessProtocol):
+    """One running node: shows its lines with its name before them, remembers the last error line, knows its end.
+
+    (asyncio's own Process.wait() waits for the pipes too, which a child of a node may hold open long after the node.)
+    """
+
+    def __init__(self, process: Process):
+        self.process = process
+        self.last_error_line = ""
+        self.exited = asyncio.Event()
+        self.drained = asyncio.Event()
+        self._outs: dict[int, TextIO | None] = {1: None if process.quiet else sys.stdout, 2: sys.stderr}
+        self._rests = {1: b"", 2: b""}
+        self._open = {1, 2}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        *lines, self._rests[fd] = (self._rests[fd] + data).split(b"\n")
+        for line in lines:
+            self._show(fd, line)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open.discard(fd)
+        if not self._open:
+            self.drained.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def show_rest(self) -> None:
+        """Show what came without a newline at its end."""
+        for fd, rest in self._rests.items():
+            if rest:
+                self._show(fd, rest)
+
+    def _show(self, fd: int, line: bytes) -> None:
+        text, out = line.decode(errors="replace"), self._outs[fd]
+        if fd == 2 and text.strip():
+            self.last_error_line = text.strip()
+        if out is not None:
+            print(f"[{self.process.label}] {text}", file=out, flush=True)
+
+
 class _Launch:
     def __init__(self, processes: Sequence[Process]):
         self._processes = processes
         self._stop = asyncio.Event()
         self._interrupts = 0
         self._failed = False
-        self._last_error_line: dict[str, str] = {}
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._running: dict[str, asyncio.SubprocessTransport] = {}
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(signum, self._on_signal, signum)
-        supervisors: list[asyncio.Task[None]] = []
+            loop.add_signal_handler(signum, self._on_signal)
+        supervisors = []
         for process in self._processes:
             if self._stop.is_set():
                 break
             if started := await self._start(process):
-                supervisors.append(asyncio.create_task(self._supervise(process, started)))
-        stop = asyncio.create_task(self._stop.wait())
-        everything = asyncio.gather(*supervisors)
+                supervisors.append(asyncio.create_task(self._supervise(*started)))
+        stop, everything = asyncio.create_task(self._stop.wait()), asyncio.gather(*supervisors)
         await asyncio.wait([stop, everything], return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         await self._end_all()
@@ -61,14 +102,13 @@ class _Launch:
         await stop
         return int(self._failed)
 
-    async def _start(self, process: Process) -> asyncio.subprocess.Process | None:
+    async def _start(self, process: Process) -> tuple[asyncio.SubprocessTransport, _Node] | None:
         environment = os.environ | {"PYTHONUNBUFFERED": "1"} | process.environment | {LAUNCHER_PID: str(os.getpid())}
         try:
-            started = await asyncio.create_subprocess_exec(
+            transport, node = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Node(process),
                 *process.command,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 start_new_session=True,
             )
@@ -77,78 +117,54 @@ class _Launch:
             self._failed = True
             self._stop.set()
             return None
-        self._running[process.label] = started
-        return started
+        self._running[process.label] = transport
+        return transport, node
 
-    async def _supervise(self, process: Process, started: asyncio.subprocess.Process) -> None:
-        assert started.stdout is not None and started.stderr is not None
-        outputs = [
-            asyncio.create_task(self._show(process.label, started.stdout, None if process.quiet else sys.stdout)),
-            asyncio.create_task(self._show(process.label, started.stderr, sys.stderr, keep_last=True)),
-        ]
-        code = await started.wait()
-        _kill(started, signal.SIGKILL)  # what the node may have left in its session
-        _, late = await asyncio.wait(outputs, timeout=DRAIN_S)
-        for task in late:
-            task.cancel()
-        del self._running[process.label]
-        self._judge(process, code)
+    async def _supervise(self, transport: asyncio.SubprocessTransport, node: _Node) -> None:
+        await node.exited.wait()
+        _kill(transport, signal.SIGKILL)  # what the node may have left in its session
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(node.drained.wait(), DRAIN_S)
+        node.show_rest()
+        code = transport.get_returncode()
+        transport.close()
+        del self._running[node.process.label]
+        assert code is not None
+        self._judge(node, code)
 
-    def _judge(self, process: Process, code: int) -> None:
-        asked = self._stop.is_set()
+    def _judge(self, node: _Node, code: int) -> None:
+        asked, label = self._stop.is_set(), node.process.label
         if asked and code in (0, 130, -signal.SIGINT):
             return
-        last = self._last_error_line.get(process.label)
-        said = f"; its last error line: {last}" if last and code else ""
-        self._say(f"[{process.label}] ended with {_reason(code)}{said}")
+        said = f"; its last error line: {node.last_error_line}" if node.last_error_line and code else ""
+        self._say(f"[{label}] ended with {_reason(code)}{said}")
         self._failed |= code != 0 and not (asked and code == -signal.SIGTERM)
-        if process.required and not asked:
-            self._say(f"[{process.label}] is required, so the launch ends")
+        if node.process.required and not asked:
+            self._say(f"[{label}] is required, so the launch ends")
             self._stop.set()
 
-    async def _show(
-        self, label: str, stream: asyncio.StreamReader, out: TextIO | None, keep_last: bool = False
-    ) -> None:
-        async for line in _lines(stream):
-            if keep_last and line.strip():
-                self._last_error_line[label] = line.strip()
-            if out is not None:
-                print(f"[{label}] {line}", file=out, flush=True)
-
     async def _end_all(self) -> None:
+        loop = asyncio.get_running_loop()
         for signum, patience_s in ((signal.SIGINT, INTERRUPT_S), (signal.SIGTERM, TERMINATE_S), (signal.SIGKILL, 0.0)):
-            for started in self._running.values():
-                _kill(started, signum)
-            deadline = asyncio.get_running_loop().time() + patience_s
-            while self._running and asyncio.get_running_loop().time() < deadline and self._interrupts < 2:
+            for transport in self._running.values():
+                _kill(transport, signum)
+            deadline_s = loop.time() + patience_s
+            while self._running and loop.time() < deadline_s and self._interrupts < 2:
                 await asyncio.sleep(0.02)
 
-    def _on_signal(self, signum: int) -> None:
+    def _on_signal(self) -> None:
         self._interrupts += 1
-        self._say("ending all nodes" if self._interrupts == 1 else "killing all nodes")
+        self._say("[launch] ending all nodes" if self._interrupts == 1 else "[launch] killing all nodes")
         self._stop.set()
 
     def _say(self, sentence: str) -> None:
-        print(f"[launch] {sentence}" if not sentence.startswith("[") else sentence, file=sys.stderr, flush=True)
-
-
-async def _lines(stream: asyncio.StreamReader):  # type: ignore[no-untyped-def]
-    """Decoded lines of any length (StreamReader.readline has a limit), the last one with or without its newline."""
-    rest = b""
-    while chunk := await stream.read(65536):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode(errors="replace")
-    if rest:
-        yield rest.decode(errors="replace")
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _reason(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
-def _kill(started: asyncio.subprocess.Process, signum: int) -> None:
-    try:
-        os.killpg(started.pid, signum)
-    except ProcessLookupError:
-        return  # the session is empty: all of it has ended
+def _kill(transport: asyncio.SubprocessTransport, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # the session is empty: all of it has ended
+        os.killpg(transport.get_pid(), signum)
