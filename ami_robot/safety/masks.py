@@ -8,11 +8,10 @@ from functools import lru_cache
 import numpy as np
 
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import MOVE_DURATIONS_S, quintic, sample
+from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, quintic, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import MODEL_STEP_S, Array, JointState
 
-_ROUNDING = 1e-9  # of a limit
 _SAMPLES_PER_STEP = 8
 
 
@@ -51,7 +50,7 @@ def path_margins(spec: Spec, kinematics: Kinematics, joint_path: Array, start: A
         }
     margins = np.stack(list(rows.values()))
     least = margins.min(axis=0)
-    return PathCheck(least >= -_ROUNDING, least, np.array(list(rows))[margins.argmin(axis=0)])
+    return PathCheck(least >= -ROUNDING, least, np.array(list(rows))[margins.argmin(axis=0)])
 
 
 def _joint_position_margin(spec: Spec, joint_path: Array) -> Array:
@@ -72,7 +71,8 @@ def _displacement_margin(spec: Spec, tool: Array) -> Array:
 
 def _workspace_margin(spec: Spec, tool: Array) -> Array:
     lower, upper = spec.workspace.lower_m, spec.workspace.upper_m
-    return (np.minimum(tool - lower, upper - tool) / ((upper - lower) / 2.0)).min(axis=(1, 2))
+    inside = np.minimum(tool - lower, upper - tool) + spec.tool_displacement.tolerance_m
+    return (inside / ((upper - lower) / 2.0)).min(axis=(1, 2))
 
 
 def _table_margin(spec: Spec, kinematics: Kinematics, joint_path: Array) -> Array:

@@ -31,13 +31,15 @@ CONTROL_POINT_SPACING_S = MODEL_STEP_S
 the difference before the first control point: 10 ms over 0.1 s already breaks the acceleration limits at working speed.
 """
 
-_ROUNDING = 1e-9  # of a limit; a target that lies exactly on one is not beyond it
+ROUNDING = 1e-9
+"""What lies beyond a limit by less than this, in the row's unit or as a share, lies on it."""
+
 _SUBDIVISIONS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Extremes:
-    """Bounds of a motion for each joint, (..., 7). Never too small; some 0.5 % too large."""
+    """Bounds of a motion for each joint, (..., 7). Never too small; less than 1 % too large."""
 
     lower_rad: Array
     upper_rad: Array
@@ -102,7 +104,7 @@ def move_to_rest(
     ends = np.broadcast_to(target, (len(MOVE_DURATIONS_S), 7))
     for tried in (slice(0, 1), slice(1, None)):  # mostly the first one holds
         excess = _excess_of_motions(start, ends[tried], MOVE_DURATIONS_S[tried], spec, also_from)
-        holds = excess <= _ROUNDING
+        holds = excess <= ROUNDING
         if holds.any():
             first = int(np.argmax(holds))
             return _trajectory(start, ends[tried][first], float(MOVE_DURATIONS_S[tried][first]), spec)
@@ -117,20 +119,19 @@ def brake(start: JointState, spec: Spec, also_from: Sequence[JointState] = ()) -
     durations = BRAKE_DURATIONS_S[:, None]
     ends = start.positions + start.velocities * durations / 2.0 + start.accelerations * durations**2 / 12.0
     excess = _excess_of_motions(start, ends, BRAKE_DURATIONS_S, spec, also_from)
-    holds = excess <= _ROUNDING
+    holds = excess <= ROUNDING
     best = int(np.argmax(holds) if holds.any() else np.argmin(excess))
     return _trajectory(start, ends[best], float(BRAKE_DURATIONS_S[best]), spec)
 
 
-def excess(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> Array:
-    """By what share of its limit the worst joint breaks the worst row, (...,); not above 0 when all rows hold.
+def limit_margins(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> dict[str, Array]:
+    """Distance of each joint to each limit, (..., 7) for each row in the row's unit, negative when broken.
 
-    Measured against what commands may use of each limit, or against the whole limits.
+    Measured to what commands may use of a limit, or to the whole limit.
     """
     position, velocity, acceleration, jerk = (
         spec.joint_position, spec.joint_velocity, spec.joint_acceleration, spec.joint_jerk,
     )  # fmt: skip
-    travel = position.upper_rad - position.lower_rad
     lower, upper = position.command_lower_rad, position.command_upper_rad
     speeds, accelerations = velocity.command_limit_rad_per_s, acceleration.command_limit_rad_per_s2
     jerks = jerk.command_limit_rad_per_s3
@@ -138,14 +139,24 @@ def excess(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> Array:
         lower, upper = position.lower_rad, position.upper_rad
         speeds, accelerations = velocity.limit_rad_per_s, acceleration.limit_rad_per_s2
         jerks = jerk.limit_rad_per_s3
-    shares = (
-        (lower - extremes.lower_rad) / travel,
-        (extremes.upper_rad - upper) / travel,
-        extremes.speed_rad_per_s / speeds - 1.0,
-        extremes.acceleration_rad_per_s2 / accelerations - 1.0,
-        extremes.jerk_rad_per_s3 / jerks - 1.0,
-    )
-    return np.max(shares, axis=(0, -1))
+    return {
+        "joint_position": np.minimum(extremes.lower_rad - lower, upper - extremes.upper_rad),
+        "joint_velocity": speeds - extremes.speed_rad_per_s,
+        "joint_acceleration": accelerations - extremes.acceleration_rad_per_s2,
+        "joint_jerk": jerks - extremes.jerk_rad_per_s3,
+    }
+
+
+def excess(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> Array:
+    """By what share of its limit the worst joint breaks the worst row, (...,); not above 0 when all rows hold."""
+    margins = limit_margins(extremes, spec, whole_limits)
+    scales = {
+        "joint_position": spec.joint_position.upper_rad - spec.joint_position.lower_rad,
+        "joint_velocity": spec.joint_velocity.limit_rad_per_s,
+        "joint_acceleration": spec.joint_acceleration.limit_rad_per_s2,
+        "joint_jerk": spec.joint_jerk.limit_rad_per_s3,
+    }
+    return np.max([-margins[row] / scales[row] for row in margins], axis=(0, -1))
 
 
 def quintic(start: JointState, end: JointState, length_s: Array) -> Array:

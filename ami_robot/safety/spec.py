@@ -110,11 +110,29 @@ class ToolDisplacement:
 
 
 @dataclass(frozen=True)
+class CommandRate:
+    """Least time between two commands, s."""
+
+    min_interval_s: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """How long, s, and of how many points a proposed trajectory may be."""
+
+    max_duration_s: float
+    max_points: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Gripper:
     """Range of the gripper's width, m."""
 
     lower_m: float
     upper_m: float
+    tolerance_m: float
     source: str
 
 
@@ -173,6 +191,8 @@ class Spec:
     workspace: Workspace
     table: Table
     tool_displacement: ToolDisplacement
+    command_rate: CommandRate
+    trajectory: Trajectory
     gripper: Gripper
     inverse_kinematics: InverseKinematics
     staleness: Staleness
@@ -286,6 +306,9 @@ def _check_ranges(spec: Spec, where: str) -> None:
         "joint_acceleration.limit_rad_per_s2": spec.joint_acceleration.limit_rad_per_s2,
         "joint_jerk.limit_rad_per_s3": spec.joint_jerk.limit_rad_per_s3,
         "tool_displacement.max_m_per_step": spec.tool_displacement.max_m_per_step,
+        "command_rate.min_interval_s": spec.command_rate.min_interval_s,
+        "trajectory.max_duration_s": spec.trajectory.max_duration_s,
+        "trajectory.max_points": spec.trajectory.max_points,
         "inverse_kinematics.max_error_m": spec.inverse_kinematics.max_error_m,
         "staleness.joint_state_s": spec.staleness.joint_state_s,
         "staleness.proposal_s": spec.staleness.proposal_s,
@@ -298,6 +321,7 @@ def _check_ranges(spec: Spec, where: str) -> None:
         "workspace.path_tolerance_m": workspace.path_tolerance_m,
         "table.clearance_m": spec.table.clearance_m,
         "tool_displacement.tolerance_m": spec.tool_displacement.tolerance_m,
+        "gripper.tolerance_m": spec.gripper.tolerance_m,
         "staleness.future_s": spec.staleness.future_s,
         "transport.jitter_s": spec.transport.jitter_s,
     }
