@@ -1,0 +1,5 @@
+"""Clients of services; see service.py."""
+
+from .service import Client
+
+__all__ = ["Client"]
