@@ -38,6 +38,10 @@ from ami_sim.scene import Scene
 from ami_sim.world import render_goal_image
 
 METHODS = ("hold", "random", "analytic", "decoded_goal_ik", "icem")
+COLUMNS = (
+    *("method", "success", "95 %", "final cm, p50", "worst cm in last s, p50 / p90"),
+    *("violations", "planner refused", "guardrail changed", "plan ms"),
+)
 
 
 class Bench:
@@ -164,10 +168,7 @@ def main() -> None:
 
     bench = Bench(args.checkpoint, parse_task(with_overrides(args.task, args.set), str(args.task)))
     print(f"seeds {args.seeds[0]}..{args.seeds[1] - 1}; {' '.join(args.set)}")
-    print(
-        "| method | success | 95 % | final cm, p50 | worst cm in last s, p50 / p90 | violations | planner refused | guardrail changed | plan ms |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
     for method in METHODS if "all" in args.methods else args.methods:
         rows = [bench.episode(method, seed) for seed in range(*args.seeds)]
         if args.out:
