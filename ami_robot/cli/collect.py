@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             manifest = collect(args.out, recipe, args.workers, bar.update)
         except KeyboardInterrupt:
-            bar.write(f"interrupted; the same command continues the collection in {args.out}.")
+            bar.write(f"interrupted; the same command continues the collection in {args.out}.", file=sys.stderr)
             return 130
     print(f"{recipe.episodes} episodes in {args.out}, content sha256 {manifest['content_sha256']}")
     return 0

@@ -15,9 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ami_robot import __version__
@@ -50,7 +52,7 @@ class Recipe:
     steps: int
     seed: int
     max_command_delay_s: float = MAX_COMMAND_DELAY_S
-    episodes_per_shard: int = 20
+    episodes_per_shard: int = 10
 
     @property
     def shards(self) -> int:
@@ -74,25 +76,31 @@ def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[i
     on_episodes(recipe.episodes - sum(len(recipe.episodes_of(shard)) for shard in missing))
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # the children inherit it; several threads in each would fight for the cores
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(stop,))
     try:
-        futures = {pool.submit(collect_shard, folder, recipe, shard): shard for shard in missing}
+        futures = {pool.submit(_work, folder, recipe, shard): shard for shard in missing}
         for future in as_completed(futures):
             future.result()
             on_episodes(len(recipe.episodes_of(futures[future])))
     finally:
+        stop.set()  # an interrupted worker leaves its shard after the running episode
         pool.shutdown(cancel_futures=True)
     manifest["content_sha256"] = content_sha256(folder)
     write_manifest(folder, manifest)
     return manifest
 
 
-def collect_shard(folder: Path, recipe: Recipe, shard: int) -> None:
-    """Collect one shard's episodes and write it."""
+def collect_shard(folder: Path, recipe: Recipe, shard: int, stop: Callable[[], bool] = lambda: False) -> None:
+    """Collect one shard's episodes and write it, unless told to stop between two of them."""
     env = TabletopEnv(max_command_delay_s=recipe.max_command_delay_s, fast=True)
+    first, episodes = FIRST_SEED + SEEDS_PER_SET * recipe.seed, []
     try:
-        first = FIRST_SEED + SEEDS_PER_SET * recipe.seed
-        episodes = [collect_episode(env, first + number, recipe.steps) for number in recipe.episodes_of(shard)]
+        for number in recipe.episodes_of(shard):
+            if stop():
+                return
+            episodes.append(collect_episode(env, first + number, recipe.steps))
     finally:
         env.close()
     write_shard(folder, shard, episodes)
@@ -164,9 +172,17 @@ def _begin(folder: Path, recipe: Recipe) -> dict[str, Any]:
     return manifest
 
 
-def _start_worker() -> None:
-    """One thread for each process; Ctrl-C is the parent's business."""
-    import cv2
+_stop: Event | None = None  # of a worker process, set by the parent
 
+
+def _start_worker(stop: Event) -> None:
+    """One thread for each process; Ctrl-C is the parent's business."""
+    global _stop
+    _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
+
+
+def _work(folder: Path, recipe: Recipe, shard: int) -> None:
+    assert _stop is not None, "only in a worker process"
+    collect_shard(folder, recipe, shard, _stop.is_set)

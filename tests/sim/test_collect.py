@@ -1,10 +1,14 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
 from ami_robot.cli.main import main
-from ami_robot.episodes.shards import EpisodesError, EpisodeSet, content_sha256, shard_path
+from ami_robot.episodes.shards import EpisodesError, EpisodeSet, content_sha256, read_shard, shard_path
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import TOOL_TARGET
 from ami_sim import collect as collecting
@@ -109,3 +113,29 @@ def test_an_impossible_option_is_refused(tmp_path, wrong, capsys):
     assert end.value.code == 2
     assert "ami: error:" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
+
+
+def test_ctrl_c_leaves_whole_shards_and_no_half_written_file(tmp_path):
+    folder = tmp_path / "set"
+    command = [sys.executable, "-m", "ami_robot.cli.main", "collect", "--out", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--episodes", "2000", "--steps", "1", "--workers", "2"], stderr=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not shard_path(folder, 0).exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert b"continues the collection" in said
+    files = {path.name for path in folder.iterdir()}
+    assert "manifest.json" in files
+    assert "content_sha256" not in json.loads((folder / "manifest.json").read_text())
+    shards = files - {"manifest.json"}
+    assert shards
+    for name in shards:
+        assert read_shard(folder / name)["seed"].shape == (10,)
