@@ -1,5 +1,71 @@
-"""The message packages and rclpy that the nodes import: the real ones where ROS 2 is, else the embedded ones."""
+"""The message packages and rclpy that the nodes import (the real ones where ROS 2 is), and what graph tests share."""
+
+import time
+
+import numpy as np
+import pytest
 
 from ami_embedded import finder
 
 finder.install()
+
+from ami_nodes import qos  # noqa: E402
+from ami_nodes.convert import as_array, to_ns  # noqa: E402
+from ami_nodes.graph_client import GraphClient  # noqa: E402
+from ami_robot.perception.checkpoint import save_checkpoint  # noqa: E402
+from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead  # noqa: E402
+from ami_robot.world_model.predictor import Predictor, PredictorConfig  # noqa: E402
+from tests.nodes.graph import DOMAIN  # noqa: E402
+
+
+class Ear:
+    """Keeps the clock, and the joint positions and greatest joint speeds, that were heard."""
+
+    def __init__(self, node):
+        from rosgraph_msgs.msg import Clock
+        from sensor_msgs.msg import JointState
+
+        self.clock_ns, self.speeds, self.positions = [], [], np.zeros(7)
+        node.create_subscription(Clock, "/clock", lambda m: self.clock_ns.append(to_ns(m.clock)), qos.CLOCK)
+        node.create_subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN)
+
+    def on_joint_states(self, message):
+        self.positions = as_array(message.position)[:7]
+        self.speeds.append((time.monotonic(), np.abs(as_array(message.velocity)[:7]).max()))
+
+    def speed(self):
+        """The last one, rad/s, or NaN when nothing was heard for a while."""
+        heard_s, speed = self.speeds[-1] if self.speeds else (0.0, 0.0)
+        return speed if time.monotonic() - heard_s < 0.3 else float("nan")
+
+
+@pytest.fixture(scope="session")
+def ros():
+    import rclpy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", DOMAIN)
+        rclpy.init()
+        yield
+        rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def client(ros):
+    with GraphClient("test_client") as client:
+        client.ear = Ear(client.node)
+        yield client
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """A checkpoint that has learned nothing: enough for the wiring."""
+    encoder, predictor = EncoderConfig(32, (8, 8, 8, 8), 32, 16), PredictorConfig(width=32, blocks=1)
+    modules = {
+        "encoder": Encoder(encoder),
+        "goal_head": GoalHead(encoder),
+        "predictor": Predictor(predictor, encoder.latent_dim),
+    }
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(folder, modules, encoder, predictor, {"made": "untrained"})
+    return str(folder)

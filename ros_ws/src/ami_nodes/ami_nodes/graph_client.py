@@ -34,6 +34,20 @@ SERVICES = {
 }
 
 
+def position_goal(position: Array) -> PursueGoal.Goal:
+    """A position of the tool (3,), m in base_link."""
+    return PursueGoal.Goal(kind=PursueGoal.Goal.POSE, tool_position=to_point(position))
+
+
+def image_goal(image: np.ndarray, camera: CameraModel) -> PursueGoal.Goal:
+    """What a picture (H, W, 3) uint8 rgb of this camera shows."""
+    return PursueGoal.Goal(
+        kind=PursueGoal.Goal.IMAGE,
+        image=to_image_msg(image, 0, camera.frame_id),
+        camera_info=to_camera_info_msg(camera, 0),
+    )
+
+
 class GraphError(RuntimeError):
     """The graph did not do what was asked; one sentence saying which part and why."""
 
@@ -100,62 +114,46 @@ class GraphClient:
         """The verdict since the last reset. Raises GraphError when there is none."""
         return self._demand("sim/judge", JudgeEpisode.Request())
 
-    def pursue_position(self, position: Array, duration_s: float, **options: Any) -> PursueGoal.Result:
-        """A position of the tool (3,), m. See `pursue`."""
-        goal = PursueGoal.Goal(kind=PursueGoal.Goal.POSE, tool_position=to_point(position))
-        return self.pursue(goal, duration_s, **options)
+    def pursue(self, goal: PursueGoal.Goal, duration_s: float, patience: float = 3.0) -> PursueGoal.Result:
+        """Pursue a goal to its end. See `start` and `finish`."""
+        return self.finish(self.start(goal, duration_s), patience * duration_s + self.timeout_s)
 
-    def pursue_image(
-        self, image: np.ndarray, camera: CameraModel, duration_s: float, **options: Any
-    ) -> PursueGoal.Result:
-        """What a picture (H, W, 3) uint8 rgb of this camera shows. See `pursue`."""
-        goal = PursueGoal.Goal(
-            kind=PursueGoal.Goal.IMAGE,
-            image=to_image_msg(image, 0, camera.frame_id),
-            camera_info=to_camera_info_msg(camera, 0),
-        )
-        return self.pursue(goal, duration_s, **options)
-
-    def pursue(
+    def start(
         self,
         goal: PursueGoal.Goal,
         duration_s: float,
-        on_feedback: Callable[[PursueGoal.Feedback], None] | None = None,
-        cancel_after_s: float | None = None,
-        patience: float = 3.0,
-    ) -> PursueGoal.Result:
-        """Pursue a goal to its end.
+        on_feedback: Callable[[PursueGoal.Feedback], None] = lambda _: None,
+    ) -> Any:
+        """Begin to pursue a goal; returns its handle.
 
         Args:
-            goal: its duration is set here.
+            goal: from `position_goal` or `image_goal`; its duration is set here.
             duration_s: simulated time.
-            on_feedback: called on each model step.
-            cancel_after_s: wall time after which the goal is cancelled.
-            patience: wall time, as a multiple of the duration, after which the planner counts as gone.
+            on_feedback: called on each model step, from another thread.
 
         Raises:
-            GraphError: the planner is not there, rejects the goal, or gives no result.
+            GraphError: the planner is not there, or rejects the goal.
         """
         goal.duration = to_duration(duration_s)
         if not self._goals.wait_for_server(timeout_sec=self.timeout_s):
             raise GraphError("there is no action server pursue_goal: is the planner active?")
-
-        def hear(message: Any) -> None:
-            if on_feedback:
-                on_feedback(message.feedback)
-
-        handle = result_within(self._goals.send_goal_async(goal, feedback_callback=hear), self.timeout_s)
+        sent = self._goals.send_goal_async(goal, feedback_callback=lambda message: on_feedback(message.feedback))
+        handle = result_within(sent, self.timeout_s)
         if handle is None or not handle.accepted:
             raise GraphError("the planner did not accept the goal: it pursues one at a time, for a positive duration")
-        result = handle.get_result_async()
-        if cancel_after_s is not None:
-            time.sleep(cancel_after_s)
-            answer = result_within(handle.cancel_goal_async(), self.timeout_s)
-            if answer is None or answer.return_code != CancelGoal.Response.ERROR_NONE:
-                raise GraphError("the planner did not cancel the goal")
-        answer = result_within(result, patience * duration_s + self.timeout_s)
+        return handle
+
+    def cancel(self, handle: Any) -> None:
+        """Stop pursuing; the arm comes to rest. Raises GraphError when the planner does not say that it will."""
+        answer = result_within(handle.cancel_goal_async(), self.timeout_s)
+        if answer is None or answer.return_code != CancelGoal.Response.ERROR_NONE:
+            raise GraphError("the planner did not cancel the goal")
+
+    def finish(self, handle: Any, timeout_s: float) -> PursueGoal.Result:
+        """The result of a goal, waiting for at most this long (wall time). Raises GraphError when none comes."""
+        answer = result_within(handle.get_result_async(), timeout_s)
         if answer is None:
-            raise GraphError("the planner gave no result")
+            raise GraphError(f"the planner gave no result within {timeout_s:g} s")
         return answer.result
 
     def _demand(self, service: str, request: Any) -> Any:

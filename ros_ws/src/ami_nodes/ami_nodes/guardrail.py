@@ -9,7 +9,6 @@ from typing import Any
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
 from ami_interfaces.msg import ProposedCommand
 from ami_interfaces.srv import SelectSource
-from ami_robot.safety.guardrail import Guardrail
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
@@ -20,9 +19,11 @@ from ami_nodes import qos
 from ami_nodes.common import AmiNode, run_node
 from ami_nodes.convert import as_array, from_proposal_msg, to_ns, to_report_msg
 from ami_nodes.parameters import Param
+from ami_robot.safety.checks import read_joint_state
+from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
-from ami_robot.types import GuardrailReport
+from ami_robot.types import GuardrailReport, Refusal
 
 STATUS_HZ = 10
 WATCHDOG_HZ = 50
@@ -75,7 +76,7 @@ class GuardrailNode(AmiNode):
         """One step of the guardrail."""
         self.latest, self.heard_s, self.silent = message, time.monotonic(), False
         report = self.guardrail.step(
-            tuple(message.name),
+            message.name,
             as_array(message.position),
             as_array(message.velocity),
             to_ns(message.header.stamp),
@@ -112,18 +113,18 @@ class GuardrailNode(AmiNode):
         if self.silent or self.latest is None:
             response.message = "refused: no joint states are coming in, so it is unknown where the arm is."
             return response
-        message = self.latest
-        refusal = self.guardrail.arm(
-            tuple(message.name),
-            as_array(message.position),
-            as_array(message.velocity),
-            to_ns(message.header.stamp),
-            self.sense_ns(),
-        )
+        refusal = self.arm_at(self.latest)
         response.success = refusal is None
         response.message = "armed" if refusal is None else f"refused: {refusal.reason}"
         self.on_status()
         return response
+
+    def arm_at(self, message: JointState) -> Refusal | None:
+        """Take the measured state as the commanded one, or say why not."""
+        measured = read_joint_state(self.spec, message.name, as_array(message.position), as_array(message.velocity))
+        if isinstance(measured, Refusal):
+            return measured
+        return self.guardrail.arm(measured, to_ns(message.header.stamp), self.sense_ns())
 
     def on_select_source(self, request: SelectSource.Request, response: SelectSource.Response) -> SelectSource.Response:
         """Listen to another source."""

@@ -90,8 +90,8 @@ class LifecycleManager(Node):
             if self.ask(name, transition, self.settings.timeout_s):
                 return
             answer = result_within(self.askers[name].call_async(GetState.Request()), DOWN_TIMEOUT_S)
-            if answer is not None and answer.current_state.id == goal_state:
-                return
+            if answer is not None and goal_state <= answer.current_state.id <= State.PRIMARY_STATE_ACTIVE:
+                return  # somebody else had brought it there, or further
         time.sleep(2 * POLL_S)  # its log may arrive after its answer
         reason = self.last_error.get(name, f"it did not answer within {self.settings.timeout_s} s, or gave no reason.")
         raise BringUpError(f"{name} did not {verb}: {reason}")

@@ -1,0 +1,109 @@
+"""What a user or a fault does to the graph: wrong parameters, killed and stuck nodes."""
+
+import signal
+import time
+from xml.etree import ElementTree
+
+import pytest
+
+from ami_nodes.graph_client import image_goal, position_goal
+from ami_robot.perception.camera import load_camera
+from ami_sim.scene import Scene
+from ami_sim.world import render_goal_image
+from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, Process, launched, wait_for
+
+pytestmark = pytest.mark.graph
+
+SEED = 1000
+
+
+@pytest.mark.parametrize(
+    ("node", "parameter", "words"),
+    [
+        ("planner", "horizn:=3", ["horizn", "answer_timeout_s"]),
+        ("guardrail", "source:=3", ["source has to be a str"]),
+        ("planner", "answer_timeout_s:=0.0", ["between 0.01 and 10"]),
+    ],
+)
+def test_a_wrong_parameter_ends_a_node_with_2_and_one_sentence(node, parameter, words):
+    process = Process("ami_embedded.run", f"ami_nodes.{node}", "--ros-args", "-p", parameter)
+    try:
+        assert process.popen.wait(20) == 2
+        lines = process.output().strip().splitlines()
+        assert len(lines) == 1 and all(word in lines[0] for word in words), lines
+    finally:
+        process.kill()
+
+
+def test_a_node_that_cannot_be_configured_ends_the_launch_with_its_name_and_reason(ros):
+    with launched(LAUNCH_FILE, config="no_such_task", vision="false") as launch:
+        assert wait_for(lambda: not launch.running(), 40)
+        assert launch.popen.returncode == 1
+        assert "planner did not configure" in launch.output() and "no_such_task.yaml" in launch.output()
+
+
+def test_an_untrained_world_model_still_plans_in_time_and_breaks_nothing(client, checkpoint):
+    scene, camera = Scene.from_seed(SEED), load_camera()
+    goal = image_goal(render_goal_image(scene, camera), camera)
+    with launched(LAUNCH_FILE, config="reach", checkpoint=checkpoint) as launch:
+        client.wait_until_active(60.0, launch.running)
+        client.begin_episode(SEED)
+        result = client.pursue(goal, 3.0)
+        assert result.outcome == "done" and result.steps >= 10
+        assert list(client.judge().violations) == []
+        launch.node("world_model").send_signal(signal.SIGSTOP)
+        stuck = client.pursue(goal, 2.0)
+        assert stuck.outcome == "done" and stuck.refusals == stuck.steps > 0
+
+
+@pytest.fixture(scope="module")
+def arm_process(client, tmp_path_factory):
+    """An arm that outlives the launches, as a real one does, and a launch file for all the others."""
+    tree = ElementTree.parse(LAUNCH_FILE)
+    root = tree.getroot()
+    root.remove(next(node for node in root.findall("node") if node.get("name") == "arm"))
+    others = tmp_path_factory.mktemp("launch") / "others.launch.xml"
+    tree.write(others)
+    arm = Process("ami_embedded.run", "ami_nodes.arm")
+    arm.others = others
+    yield arm
+    arm.kill()
+
+
+def kill_while_moving(client, launch, victim):
+    """Kill one node during a motion; when it was killed."""
+    client.begin_episode(SEED)
+    client.start(position_goal(Scene.from_seed(SEED).goal_position), 8.0)
+    assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 5)
+    launch.node(victim).kill()
+    return time.monotonic()
+
+
+@pytest.mark.parametrize("victim", ["guardrail", "planner", "lifecycle_manager"])
+def test_a_killed_node_ends_the_launch_with_its_name_and_the_arm_comes_to_rest(client, arm_process, victim):
+    with launched(arm_process.others, config="analytic", vision="false") as launch:
+        client.wait_until_active(40.0, launch.running)
+        killed_s = kill_while_moving(client, launch, victim)
+        assert wait_for(lambda: not launch.running(), 10)
+        assert launch.popen.returncode == 1
+        assert f"[{victim}] ended with signal SIGKILL" in launch.output()
+    time.sleep(max(0.0, killed_s + 1.5 - time.monotonic()))
+    later = [speed for heard_s, speed in client.ear.speeds if heard_s > killed_s + 1.2]
+    assert later and max(later) < REST_RAD_PER_S
+
+
+@pytest.mark.parametrize("victim", ["camera", "encoder", "world_model", "arm"])
+def test_a_killed_arm_or_sense_ends_the_launch_with_its_name(client, checkpoint, victim):
+    with launched(LAUNCH_FILE, config="analytic", checkpoint=checkpoint, vision=str(victim != "arm").lower()) as launch:
+        assert wait_for(lambda: has_node(launch, victim), 10)
+        launch.node(victim).kill()
+        assert wait_for(lambda: not launch.running(), 10)
+        assert launch.popen.returncode == 1
+        assert f"[{victim}] ended with signal SIGKILL" in launch.output()
+
+
+def has_node(launch, name):
+    try:
+        return launch.node(name).is_running()
+    except StopIteration:
+        return False
