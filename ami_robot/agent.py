@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from ami_robot.actor.planner import Planner
@@ -54,6 +56,7 @@ class Agent:
 
         The first of its actions is the one to propose.
         """
+        started = time.perf_counter()
         if self.goal is None:
             return Refusal("there is no goal to pursue", "goal", float("nan"))
         recalled = self.memory.recall(now_ns)
@@ -61,4 +64,5 @@ class Agent:
             return recalled
         belief, in_flight = recalled
         future = roll_forward(self._world_model, belief, in_flight)
-        return self.planner.plan(future, self.goal, deadline_s)
+        left_s = None if deadline_s is None else deadline_s - (time.perf_counter() - started)
+        return self.planner.plan(future, self.goal, left_s)

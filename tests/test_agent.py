@@ -1,5 +1,7 @@
 """The loop closes: on a kinematic point, with the latency of the graph, behind the real guardrail mask."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,20 @@ def test_a_new_goal_forgets_the_old_plan():
         agent.pursue(Goal(START + np.array([0.05, 0.05, 0.0])))
         plans.append(agent.act(10_000_000))
     np.testing.assert_array_equal(plans[0].actions, plans[1].actions)
+
+
+def test_the_time_that_the_roll_forward_takes_is_taken_off_the_deadline():
+    class Slow(KinematicModel):
+        calls = 0
+
+        def predict(self, *args):
+            type(self).calls += 1
+            time.sleep(0.03)
+            return super().predict(*args)
+
+    agent = build_agent(load_task(REACH), SPEC, KINEMATICS, Slow())
+    agent.pursue(Goal(START))
+    agent.on_report(AT_START, START, 0.04, 0)
+    agent.on_latent(latent_at(0, START, np.zeros(3)))
+    assert isinstance(agent.act(10_000_000, deadline_s=0.08), Plan)  # 0.03 s + 0.03 s, a third would end too late
+    assert Slow.calls == 2
