@@ -1,0 +1,45 @@
+"""For tests between processes: starts a subject under ``ami_embedded.run`` in a namespace of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+os.environ.setdefault("ROS_DOMAIN_ID", "12")
+SUBJECTS = Path(__file__).parent / "subjects"
+_numbers = count()
+
+
+def unique_namespace() -> str:
+    """A namespace that no other test run on this machine uses."""
+    return f"/test_{os.getpid()}_{next(_numbers)}"
+
+
+@contextmanager
+def subject(module: str, namespace: str, **parameters: object) -> Iterator[subprocess.Popen[str]]:
+    """Run a subject until the end of the block; it has said that it is ready."""
+    command = [sys.executable, "-m", "ami_embedded.run", module, "--ros-args", "-r", f"__ns:={namespace}"]
+    for name, value in parameters.items():
+        command += ["-p", f"{name}:={value}"]
+    environment = os.environ | {"PYTHONPATH": str(SUBJECTS)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        read_until(process, "ready")
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_until(process: subprocess.Popen[str], last: str) -> list[str]:
+    """The lines that a process writes, up to one that ends with ``last``."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].endswith(last):
+        line = process.stdout.readline()
+        assert line, f"ended without '{last}': {lines}"
+        lines.append(line.rstrip("\n"))
+    return lines

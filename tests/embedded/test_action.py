@@ -1,0 +1,219 @@
+"""Actions between two processes: the server is subjects/counter.py."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from ami_embedded import finder
+
+sys.path.insert(0, os.path.dirname(__file__))
+finder.install()
+
+import rclpy  # noqa: E402
+from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray  # noqa: E402
+from action_msgs.srv import CancelGoal  # noqa: E402
+from ami_interfaces.action import PursueGoal  # noqa: E402
+from geometry_msgs.msg import Point  # noqa: E402
+from peers import subject, unique_namespace  # noqa: E402
+from rclpy.action import ActionClient  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import qos_profile_action_status_default  # noqa: E402
+from unique_identifier_msgs.msg import UUID  # noqa: E402
+
+SUCCEED, ABORT, RAISE, FORGET, WRONG_RESULT, KEEP_ON = range(6)
+WAIT_S = 5.0
+
+
+class Asker:
+    """A client node in this process, spun while it waits."""
+
+    def __init__(self, namespace):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("asker", namespace=namespace, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.client = ActionClient(self.node, PursueGoal, "count")
+
+    def wait(self, future):
+        self.executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
+        assert future.done(), "no answer in time"
+        return future.result()
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def send(self, steps, period_s=0.0, kind=SUCCEED, **kwargs):
+        goal = PursueGoal.Goal(kind=kind, tool_position=Point(x=float(steps), y=period_s))
+        return self.wait(self.client.send_goal_async(goal, **kwargs))
+
+    def close(self):
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def namespace():
+    namespace = unique_namespace()
+    with subject("counter", namespace):
+        yield namespace
+
+
+@pytest.fixture
+def asker(namespace):
+    asker = Asker(namespace)
+    assert asker.client.wait_for_server(timeout_sec=WAIT_S)
+    yield asker
+    asker.close()
+
+
+def test_feedback_comes_in_order_and_the_result_after_the_end(asker):
+    steps = []
+    handle = asker.send(8, 0.01, feedback_callback=lambda message: steps.append(message.feedback.step))
+    assert handle.accepted
+    response = asker.wait(handle.get_result_async())
+    assert (response.status, response.result.outcome, response.result.steps) == (
+        GoalStatus.STATUS_SUCCEEDED,
+        "counted",
+        8,
+    )
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) >= 7  # the last may still be under way
+    asker.wait_until(lambda: handle.status == GoalStatus.STATUS_SUCCEEDED)
+
+
+def test_a_rejected_goal_says_so_and_has_no_result(asker):
+    handle = asker.send(101)
+    assert not handle.accepted
+    assert asker.wait(handle.get_result_async()).status == GoalStatus.STATUS_UNKNOWN
+
+
+def test_cancelling_ends_the_goal_in_the_middle(asker):
+    seen = []
+    handle = asker.send(100, 0.02, feedback_callback=seen.append)
+    asker.wait_until(lambda: len(seen) >= 3)
+    result = handle.get_result_async()
+    answer = asker.wait(handle.cancel_goal_async())
+    assert answer.return_code == CancelGoal.Response.ERROR_NONE
+    assert [bytes(info.goal_id.uuid) for info in answer.goals_canceling] == [bytes(handle.goal_id.uuid)]
+    response = asker.wait(result)
+    assert (response.status, response.result.outcome) == (GoalStatus.STATUS_CANCELED, "cancelled")
+    assert 3 <= response.result.steps < 100
+
+
+def test_a_refused_cancel_leaves_the_goal_running(asker):
+    handle = asker.send(20, 0.01, kind=KEEP_ON)
+    answer = asker.wait(handle.cancel_goal_async())
+    assert answer.return_code == CancelGoal.Response.ERROR_REJECTED and not answer.goals_canceling
+    assert asker.wait(handle.get_result_async()).status == GoalStatus.STATUS_SUCCEEDED
+
+
+def test_cancelling_what_has_ended_or_never_was_is_answered_with_its_code(asker):
+    handle = asker.send(1)
+    asker.wait(handle.get_result_async())
+    answer = asker.wait(handle.cancel_goal_async())
+    assert answer.return_code == CancelGoal.Response.ERROR_GOAL_TERMINATED
+    stranger = asker.client._cancel.call_async(
+        CancelGoal.Request(goal_info=GoalInfo(goal_id=UUID(uuid=list(range(1, 17)))))
+    )
+    assert asker.wait(stranger).return_code == CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID
+
+
+@pytest.mark.parametrize("kind", [ABORT, RAISE, FORGET])
+def test_a_goal_that_goes_wrong_is_aborted(asker, kind):
+    response = asker.wait(asker.send(2, kind=kind).get_result_async())
+    assert response.status == GoalStatus.STATUS_ABORTED
+    assert response.result.outcome == ("" if kind == RAISE else "counted")
+
+
+def test_a_result_of_the_wrong_type_is_sent_as_an_empty_one(asker):
+    response = asker.wait(asker.send(1, kind=WRONG_RESULT).get_result_async())
+    assert (response.status, response.result.outcome) == (GoalStatus.STATUS_SUCCEEDED, "")
+
+
+def test_two_goals_run_side_by_side_with_their_own_feedback(asker):
+    slow_steps, fast_steps = [], []
+    slow = asker.send(8, 0.03, feedback_callback=lambda m: slow_steps.append(m.feedback.step))
+    fast = asker.send(4, 0.01, feedback_callback=lambda m: fast_steps.append(m.feedback.step))
+    assert asker.wait(fast.get_result_async()).result.steps == 4
+    assert len(slow_steps) < 8
+    assert asker.wait(slow.get_result_async()).result.steps == 8
+    assert max(fast_steps) <= 4 and max(slow_steps) > 4
+
+
+def test_the_result_can_be_asked_for_before_the_end_after_it_and_twice(asker):
+    handle = asker.send(5, 0.02)
+    early, twin = handle.get_result_async(), handle.get_result_async()
+    assert asker.wait(early).result.steps == 5
+    assert asker.wait(twin).result.steps == 5
+    assert asker.wait(handle.get_result_async()).result.steps == 5
+
+
+def test_the_same_goal_id_is_not_accepted_twice(asker):
+    goal_id = UUID(uuid=[7] * 16)
+    assert asker.send(1, goal_uuid=goal_id).accepted
+    assert not asker.send(1, goal_uuid=goal_id).accepted
+
+
+def test_a_late_listener_gets_the_last_status(asker):
+    handle = asker.send(1)
+    asker.wait(handle.get_result_async())
+    heard = []
+    asker.node.create_subscription(
+        GoalStatusArray, "count/_action/status", heard.append, qos_profile_action_status_default
+    )
+    asker.wait_until(lambda: heard)
+    statuses = {bytes(s.goal_info.goal_id.uuid): s.status for s in heard[-1].status_list}
+    assert statuses[bytes(handle.goal_id.uuid)] == GoalStatus.STATUS_SUCCEEDED
+
+
+def test_a_wrong_goal_type_is_refused_at_once(asker):
+    with pytest.raises(TypeError, match=r"PursueGoal\.Goal"):
+        asker.client.send_goal_async(PursueGoal.Result())
+
+
+def test_a_client_that_vanishes_in_the_middle_does_not_disturb_the_next(asker, namespace, tmp_path):
+    code = (
+        "import rclpy\nfrom rclpy.action import ActionClient\nfrom ami_interfaces.action import PursueGoal\n"
+        "def main():\n"
+        "    rclpy.init(); node = rclpy.create_node('leaver'); client = ActionClient(node, PursueGoal, 'count')\n"
+        "    assert client.wait_for_server(timeout_sec=5)\n"
+        "    goal = PursueGoal.Goal(); goal.tool_position.x, goal.tool_position.y = 5.0, 0.05\n"
+        "    future = client.send_goal_async(goal); rclpy.spin_until_future_complete(node, future)\n"
+        "    result = future.result().get_result_async(); print('asked', flush=True)\n"
+        "    rclpy.spin_until_future_complete(node, result)\n"
+    )
+    (tmp_path / "leaver.py").write_text(code)
+    command = [sys.executable, "-m", "ami_embedded.run", "leaver", "--ros-args", "-r", f"__ns:={namespace}"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    leaver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert leaver.stdout is not None and leaver.stdout.readline() == "asked\n"
+    leaver.send_signal(signal.SIGKILL)
+    leaver.communicate()
+    assert asker.wait(asker.send(20, 0.02).get_result_async()).result.steps == 20  # beyond the end of the orphan
+
+
+def test_a_result_expires():
+    namespace = unique_namespace()
+    with subject("counter", namespace, result_timeout=0.2):
+        asker = Asker(namespace)
+        assert asker.client.wait_for_server(timeout_sec=WAIT_S)
+        handle = asker.send(1)
+        assert asker.wait(handle.get_result_async()).status == GoalStatus.STATUS_SUCCEEDED
+        time.sleep(0.3)
+        assert asker.wait(handle.get_result_async()).status == GoalStatus.STATUS_UNKNOWN
+        asker.close()
+
+
+def test_waiting_for_a_server_that_is_not_there_ends_with_its_timeout():
+    asker = Asker(unique_namespace())
+    begin = time.monotonic()
+    assert not asker.client.wait_for_server(timeout_sec=0.2)
+    assert 0.2 <= time.monotonic() - begin < 1.0
+    asker.close()

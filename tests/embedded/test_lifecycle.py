@@ -1,0 +1,268 @@
+"""Lifecycle nodes: the state machine, and subjects/phases.py driven by its services from another process."""
+
+import os
+import sys
+import time
+
+import pytest
+from ami_embedded import finder
+
+sys.path.insert(0, os.path.dirname(__file__))
+finder.install()
+
+import rclpy  # noqa: E402
+from lifecycle_msgs.msg import State, Transition, TransitionEvent  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState  # noqa: E402
+from peers import read_until, subject, unique_namespace  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.lifecycle import (  # noqa: E402
+    LifecycleNode,
+    LifecycleState,
+    ManagedEntity,
+    SimpleManagedEntity,
+    TransitionCallbackReturn,
+)
+from rclpy.lifecycle.state_machine import STEPS, StateMachine  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+
+WAIT_S = 5.0
+
+
+class Manager:
+    """Calls the services of a lifecycle node and hears its events."""
+
+    def __init__(self, namespace):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("manager", namespace=namespace, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.events, self.beats = [], []
+        self.node.create_subscription(TransitionEvent, "phases/transition_event", self.events.append, 10)
+        self.node.create_subscription(String, "beat", lambda m: self.beats.append(m.data), 10)
+
+    def call(self, kind, name, request=None):
+        client = self.node.create_client(kind, f"phases/{name}")
+        assert client.wait_for_service(timeout_sec=WAIT_S)
+        future = client.call_async(request or kind.Request())
+        self.executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
+        self.node.destroy_client(client)
+        assert future.done(), f"no answer from {name}"
+        return future.result()
+
+    def change(self, transition_id=0, label=""):
+        request = ChangeState.Request(transition=Transition(id=transition_id, label=label))
+        return self.call(ChangeState, "change_state", request).success
+
+    def state(self):
+        state = self.call(GetState, "get_state").current_state
+        return state.id, state.label
+
+    def available(self):
+        answer = self.call(GetAvailableTransitions, "get_available_transitions")
+        return {(t.transition.id, t.transition.label, t.goal_state.label) for t in answer.available_transitions}
+
+    def spin(self, duration_s):
+        deadline = time.monotonic() + duration_s
+        while (left := deadline - time.monotonic()) > 0:
+            self.executor.spin_once(timeout_sec=left)
+
+    def close(self):
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def managed():
+    """Start phases with parameters; gives (manager, process)."""
+    opened = []
+
+    def start(**parameters):
+        namespace = unique_namespace()
+        running = subject("phases", namespace, **parameters)
+        process, manager = running.__enter__(), Manager(namespace)
+        opened.append((running, manager))
+        return manager, process
+
+    yield start
+    for running, manager in opened:
+        manager.close()
+        running.__exit__(None, None, None)
+
+
+def test_a_full_walk_by_services_from_another_process(managed):
+    manager, process = managed()
+    shutdown = "shutdown", "shuttingdown"
+    assert manager.state() == (State.PRIMARY_STATE_UNCONFIGURED, "unconfigured")
+    assert manager.available() == {(1, "configure", "configuring"), (5, *shutdown)}
+
+    assert manager.change(Transition.TRANSITION_CONFIGURE)
+    assert manager.state() == (State.PRIMARY_STATE_INACTIVE, "inactive")
+    assert manager.available() == {(2, "cleanup", "cleaningup"), (3, "activate", "activating"), (6, *shutdown)}
+    manager.spin(0.1)
+    assert manager.beats == []
+
+    assert manager.change(label="activate")
+    assert manager.state() == (State.PRIMARY_STATE_ACTIVE, "active")
+    assert manager.available() == {(4, "deactivate", "deactivating"), (7, *shutdown)}
+    manager.spin(0.3)
+    assert len(manager.beats) >= 3 and set(manager.beats) == {"active"}
+
+    assert manager.change(Transition.TRANSITION_DEACTIVATE)
+    manager.spin(0.1)
+    manager.beats.clear()
+    manager.spin(0.2)
+    assert manager.beats == []
+
+    assert manager.change(Transition.TRANSITION_CLEANUP)
+    assert manager.change(label="shutdown")
+    assert manager.state() == (State.PRIMARY_STATE_FINALIZED, "finalized")
+    assert manager.available() == set()
+
+    assert [(e.start_state.label, e.transition.label, e.goal_state.label) for e in manager.events] == [
+        ("unconfigured", "configure", "configuring"),
+        ("configuring", "transition_success", "inactive"),
+        ("inactive", "activate", "activating"),
+        ("activating", "transition_success", "active"),
+        ("active", "deactivate", "deactivating"),
+        ("deactivating", "transition_success", "inactive"),
+        ("inactive", "cleanup", "cleaningup"),
+        ("cleaningup", "transition_success", "unconfigured"),
+        ("unconfigured", "shutdown", "shuttingdown"),
+        ("shuttingdown", "transition_success", "finalized"),
+    ]
+    lines = read_until(process, "on_shutdown from unconfigured 1")
+    assert lines[:2] == ["on_configure from unconfigured 1", "on_activate from inactive 2"]
+
+
+def test_a_failing_configure_leads_back_to_unconfigured(managed):
+    manager, _ = managed(fail_in="on_configure", how="FAILURE")
+    assert not manager.change(Transition.TRANSITION_CONFIGURE)
+    assert manager.state() == (State.PRIMARY_STATE_UNCONFIGURED, "unconfigured")
+    assert [e.transition.label for e in manager.events] == ["configure", "transition_failure"]
+
+
+@pytest.mark.parametrize(
+    ("how", "on_error", "final"),
+    [("ERROR", "SUCCESS", "unconfigured"), ("raise", "FAILURE", "finalized"), ("None", "ERROR", "finalized")],
+)
+def test_an_error_in_a_callback_goes_through_error_processing(managed, how, on_error, final):
+    manager, process = managed(fail_in="on_activate", how=how, on_error=on_error)
+    assert manager.change(Transition.TRANSITION_CONFIGURE)
+    assert not manager.change(Transition.TRANSITION_ACTIVATE)
+    assert manager.state()[1] == final
+    manager.spin(0.1)
+    assert [e.goal_state.label for e in manager.events] == [
+        *("configuring", "inactive", "activating", "errorprocessing"),
+        final,
+    ]
+    said = read_until(process, "on_error from inactive")
+    if how == "raise":
+        assert any("on_activate raised ValueError: no camera" in line for line in said)
+    if how == "None":
+        assert any("on_activate returned None, not a TransitionCallbackReturn" in line for line in said)
+
+
+def test_a_transition_that_does_not_begin_here_is_refused_and_changes_nothing(managed):
+    manager, process = managed()
+    assert not manager.change(Transition.TRANSITION_ACTIVATE)
+    assert not manager.change(label="no_such_label")
+    assert not manager.change(Transition.TRANSITION_ON_CONFIGURE_SUCCESS)
+    assert manager.state()[1] == "unconfigured" and manager.events == []
+    said = read_until(process, "no transition 10 from state unconfigured; there are: configure (1), shutdown (5)")
+    assert "no transition 3 from state unconfigured; there are: configure (1), shutdown (5)" in said[0]
+
+
+def test_states_and_graph_are_those_of_ros(managed):
+    manager, _ = managed()
+    states = manager.call(GetAvailableStates, "get_available_states").available_states
+    assert [(s.id, s.label) for s in states] == [
+        *((0, "unknown"), (1, "unconfigured"), (2, "inactive"), (3, "active"), (4, "finalized")),
+        *((10, "configuring"), (11, "cleaningup"), (12, "shuttingdown"), (13, "activating"), (14, "deactivating")),
+        (15, "errorprocessing"),
+    ]
+    graph = manager.call(GetAvailableTransitions, "get_transition_graph").available_transitions
+    assert len(graph) == 25
+    assert {(11, "configuring", "unconfigured"), (62, "errorprocessing", "finalized")} <= {
+        (t.transition.id, t.start_state.label, t.goal_state.label) for t in graph
+    }
+
+
+def test_every_state_that_can_be_reached_can_be_left_but_for_finalized():
+    starts, goals = {s.start for s in STEPS}, {s.goal for s in STEPS}
+    assert goals - starts == {State.PRIMARY_STATE_FINALIZED}
+    assert len({(s.start, s.label) for s in STEPS}) == len(STEPS)  # a label leads to one place
+    machine = StateMachine()
+    with pytest.raises(RuntimeError, match="no transition 4 from state unconfigured"):
+        machine.take(Transition.TRANSITION_DEACTIVATE)
+
+
+@pytest.fixture
+def context():
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    yield context
+    context.try_shutdown()
+
+
+class Recorder(ManagedEntity):
+    def __init__(self, outcome=TransitionCallbackReturn.SUCCESS):
+        self.outcome, self.seen = outcome, []
+
+    def on_configure(self, state):
+        self.seen.append(state)
+        return self.outcome
+
+
+def test_managed_entities_follow_their_node_until_one_does_not_succeed(context):
+    node = LifecycleNode("alone", context=context, enable_communication_interface=False)
+    recorder = Recorder()
+    node.add_managed_entity(recorder)
+    assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+    assert recorder.seen == [LifecycleState("unconfigured", 1)]
+    assert node.trigger_cleanup() is TransitionCallbackReturn.SUCCESS
+    node.add_managed_entity(Recorder(TransitionCallbackReturn.FAILURE))
+    assert node.trigger_configure() is TransitionCallbackReturn.FAILURE
+    assert node._state_machine.current_state == (1, "unconfigured")
+    assert node.trigger_shutdown() is TransitionCallbackReturn.SUCCESS
+    with pytest.raises(RuntimeError, match="shutdown is not possible from state finalized"):
+        node.trigger_shutdown()
+    with pytest.raises(TypeError):
+        node.add_managed_entity(object())
+    node.destroy_node()
+
+
+def test_a_transition_inside_a_transition_is_refused(context):
+    class Greedy(LifecycleNode):
+        def on_configure(self, state):
+            self.inner = self.trigger_activate()
+            return TransitionCallbackReturn.SUCCESS
+
+    node = Greedy("greedy", context=context)
+    assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+    assert node.inner is TransitionCallbackReturn.ERROR
+    assert node._state_machine.current_state[1] == "inactive"
+    node.destroy_node()
+
+
+def test_when_enabled_calls_only_while_active():
+    calls = []
+
+    class Light(SimpleManagedEntity):
+        @SimpleManagedEntity.when_enabled
+        def blink(self):
+            calls.append("blink")
+
+        @SimpleManagedEntity.when_enabled(when_not_enabled=lambda: calls.append("off"))
+        def glow(self):
+            calls.append("glow")
+
+    light, state = Light(), LifecycleState("inactive", 2)
+    light.blink(), light.glow()
+    light.on_activate(state)
+    assert light.is_activated
+    light.blink(), light.glow()
+    light.on_deactivate(state)
+    light.blink()
+    assert calls == ["off", "blink", "glow"]
