@@ -1,7 +1,8 @@
-"""Launching: real processes, none of them left behind. The nodes here need no DDS."""
+"""Launching: real processes, none of them left behind."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from peers import SUBJECTS, unique_namespace  # noqa: E402
 
 STEADY = """
 import signal, subprocess, sys, time
@@ -49,10 +54,10 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def start(package: Path, body: str) -> subprocess.Popen[str]:
+def start(package: Path, body: str, *arguments: str) -> subprocess.Popen[str]:
     path = package / "zoo.launch.xml"
     path.write_text(f"<launch>{body}</launch>")
-    command = [sys.executable, "-m", "ami_embedded.launch", str(path)]
+    command = [sys.executable, "-m", "ami_embedded.launch", str(path), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=package)
 
 
@@ -62,12 +67,15 @@ def launch(package: Path, body: str) -> tuple[int, str]:
     return process.returncode, out
 
 
-def wait_ready(process: subprocess.Popen[str], count: int) -> None:
+def wait_ready(process: subprocess.Popen[str], count: int) -> list[str]:
+    """What the launch writes until so many nodes have said that they are ready."""
     assert process.stdout is not None
-    while count:
+    lines: list[str] = []
+    while sum(line.endswith("ready") for line in lines) < count:
         line = process.stdout.readline()
-        assert line, "the launch ended before its nodes were ready"
-        count -= line.rstrip().endswith("ready")
+        assert line, f"the launch ended before its nodes were ready: {lines}"
+        lines.append(line.rstrip("\n"))
+    return lines
 
 
 def of_package(package: Path) -> list[psutil.Process]:
@@ -181,3 +189,50 @@ def test_run_sets_thread_variables_only_when_told(tmp_path):
     for options, expected in ([], "None\n"), (["--threads", "2"], "2\n"):
         command = [sys.executable, "-m", "ami_embedded.run", *options, "show"]
         assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == expected
+
+
+MIRRORS = """
+<arg name="rate" default="20"/>
+<push_ros_namespace namespace="{namespace}"/>
+<set_parameter name="label" value="for all"/>
+<group>
+  <push_ros_namespace namespace="left"/>
+  <node pkg="zoo" exec="mirror" name="one" args="--my flag">
+    <param name="rate" value="$(var rate)"/>
+    <param name="joints" value="[a, b]"/>
+    <param from="$(find-pkg-share zoo)/mirror.yaml"/>
+    <remap from="chatter" to="talk"/>
+    <env name="WHO" value="one"/>
+  </node>
+</group>
+<node pkg="zoo" exec="mirror" name="two"><remap from="chatter" to="/talk"/></node>
+"""
+
+
+def test_parameters_remaps_names_and_environment_reach_the_nodes_and_ctrl_c_ends_them_well(package):
+    shutil.copy(SUBJECTS / "mirror.py", package / "zoo" / "mirror.py")
+    (package / "setup.py").write_text(
+        "from setuptools import setup\nsetup(entry_points={'console_scripts': ['mirror = zoo.mirror:main']})\n"
+    )
+    namespace = unique_namespace()
+    (package / "mirror.yaml").write_text(
+        f"/**:\n  ros__parameters:\n    from_file: 1\n    gain: 0.25\n{namespace}/left/one:\n  ros__parameters:\n"
+        "    from_file: 2\n"
+    )
+    process = start(package, MIRRORS.format(namespace=namespace), "rate:=30")
+    lines = wait_ready(process, 2)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=5)
+    assert process.returncode == 0
+    assert "Traceback" not in rest
+    one = [line.removeprefix("[one] ") for line in lines if line.startswith("[one] ")]
+    two = [line.removeprefix("[two] ") for line in lines if line.startswith("[two] ")]
+    assert one == [
+        *("rate = 30", "gain = 0.25", "label = 'for all'", "joints = ['a', 'b']", "from_file = 2"),
+        *(f"topic = {namespace}/left/talk", f"node = {namespace}/left/one", "who = one", "arguments = ['--my']"),
+        "ready",
+    ]
+    assert two == [
+        *("rate = 1", "gain = 0.5", "label = 'for all'", "joints = ['']", "from_file = 0"),
+        *("topic = /talk", f"node = {namespace}/two", "who = None", "arguments = []", "ready"),
+    ]
