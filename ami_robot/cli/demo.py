@@ -1,0 +1,198 @@
+"""`ami demo`: start the whole graph, show it goals, and write down how it did beside what is easily had."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ami_robot.perception.camera import CameraModel
+    from ami_robot.perception.checkpoint import Checkpoint
+    from ami_sim.demo.record import EpisodeRecord
+    from ami_sim.scene import Scene
+
+EXAMPLES = """examples:
+  ami demo                                  20 goals as pictures, seed 0; the report is in runs/latest/
+  ami demo --episodes 2 --gui               watch two of them
+  ami demo --planner analytic --episodes 2  the same nodes, straight lines to goals given as positions
+
+Exit status: 0 done, 1 a node died or a limit was broken, 2 wrong input, 130 interrupted."""
+
+BRING_UP_S = 60.0
+WORKERS = 2
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser(
+        "demo", help="reach goals shown as pictures, through the whole graph", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--episodes", type=_count, default=20, metavar="N", help="goals to pursue, 8 s each (default %(default)s)")
+    add("--seed", type=_seed, default=0, metavar="S", help="seed of the first scene; the others follow (default 0)")
+    add("--planner", choices=("icem", "analytic"), default="icem", help="icem plans on pictures, analytic on positions")
+    add("--config", type=Path, metavar="F", help="task YAML for the planner instead of the one that ships")
+    add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
+    add("--gui", action="store_true", help="show PyBullet's window")
+    add("--out", type=Path, default=Path("runs"), metavar="DIR", help="where reports go (default %(default)s)")
+    add("--no-video", action="store_true", help="leave demo.mp4 out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check what was given, run the episodes, then the controls and the film, then write the report."""
+    from ami_embedded import finder
+    from ami_robot.configurator.configurator import ANALYTIC, REACH, load_task
+    from ami_robot.perception.checkpoint import load_checkpoint
+
+    config = args.config or {"icem": REACH, "analytic": ANALYTIC}[args.planner]
+    task = load_task(config)
+    checkpoint = load_checkpoint(args.checkpoint) if task.uses_world_model else None
+    folder = _new_folder(args.out)
+    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
+    rclpy_kind = "embedded" if finder.install() else "ros2"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = {
+        "config": str(config.resolve()),
+        "vision": "true" if checkpoint else "false",  # goals given as positions need neither camera nor encoder
+        "gui": "true" if args.gui else "false",
+    }
+    if args.checkpoint:
+        arguments["checkpoint"] = str(args.checkpoint.resolve())
+    records, nodes, goals = _run_graph(args, arguments, folder, as_pose=checkpoint is None)
+    return _conclude(args, folder, records, nodes, rclpy_kind, checkpoint, goals)
+
+
+def _run_graph(
+    args: argparse.Namespace, arguments: dict[str, str], folder: Path, as_pose: bool
+) -> tuple[list[EpisodeRecord], list[dict], list[np.ndarray]]:
+    """The episodes' records, the node processes, the goal pictures."""
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+    from tqdm import tqdm
+
+    from ami_nodes.demo_client import DemoClient
+    from ami_nodes.demo_graph import Graph
+    from ami_robot.perception.camera import load_camera
+    from ami_sim.scene import Scene
+
+    camera = load_camera()
+    scenes = [Scene.from_seed(args.seed + number) for number in range(args.episodes)]
+    goals = [_goal_image(scene, camera) for scene in scenes]
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C has to reach us, not only rclpy
+    records: list[EpisodeRecord] = []
+    try:
+        with Graph(arguments, folder / "nodes.log") as graph, tqdm(scenes, unit="goal", desc="starting") as bar:
+            client = DemoClient(graph.check)
+            try:
+                client.wait_until_active(BRING_UP_S)
+                nodes = graph.nodes()
+                for scene, goal in zip(scenes, goals, strict=True):
+                    bar.set_description(f"scene {scene.seed}")
+                    record = client.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
+                    records.append(record)
+                    bar.update()
+                    bar.write(_line(record), file=sys.stdout)
+            finally:
+                client.rest()
+                client.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return records, nodes, goals
+
+
+def _conclude(
+    args: argparse.Namespace,
+    folder: Path,
+    records: list[EpisodeRecord],
+    nodes: list[dict],
+    rclpy_kind: str,
+    checkpoint: Checkpoint | None,
+    goals: list[np.ndarray],
+) -> int:
+    """Controls and film on all cores, now that no latency is being measured; then the report, whole or not at all."""
+    from ami_sim.demo.controls import success_counts
+    from ami_sim.demo.html import write_html
+    from ami_sim.demo.report import build_report, format_table, write_report
+    from ami_sim.demo.workers import run_workers
+
+    decoded = _decode(goals, checkpoint) if checkpoint else [None] * len(goals)
+    results, film = run_workers(records, decoded, None if args.no_video else folder / "demo.mp4", WORKERS)
+    counts = success_counts(results)
+    task = "reach what a picture shows" if checkpoint else "reach a position"
+    report = build_report(task, records, counts, nodes, rclpy_kind, checkpoint.sha256 if checkpoint else "")
+    write_html(folder / "report.html", report, records, counts, film)
+    write_report(folder / "report.json", report)
+    _point_latest(args.out, folder)
+    print(f"\n{format_table(report, counts)}\n\nreport: {args.out / 'latest' / 'report.html'}")
+    return 1 if report["guardrail"]["violations"] else 0
+
+
+def _goal_image(scene: Scene, camera: CameraModel) -> np.ndarray:
+    from ami_sim.world import render_goal_image
+
+    return render_goal_image(scene, camera)
+
+
+def _decode(goals: Sequence[np.ndarray], checkpoint: Checkpoint) -> list[np.ndarray]:
+    """The tool position (3,) m that the checkpoint's head reads from each goal picture."""
+    import torch
+
+    from ami_robot.perception.camera import load_camera
+    from ami_robot.perception.encoder import ImageEncoder
+    from ami_robot.perception.view import TrainingView
+
+    torch.set_num_threads(1)
+    camera = load_camera()
+    view, encoder = TrainingView(camera, camera), ImageEncoder(checkpoint)
+    return [encoder.decode_tool_position(encoder.encode(view(goal))) for goal in goals]
+
+
+def _new_folder(out: Path) -> Path:
+    """runs/<UTC time>/; raises OSError where nothing can be written."""
+    folder = out / datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _point_latest(out: Path, folder: Path) -> None:
+    """runs/latest -> the newest complete run."""
+    link = out / ".latest.partial"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    os.replace(link, out / "latest")
+
+
+def _show(bar, distance_m: float, records: list[EpisodeRecord]) -> None:
+    reached = sum(record.success for record in records)
+    bar.set_postfix_str(f"{100 * distance_m:4.1f} cm from the goal, {reached}/{len(records)} reached")
+
+
+def _line(record: EpisodeRecord) -> str:
+    word = "reached" if record.success else "missed "
+    broken = f", {len(record.violations)} VIOLATIONS" if record.violations else ""
+    return (
+        f"scene {record.seed:4d}  {word}  {100 * record.final_distance_m:5.1f} cm  "
+        f"{record.steps} steps, {record.refusals} refusals{broken}"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not '{text}'")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"a whole number from 0 on, not '{text}'")
+    return int(text)
