@@ -1,7 +1,7 @@
 """Which DDS domain to join and through which network interfaces, from ROS 2's environment variables.
 
-ROS_DOMAIN_ID as in ROS 2. ROS_AUTOMATIC_DISCOVERY_RANGE likewise, but unset means LOCALHOST here (ROS 2: SUBNET): an arm
-should not listen to a laboratory network unasked. CYCLONEDDS_URI is read after our configuration, so it can change it.
+ROS_DOMAIN_ID as in ROS 2. ROS_AUTOMATIC_DISCOVERY_RANGE likewise, but unset means LOCALHOST here (ROS 2: SUBNET): an
+arm should not listen to a laboratory network unasked. CYCLONEDDS_URI is read after our configuration, so it can change it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ami_embedded.dds import DDSError, Participant
 
 _RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 
-# Fragments of 64 kB suit the loopback device (an image costs a fifth of the time), but overflow the default socket buffers
-# of Fast DDS peers, so a SUBNET keeps Cyclone's own size. MaxAutoParticipantIndex as in rmw_cyclonedds.
+# Fragments of 64 kB suit the loopback device (an image costs a fifth of the time), but overflow the default socket
+# buffers of Fast DDS peers, so a SUBNET keeps Cyclone's own size. MaxAutoParticipantIndex as in rmw_cyclonedds.
 _CONFIG = """<CycloneDDS xmlns="https://cdds.io/config"><Domain id="any">
 <General><Interfaces>{interfaces}</Interfaces>{fragments}</General>
 <Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>

@@ -142,11 +142,8 @@ class Graph:
     ) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for e in endpoints:
-            if (
-                e.topic_name.startswith(f"{prefix}/")
-                and e.topic_name.endswith(suffix)
-                and (gids is None or e.gid in gids)
-            ):
+            known = e.topic_name.startswith(f"{prefix}/") and e.topic_name.endswith(suffix)
+            if known and (gids is None or e.gid in gids):
                 name = e.topic_name[len(prefix) : len(e.topic_name) - len(suffix)]
                 type_name = interfaces.ros_type_name(e.type_name)
                 found.setdefault(name, set()).add(type_name.removesuffix(f"_{suffix}") if suffix else type_name)

@@ -1,8 +1,8 @@
 """ROS 2 interface definitions: where they come from, what they contain, their RIHS01 type hashes, CDR.
 
 A type is named as in ROS, `package/msg/Name`, and everything is looked up on first use: in the Jazzy definitions that
-`rosbags` carries, else in a `package/{msg,srv,action}/Name.*` file of one of `roots()`. Services and actions are cut into the
-messages that travel, as rosidl does: `package/srv/Name_Request`, `package/action/Name_SendGoal_Request`, ...
+`rosbags` carries, else in a `package/{msg,srv,action}/Name.*` file of one of `roots()`. Services and actions are cut
+into the messages that travel, as rosidl does: `package/srv/Name_Request`, `package/action/Name_SendGoal_Request`, ...
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ class InterfaceError(ImportError):
 
 @cache
 def roots() -> tuple[Path, ...]:
-    """Folders whose subfolders are interface packages: AMI_INTERFACES_PATH, the bundled ones, the checkout's."""
-    here = Path(__file__).resolve().parent
+    """Folders of interface packages: those of AMI_INTERFACES_PATH, then the bundled one (ami_interfaces by a link)."""
     named = [Path(p) for p in os.environ.get("AMI_INTERFACES_PATH", "").split(os.pathsep) if p]
-    return (*named, here / "interfaces", here.parents[1] / "src")
+    return (*named, Path(__file__).resolve().parent / "interfaces")
 
 
 def _find_file(package: str, kind: str, name: str) -> Path | None:
@@ -61,14 +60,14 @@ def names(package: str) -> dict[str, tuple[str, ...]]:
     return {kind: tuple(sorted(some)) for kind, some in found.items()}
 
 
-def _parse(name: str, text: str) -> dict[str, tuple[Constants, Fields]]:
+def _parse(name: str, text: str) -> tuple[Constants, Fields]:
     package = name.partition("/")[0]
     alias = f"{package}/msg/{name.rpartition('/')[2]}"  # so that relative types resolve to the package's messages
     try:
-        definition = get_types_from_msg(text, alias)[alias]
-    except (TypesysError, KeyError) as error:
+        found: Any = get_types_from_msg(text, alias)
+    except TypesysError as error:
         raise InterfaceError(f"cannot read the interface {name}: {error}") from error
-    return {name: definition}
+    return found[alias]
 
 
 _DEFAULT = re.compile(r"^\s*[\w/<=\[\]]+\s+(\w+)\s+([^=\s#].*?)\s*(?:#.*)?$")
@@ -118,7 +117,7 @@ def _derived(base: str) -> dict[str, Fields]:
 
 
 def _without_char(field: Any) -> Any:
-    """Rosidl reads `char` as uint8, rosbags as a type of its own: every hash with a Gid or a service in it would differ."""
+    """Rosidl reads `char` as uint8, rosbags as a type of its own; the hash of every service would differ."""
     name, (kind, rest) = field
     if kind == Nodetype.BASE:
         return (name, (kind, ("uint8", 0))) if rest[0] == "char" else field
@@ -135,8 +134,9 @@ class _Definitions(dict):
 
     def __missing__(self, name: str) -> tuple[Constants, Fields]:
         package, kind, stem = name.split("/")
-        if name in ros2_jazzy.FIELDDEFS:
-            self._add(name, *ros2_jazzy.FIELDDEFS[name])
+        jazzy: Any = ros2_jazzy.FIELDDEFS
+        if name in jazzy:
+            self._add(name, *jazzy[name])
         elif kind == "msg":
             self._load(package, kind, stem, ("",))
         elif kind == "srv":
@@ -157,7 +157,7 @@ class _Definitions(dict):
         base = f"{package}/{kind}/{stem}"
         for suffix, text in zip(suffixes, parts, strict=True):
             self.defaults[base + suffix] = _defaults(text)
-            self._add(base + suffix, *_parse(base + suffix, text)[base + suffix])
+            self._add(base + suffix, *_parse(base + suffix, text))
         if kind == "srv":
             self._add(f"{base}_Event", [], _event(base))
         elif kind == "action":
@@ -229,9 +229,8 @@ def deserialize(data: bytes | bytearray | memoryview, type_name: str) -> Any:
 def _type_description(name: str) -> dict[str, Any]:
     """The IndividualTypeDescription of a type as REP-2016 writes it; `name` may be a service or an action."""
     _, kind, stem = name.split("/")
-    if kind == "srv" and not stem.endswith(("_Request", "_Response", "_Event")):
-        fields = [_named(f"{p.lower()}_message", f"{name}_{p}") for p in ("Request", "Response", "Event")]
-    elif kind == "action" and stem.endswith(("_SendGoal", "_GetResult")):
+    is_service = kind == "srv" and not stem.endswith(("_Request", "_Response", "_Event"))
+    if is_service or (kind == "action" and stem.endswith(("_SendGoal", "_GetResult"))):
         fields = [_named(f"{p.lower()}_message", f"{name}_{p}") for p in ("Request", "Response", "Event")]
     elif kind == "action" and "_" not in stem:
         fields = [_named(p, f"{name}_{p.title()}") for p in ("goal", "result", "feedback")]

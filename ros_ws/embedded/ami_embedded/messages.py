@@ -1,8 +1,8 @@
 """Message, service and action classes as rclpy users know them, generated on first use from `interfaces`.
 
-Field values have the types that rosidl's Python has: int, float, bool, str, nested messages, `array.array` for sequences of
-numbers (here a subclass), `numpy.ndarray` for arrays of fixed length, lists for everything else. A received message owns its
-memory.
+Field values have the types that rosidl's Python has: int, float, bool, str, nested messages, `array.array` for sequences
+of numbers (here a subclass), `numpy.ndarray` for arrays of fixed length, lists for everything else. A received message
+owns its memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from rosbags.interfaces import Nodetype
@@ -55,7 +55,7 @@ class Message:
 
     __slots__ = ()
     _type_name = ""
-    _fields: dict[str, _Field] = {}
+    _fields: ClassVar[dict[str, _Field]] = {}
     _from_wire: Callable[..., Any]
 
     def __init__(self, **kwargs: Any) -> None:
@@ -154,7 +154,7 @@ class _Field:
         """
         if not self.is_many:
             return self._checked_one(value)
-        result = self._checked_numbers(value) if self.typecode else self._checked_list(value)
+        result: Any = self._checked_numbers(value) if self.typecode else self._checked_list(value)
         if self.count is not None and len(result) != self.count:
             raise ValueError(f"{self._owner}.{self.name} takes {self.count} elements, not {len(result)}")
         if self.bound is not None and len(result) > self.bound:
@@ -172,7 +172,7 @@ class _Field:
             if not limits[0] <= value <= limits[1]:
                 raise ValueError(f"{self._owner}.{self.name} takes {limits[0]} to {limits[1]}, not {value}")
             return value
-        wanted = _PYTHON_TYPES[self.base]
+        wanted: Any = _PYTHON_TYPES[self.base]
         if not isinstance(value, wanted):
             raise self.wrong(value, f"a {wanted.__name__}")
         if self.string_bound and len(value) > self.string_bound:
@@ -225,7 +225,7 @@ _ZEROS: dict[str, Any] = {"bool": False, "float32": 0.0, "float64": 0.0, "string
 
 def _numbers(typecode: str, view: np.ndarray) -> Numbers:
     result = Numbers(typecode)
-    result.frombytes(view.view(np.uint8))
+    result.frombytes(view.view(np.uint8))  # type: ignore[arg-type]
     return result
 
 

@@ -61,7 +61,8 @@ def init(
 def get_global_executor() -> Any:
     """Return the executor behind rclpy.spin."""
     global _global_executor
-    if _global_executor is None or not _global_executor.context.ok():
+    participant = get_default_context().participant
+    if _global_executor is None or _global_executor._participant is not participant:  # a later init has another
         _global_executor = SingleThreadedExecutor()
     return _global_executor
 

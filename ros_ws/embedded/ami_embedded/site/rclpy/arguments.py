@@ -85,7 +85,7 @@ class Arguments:
 
     def _params_file(self, path: Path) -> None:
         try:
-            document = yaml.load(path.read_text(), _Loader) or {}  # noqa: S506 (a subclass of SafeLoader)
+            document = yaml.load(path.read_text(), _Loader) or {}
         except (OSError, yaml.YAMLError) as error:
             raise UnknownROSArgsError(f"cannot read the parameter file {path}: {error}") from error
         self._sections(path, document, "")
@@ -115,7 +115,7 @@ class Arguments:
 
 def _parse(text: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a subclass of SafeLoader)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError:
         return text
 

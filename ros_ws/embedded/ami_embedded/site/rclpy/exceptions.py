@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class NotInitializedException(Exception):
+class NotInitializedException(Exception):  # noqa: N818 (names are rclpy's)
     """rclpy.init() was not called on the context, or it is shut down."""
 
     def __init__(self, message: str = "rclpy.init() has not been called, or the context is shut down") -> None:
@@ -14,7 +14,7 @@ class InvalidHandle(Exception):  # noqa: N818 (rclpy's name)
     """The object was destroyed."""
 
 
-class NameValidationException(Exception):
+class NameValidationException(Exception):  # noqa: N818
     """A node, topic or service name breaks the ROS 2 naming rules."""
 
     def __init__(self, kind: str, name: str, reason: str) -> None:
@@ -34,7 +34,7 @@ class InvalidServiceNameException(NameValidationException):
     """The name of a service is not valid."""
 
 
-class ParameterException(Exception):
+class ParameterException(Exception):  # noqa: N818
     """Base of what parameters can raise."""
 
     def __init__(self, message: str, parameters: object) -> None:

@@ -10,6 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -48,8 +49,9 @@ class Executor:
         if not self._context.ok():
             raise NotInitializedException()
         self._nodes: dict[int, Any] = {}
-        self._guard = dds.GuardCondition(self._context.participant)
-        self._waitset = dds.WaitSet(self._context.participant)
+        self._participant = self._context.participant
+        self._guard = dds.GuardCondition(self._participant)
+        self._waitset = dds.WaitSet(self._participant)
         self._waitset.attach(self._guard.handle, 0)
         self._keys = itertools.count(1)
         self._attached: dict[int, Any] = {}  # key -> entity
@@ -118,6 +120,8 @@ class Executor:
         self.wake()
         for node in self.get_nodes():
             self.remove_node(node)
+        self._waitset.close()
+        self._guard.close()
         return True
 
     def _is_this_thread(self) -> bool:
@@ -184,7 +188,7 @@ class Executor:
     def _check(self) -> None:
         if self._errors:
             raise self._errors.popleft()
-        if not self._context.ok():
+        if not self._context.ok() or self._context.participant is not self._participant:
             raise ExternalShutdownException()
         if self._is_shutdown:
             raise ShutdownException("Executor has been shutdown")
@@ -210,9 +214,9 @@ class Executor:
                 if call is not None:
                     return entity, call
             left_ns = _FOREVER_NS if deadline_ns is None else max(deadline_ns - time.monotonic_ns(), 0)
-            if not self._look(min(left_ns, _FOREVER_NS)) and deadline_ns is not None:
-                if time.monotonic_ns() >= deadline_ns:
-                    raise TimeoutException()
+            found = self._look(min(left_ns, _FOREVER_NS))
+            if not found and deadline_ns is not None and time.monotonic_ns() >= deadline_ns:
+                raise TimeoutException()
 
     def _run(self, entity: Any, call: Callable[[], Any]) -> None:
         """Run a callback and free its group, later when it is a coroutine that waits."""
@@ -292,10 +296,8 @@ class Executor:
         if timeout_sec is not None and timeout_sec >= 0:
             deadline_ns = time.monotonic_ns() + int(timeout_sec * 1e9)
         self._thread = threading.get_ident()
-        try:
+        with suppress(TimeoutException):
             self._dispatch(*self._next(deadline_ns, until))
-        except TimeoutException:
-            pass
 
     def _dispatch(self, entity: Any, call: Callable[[], Any]) -> None:
         raise NotImplementedError

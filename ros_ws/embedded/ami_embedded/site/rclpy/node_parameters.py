@@ -77,7 +77,7 @@ class ParametersMixin:
         """
         declared = []
         for given in parameters:
-            name, default, descriptor = (*given, *(None, None)[len(given) - 1 :])
+            name, default, descriptor = (*given, None, None)[:3]
             name = f"{namespace}.{name}" if namespace else name
             if not isinstance(name, str) or not name or "" in name.split("."):
                 raise InvalidParameterException(name)
@@ -303,5 +303,5 @@ def _out_of_range(descriptor: Any, parameter: Parameter) -> str:
         if not low <= value <= high:
             return f"Parameter {parameter.name} out of range. Min: {low}, Max: {high}, value: {value}"
         if step and value != high and abs((value - low) / step - round((value - low) / step)) > 1e-9:
-            return f"The parameter value for {parameter.name} is not a valid step. Min: {low}, step: {step}, value: {value}"
+            return f"Parameter {parameter.name} is not a valid step. Min: {low}, step: {step}, value: {value}"
     return ""

@@ -1,7 +1,7 @@
 """Both ends of services.
 
-On the wire a request and its reply carry 16 bytes before the body: the instance handle of the client's request writer and a
-sequence number (rmw_cyclonedds). Both endpoints of a client announce one `clientid`, of a server one `serviceid`.
+On the wire a request and its reply carry 16 bytes before the body: the instance handle of the client's request writer
+and a sequence number (rmw_cyclonedds). Both endpoints of a client announce one `clientid`, of a server one `serviceid`.
 """
 
 from __future__ import annotations

@@ -22,14 +22,12 @@ class MessageInfo(dict):
 def _wants_info(callback: Callable[..., Any]) -> bool:
     """Whether the callback takes (message, info)."""
     try:
-        inspect.signature(callback).bind(None, None)
+        inspect.signature(callback).bind(None)
     except TypeError:
+        return True
+    except ValueError:  # a builtin such as list.append has no signature
         return False
-    except ValueError:  # a builtin without a signature
-        return False
-    parameters = inspect.signature(callback).parameters.values()
-    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return len(required) == 2
+    return False
 
 
 class Subscription:
