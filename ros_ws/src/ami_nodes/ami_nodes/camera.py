@@ -58,8 +58,8 @@ class CameraNode(AmiNode):
             self.world.reset(Scene.from_seed(message.scene_seed))
         self.world.mirror(to_snapshot(message))
         stamp_ns = to_ns(message.header.stamp)
-        self.image_publisher.publish(to_image_msg(self.world.render(), stamp_ns, self.camera.frame_id))
         self.info_publisher.publish(to_camera_info_msg(self.camera, stamp_ns))
+        self.image_publisher.publish(to_image_msg(self.world.render(), stamp_ns, self.camera.frame_id))
 
 
 def static_transforms(camera: CameraModel) -> TFMessage:

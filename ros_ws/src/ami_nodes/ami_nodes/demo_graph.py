@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,19 +31,21 @@ class GraphError(RuntimeError):
 class Graph:
     """The launched processes. Use as a context; `check` raises GraphError as soon as one of them has died."""
 
-    def __init__(self, arguments: Mapping[str, str], log: Path) -> None:
-        """Arguments are those of the launch file; everything that the nodes say goes to the file `log`."""
-        self._words = [LAUNCH_PACKAGE, LAUNCH_FILE, *(f"{name}:={value}" for name, value in arguments.items())]
+    def __init__(self, launcher: Sequence[str], arguments: Mapping[str, str], log: Path) -> None:
+        """launcher is the command that reads launch files; everything that the nodes say goes to the file `log`."""
+        self._command = [
+            *launcher,
+            LAUNCH_PACKAGE,
+            LAUNCH_FILE,
+            *(f"{name}:={value}" for name, value in arguments.items()),
+        ]
         self._log = log
         self._launcher: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Graph:
-        launcher = [sys.executable, "-m", "ami_embedded.launch"]
-        if importlib.util.find_spec("rclpy.impl.implementation_singleton") and (ros2 := shutil.which("ros2")):
-            launcher = [ros2, "launch"]
         with self._log.open("wb") as log:
             self._launcher = subprocess.Popen(
-                [*launcher, *self._words],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -26,6 +26,7 @@ from ami_robot.safety.spec import load_spec
 from ami_robot.types import Latent
 
 COMPLAIN_EVERY_S = 5.0
+BLIND_IMAGES = 5  # before camera_info counts as missing: the two topics are not discovered in the same moment
 
 
 class EncoderNode(AmiNode):
@@ -43,6 +44,7 @@ class EncoderNode(AmiNode):
         self.waiting: deque[Image] = deque(maxlen=1)
         self.views: dict[tuple, TrainingView] = {}
         self.camera_info: CameraInfo | None = None
+        self.blind_images = 0
         self.latent_publisher = self.publisher(LatentMsg, "latent", qos.SENSOR_OUT)
 
     def start(self) -> list[Any]:
@@ -74,7 +76,9 @@ class EncoderNode(AmiNode):
     def encode(self, message: Image) -> None:
         """One image -> one latent, or one sentence why not."""
         if self.camera_info is None:
-            self.complain("image dropped: no camera_info yet.")
+            self.blind_images += 1
+            if self.blind_images > BLIND_IMAGES:
+                self.complain("image dropped: there is no camera_info.")
             return
         try:
             proprio = self.history.at(to_ns(message.header.stamp))

@@ -24,6 +24,9 @@ from ami_nodes.parameters import Param, ParameterError, checked_parameters
 ERROR_LEVEL = 40
 POLL_S = 0.05
 DOWN_TIMEOUT_S = 1.0
+LEAVE_S = 0.3
+"""Ctrl-C in a terminal, and the end of a launch, reach all nodes at once: those are left to go by themselves."""
+
 WAY_UP = (
     (Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE, "configure"),
     (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE, "activate"),
@@ -129,6 +132,7 @@ def main() -> int:
         manager.bring_up()
         thread.join()
     except KeyboardInterrupt:
+        time.sleep(LEAVE_S)
         manager.bring_down()
     except BringUpError as error:
         manager.get_logger().fatal(str(error))
