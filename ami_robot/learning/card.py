@@ -38,8 +38,9 @@ def render_model_card(description: Mapping[str, Any]) -> str:
         "a predictor (latent, proprioception, action to the next ones, 0.2 s later) and a goal head (latent to tool "
         "position). Generated from `checkpoint.yaml`; `make checkpoint` makes all of it again.",
         "## What it is for",
-        "Planning reaches in the simulated table-top scene, seen by the camera of `front_camera.yaml`. It was trained "
-        "on simulated pictures only; goal head and probes learnt from the simulator's tool and block positions.",
+        "Planning reaches in the simulated table-top scene, seen by the camera of `front_camera.yaml`. Trained on "
+        "simulated pictures only. The goal head learnt from the tool positions that the joint angles give; where the "
+        "blocks are was told to the probes alone, after the training.",
         "## What it knows, on held-out episodes",
         _goal_table(metrics),
         _probe_table(metrics["probes"]),

@@ -64,7 +64,7 @@ class Encoder(nn.Module):
 
 
 class GoalHead(nn.Module):
-    """Latent (..., D) -> tool position (..., 3), m. It was trained with the simulator's tool positions."""
+    """Latent (..., D) -> tool position (..., 3), m. Its labels are the forward kinematics of the measured joints."""
 
     mean: Tensor
     std: Tensor
