@@ -142,6 +142,7 @@ class DemoClient(Node):
         sent = [r for r in self._reports if r.decision in SENT and r.sequence]
         observed = [r for r in sent if to_ns(r.observation_stamp)]
         rows = list(sent[0].margin_rows) if sent else []
+        margins = [as_array(r.margins) for r in sent if list(r.margin_rows) == rows]
         snapshots = [to_snapshot(state) for state in states]
         horizon = max((len(plan.imagined_tool_path) for plan in self._plans), default=0)
         spent_wall_s = self._walls_s[-1] - self._walls_s[0]
@@ -172,13 +173,15 @@ class DemoClient(Node):
             plans_s=seconds(self._plans),
             plan_ms=np.array([plan.plan_ms for plan in self._plans]),
             plan_costs=np.array([np.nan if plan.refused else plan.cost for plan in self._plans]),
-            imagined_tool_paths=np.array([_path(plan, horizon) for plan in self._plans]).reshape(-1, horizon, 3),
+            imagined_tool_paths=np.array([_path(plan, horizon) for plan in self._plans]).reshape(
+                len(self._plans), horizon, 3
+            ),
             camera_to_command_ms=np.array(
                 [(to_ns(r.header.stamp) - to_ns(r.observation_stamp)) / 1e6 for r in observed]
             ),
             reports_s=seconds(sent),
             margin_rows=rows,
-            margins=np.array([as_array(r.margins) for r in sent if list(r.margin_rows) == rows]).reshape(-1, len(rows)),
+            margins=np.array(margins).reshape(len(margins), len(rows)),
             frames_s=seconds(self._frames),
             frames=np.array([from_image_msg(frame) for frame in self._frames]),
         )
