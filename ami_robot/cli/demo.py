@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check what was given, run the episodes, then the controls and the film, then write the report."""
-    from ami_embedded import finder
     from ami_robot.configurator.configurator import ANALYTIC, REACH, load_task
     from ami_robot.perception.checkpoint import load_checkpoint
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint) if task.uses_world_model else None
     folder = _new_folder(args.out)
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
-    rclpy_kind = "embedded" if finder.install() else "ros2"
+    rclpy_kind, launcher = _find_rclpy()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = {
         "config": str(config.resolve()),
@@ -68,12 +68,12 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.checkpoint:
         arguments["checkpoint"] = str(args.checkpoint.resolve())
-    records, nodes, goals = _run_graph(args, arguments, folder, as_pose=checkpoint is None)
+    records, nodes, goals = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
     return _conclude(args, folder, records, nodes, rclpy_kind, checkpoint, goals)
 
 
 def _run_graph(
-    args: argparse.Namespace, arguments: dict[str, str], folder: Path, as_pose: bool
+    args: argparse.Namespace, launcher: list[str], arguments: dict[str, str], folder: Path, as_pose: bool
 ) -> tuple[list[EpisodeRecord], list[dict], list[np.ndarray]]:
     """The episodes' records, the node processes, the goal pictures."""
     import rclpy
@@ -91,7 +91,11 @@ def _run_graph(
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C has to reach us, not only rclpy
     records: list[EpisodeRecord] = []
     try:
-        with Graph(arguments, folder / "nodes.log") as graph, tqdm(scenes, unit="goal", desc="starting") as bar:
+        log, interval_s = folder / "nodes.log", 0.2 if sys.stderr.isatty() else 2.0
+        with (
+            Graph(launcher, arguments, log) as graph,
+            tqdm(scenes, unit="goal", desc="starting", mininterval=interval_s) as bar,
+        ):
             client = DemoClient(graph.check)
             try:
                 client.wait_until_active(BRING_UP_S)
@@ -99,6 +103,7 @@ def _run_graph(
                 for scene, goal in zip(scenes, goals, strict=True):
                     bar.set_description(f"scene {scene.seed}")
                     record = client.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
+                    record.save(folder / f"scene{scene.seed:04d}.npz")
                     records.append(record)
                     bar.update()
                     bar.write(_line(record), file=sys.stdout)
@@ -135,6 +140,16 @@ def _conclude(
     _point_latest(args.out, folder)
     print(f"\n{format_table(report, counts)}\n\nreport: {args.out / 'latest' / 'report.html'}")
     return 1 if report["guardrail"]["violations"] else 0
+
+
+def _find_rclpy() -> tuple[str, list[str]]:
+    """Which rclpy there is, and the command that reads launch files."""
+    if find_spec("rclpy"):
+        return "ros2", ["ros2", "launch"]
+    from ami_embedded import finder
+
+    finder.install()
+    return "embedded", [sys.executable, "-m", "ami_embedded.launch"]
 
 
 def _goal_image(scene: Scene, camera: CameraModel) -> np.ndarray:
@@ -174,7 +189,8 @@ def _point_latest(out: Path, folder: Path) -> None:
 
 def _show(bar, distance_m: float, records: list[EpisodeRecord]) -> None:
     reached = sum(record.success for record in records)
-    bar.set_postfix_str(f"{100 * distance_m:4.1f} cm from the goal, {reached}/{len(records)} reached")
+    bar.set_postfix_str(f"{100 * distance_m:4.1f} cm from the goal, {reached}/{len(records)} reached", refresh=False)
+    bar.update(0)  # draws no more often than the bar's interval
 
 
 def _line(record: EpisodeRecord) -> str:

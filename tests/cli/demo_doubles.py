@@ -55,6 +55,4 @@ def record_of(seed: int, success: bool = True, violations: tuple[str, ...] = ())
         reports_s=plans_s,
         margin_rows=list(ROWS),
         margins=np.abs(rng.normal(0.4, 0.1, (len(plans_s), len(ROWS)))),
-        frames_s=np.zeros(0),
-        frames=np.zeros((0, 128, 128, 3), np.uint8),
     )

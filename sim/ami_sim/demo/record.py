@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ class EpisodeRecord:
     """One goal pursued for 8 s. Times are s of simulated time since the start of the episode.
 
     K judged samples, S simulator states, B blocks, P plans of horizon H, R reports of sent motions with M margins, C
-    commands, F kept frames.
+    commands.
     """
 
     seed: int
@@ -49,8 +49,6 @@ class EpisodeRecord:
     reports_s: Array  # (R,)
     margin_rows: list[str]  # (M,)
     margins: Array  # (R, M), in each row's unit
-    frames_s: Array  # (F,)
-    frames: np.ndarray = field(repr=False)  # (F, height, width, 3) uint8 rgb
 
     @property
     def final_distance_m(self) -> float:

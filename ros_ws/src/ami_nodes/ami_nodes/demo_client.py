@@ -16,13 +16,11 @@ from ami_interfaces.srv import JudgeEpisode, ResetSim
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
 from ami_nodes import qos
 from ami_nodes.convert import (
     as_array,
-    from_image_msg,
     to_camera_info_msg,
     to_duration,
     to_image_msg,
@@ -38,9 +36,9 @@ from ami_sim.judge import EPISODE_S
 from ami_sim.scene import Scene
 
 ANSWER_S = 5.0  # wall time, a service call
+SETTLE_S = 0.03  # the guardrail must not be armed on joint states from before the reset, which arrive every 10 ms
 RETRY_S = 3.0  # wall time, for a guardrail that has to come to rest first
 EPISODE_TIMEOUT_S = 4 * EPISODE_S  # wall time: a slower simulation than this is broken
-FRAME_PERIOD_S = 1.0  # of the frames that are kept
 SENT = (GuardrailReport.ACCEPTED, GuardrailReport.MODIFIED)
 INTERVENED = (GuardrailReport.MODIFIED, GuardrailReport.REFUSED, GuardrailReport.BRAKE)
 
@@ -55,13 +53,11 @@ class DemoClient(Node):
         self._walls_s: list[float] = []
         self._plans: list[Plan] = []
         self._reports: list[GuardrailReport] = []
-        self._frames: list[Image] = []
         self.create_subscription(SimState, "sim/state", self._on_state, qos.SENSOR_IN)
         self.create_subscription(Plan, "plan", lambda message: self._plans.append(message), qos.EVENTS)
         self.create_subscription(
             GuardrailReport, "guardrail_report", lambda message: self._reports.append(message), qos.EVENTS
         )
-        self.create_subscription(Image, "camera/image_raw", self._on_frame, qos.SENSOR_IN)
         self._manager = self.create_client(Trigger, "lifecycle_manager/is_active")
         self._arm = self.create_client(SetBool, "guardrail/arm")
         self._reset = self.create_client(ResetSim, "sim/reset")
@@ -96,6 +92,8 @@ class DemoClient(Node):
         self._call(self._arm, SetBool.Request(data=False))
         self._retry(self._reset, ResetSim.Request(scene_seed=scene.seed), f"sim/reset to scene {scene.seed}")
         self._forget()
+        self._until(lambda: bool(self._scene_states(scene)), ANSWER_S, f"the first state of scene {scene.seed}")
+        self._spin(SETTLE_S)
         self._retry(self._arm, SetBool.Request(data=True), "guardrail/arm")
         goal = PursueGoal.Goal(duration=to_duration(EPISODE_S))
         if as_pose:
@@ -137,7 +135,7 @@ class DemoClient(Node):
 
     def _record(self, scene: Scene, goal_image: np.ndarray, result: Any, verdict: Any) -> EpisodeRecord:
         """Messages -> arrays."""
-        states = [state for state in self._states if state.scene_seed == scene.seed]
+        states = self._scene_states(scene)
         origin_ns = to_ns(states[0].header.stamp)
         sent = [r for r in self._reports if r.decision in SENT and r.sequence]
         observed = [r for r in sent if to_ns(r.observation_stamp)]
@@ -145,6 +143,7 @@ class DemoClient(Node):
         margins = [as_array(r.margins) for r in sent if list(r.margin_rows) == rows]
         snapshots = [to_snapshot(state) for state in states]
         horizon = max((len(plan.imagined_tool_path) for plan in self._plans), default=0)
+        paths = [_path(plan, horizon) for plan in self._plans]
         spent_wall_s = self._walls_s[-1] - self._walls_s[0]
 
         def seconds(messages: list[Any]) -> np.ndarray:
@@ -173,35 +172,29 @@ class DemoClient(Node):
             plans_s=seconds(self._plans),
             plan_ms=np.array([plan.plan_ms for plan in self._plans]),
             plan_costs=np.array([np.nan if plan.refused else plan.cost for plan in self._plans]),
-            imagined_tool_paths=np.array([_path(plan, horizon) for plan in self._plans]).reshape(
-                len(self._plans), horizon, 3
-            ),
+            imagined_tool_paths=np.array(paths).reshape(len(paths), horizon, 3),
             camera_to_command_ms=np.array(
                 [(to_ns(r.header.stamp) - to_ns(r.observation_stamp)) / 1e6 for r in observed]
             ),
             reports_s=seconds(sent),
             margin_rows=rows,
             margins=np.array(margins).reshape(len(margins), len(rows)),
-            frames_s=seconds(self._frames),
-            frames=np.array([from_image_msg(frame) for frame in self._frames]),
         )
 
     def _elapsed_s(self, scene: Scene) -> float:
         """Simulated time since the first state of this scene."""
-        states = [state for state in self._states if state.scene_seed == scene.seed]
+        states = self._scene_states(scene)
         return (to_ns(states[-1].header.stamp) - to_ns(states[0].header.stamp)) / 1e9 if states else 0.0
+
+    def _scene_states(self, scene: Scene) -> list[SimState]:
+        return [state for state in self._states if state.scene_seed == scene.seed]
 
     def _on_state(self, message: SimState) -> None:
         self._states.append(message)
         self._walls_s.append(time.monotonic())
 
-    def _on_frame(self, message: Image) -> None:
-        last_ns = to_ns(self._frames[-1].header.stamp) if self._frames else 0
-        if not self._frames or to_ns(message.header.stamp) - last_ns >= FRAME_PERIOD_S * 1e9:
-            self._frames.append(message)
-
     def _forget(self) -> None:
-        for kept in (self._states, self._walls_s, self._plans, self._reports, self._frames):
+        for kept in (self._states, self._walls_s, self._plans, self._reports):
             kept.clear()
 
     def _retry(self, client: Any, request: Any, what: str) -> None:
