@@ -139,7 +139,7 @@ def in_spec_order(spec: Spec, trajectory: JointTrajectory) -> JointTrajectory:
 
 def is_stamp(value: Any) -> bool:
     """A time in ns that fits a ROS message, or a sequence number; True and False are neither."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < 2**63
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= int(value) < 2**63
 
 
 def is_number(value: Any) -> bool:

@@ -64,9 +64,11 @@ def _peak(values: Array, limit: Array) -> Array:
 
 
 def _displacement_margin(spec: Spec, tool: Array) -> Array:
+    """1 within the limit: a step of full length is as safe as a short one, and the margin should tell of the others."""
     row = spec.tool_displacement
     greatest = np.linalg.norm(np.diff(tool, axis=1), axis=-1).max(axis=1)
-    return (row.max_m_per_step + row.tolerance_m - greatest) / row.max_m_per_step
+    slack = (row.max_m_per_step + row.tolerance_m - greatest) / row.max_m_per_step
+    return np.where(slack >= 0.0, 1.0, slack)
 
 
 def _workspace_margin(spec: Spec, tool: Array) -> Array:

@@ -1,0 +1,187 @@
+"""Whatever comes in, what goes out is a whole motion within the limits, or nothing; and no input raises."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ami_robot.safety.guardrail import Guardrail
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.motion import Spline
+from ami_robot.safety.spec import load_spec
+from ami_robot.types import JointState, JointTrajectory, Proposal
+
+SPEC, KINEMATICS = load_spec(), Kinematics()
+REST = np.zeros(7)
+START = KINEMATICS.inverse(np.array([0.5, 0.0, 0.2]))[0]
+MS = 1_000_000
+
+junk = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.text(max_size=3),
+    st.integers(),
+    st.floats(),
+    st.lists(st.one_of(st.none(), st.floats(), st.text(max_size=2)), max_size=9),
+    arrays(np.float64, st.integers(0, 9), elements=st.floats()),
+)
+names = st.one_of(
+    st.just(SPEC.joint_names),
+    st.permutations(SPEC.joint_names),
+    st.lists(st.sampled_from([*SPEC.joint_names, "panda_finger_joint1"]), max_size=10),
+    junk,
+)
+sevens = arrays(np.float64, 7, elements=st.floats(-4, 4))
+points = arrays(np.float64, (2, 7), elements=st.one_of(st.floats(-3, 3), st.floats()))
+stamps = st.one_of(st.integers(-200, 400).map(lambda ms: ms * MS), st.integers(), junk)
+trajectories = st.one_of(
+    st.builds(
+        JointTrajectory,
+        st.just(SPEC.joint_names),
+        arrays(np.float64, 2, elements=st.floats(), unique=True).map(np.sort),
+        points,
+        points,
+        points,
+    ),
+    st.builds(JointTrajectory, names, junk, junk, junk, junk),
+    junk,
+)
+proposals = st.one_of(
+    st.builds(
+        Proposal,
+        source=st.one_of(st.just("planner"), junk),
+        sequence=st.one_of(st.integers(1, 9), junk),
+        stamp_ns=stamps,
+        observation_stamp_ns=stamps,
+        valid_for_s=st.one_of(st.just(0.3), junk),
+        gripper_width=st.one_of(st.just(0.04), junk),
+        tool_displacement=st.one_of(arrays(np.float64, 3, elements=st.floats(-0.05, 0.05)), junk),
+        trajectory=st.one_of(st.none(), trajectories),
+    ),
+    junk,
+)
+
+
+def armed() -> Guardrail:
+    guardrail = Guardrail(SPEC, KINEMATICS)
+    guardrail.select_source("planner")
+    assert guardrail.arm(JointState(START, REST, REST), 0, 0) is None
+    return guardrail
+
+
+def assert_legal_or_nothing(report, start: JointState) -> None:
+    """By whole-motion bounds: finite, within the whole limits, at rest at the end."""
+    if report is None or report.sent is None:
+        return
+    assert report.decision in ("accepted", "modified", "brake")
+    assert report.sequence > 0
+    for name in ("times_s", "positions", "velocities", "accelerations"):
+        assert np.isfinite(getattr(report.sent, name)).all()
+    assert not report.sent.velocities[-1].any()
+    extremes = Spline(start, report.sent).extremes()
+    assert (extremes.lower_rad >= SPEC.joint_position.lower_rad).all()
+    assert (extremes.upper_rad <= SPEC.joint_position.upper_rad).all()
+    assert (extremes.speed_rad_per_s <= SPEC.joint_velocity.limit_rad_per_s).all()
+    assert (extremes.acceleration_rad_per_s2 <= SPEC.joint_acceleration.limit_rad_per_s2).all()
+    assert (extremes.jerk_rad_per_s3 <= SPEC.joint_jerk.limit_rad_per_s3).all()
+
+
+@given(names=names, positions=st.one_of(sevens, junk), velocities=st.one_of(sevens, junk), stamp=stamps, now=stamps)
+@settings(max_examples=400, deadline=None)
+def test_no_joint_state_raises_and_what_is_not_known_disarms(names, positions, velocities, stamp, now):
+    guardrail = armed()
+    guardrail.propose(Proposal("planner", 1, 0, 0, 0.3, 0.04, tool_displacement=np.array([0.0, 0.0, 0.03])))
+    report = guardrail.step(names, positions, velocities, stamp, now)
+    assert report is not None
+    assert_legal_or_nothing(report, JointState(START, REST, REST))
+    if guardrail.armed:  # then the joint states were good ones
+        order = [list(names).index(name) for name in SPEC.joint_names]
+        assert np.abs(np.asarray(positions)[order] - START).max() <= SPEC.tracking.max_error_rad
+        assert abs(now - stamp) <= 50 * MS
+    else:
+        assert report.decision == "brake"
+
+
+@given(proposals=st.lists(proposals, min_size=1, max_size=4))
+@settings(max_examples=400, deadline=None)
+def test_no_proposal_raises_disarms_or_sends_an_illegal_motion(proposals):
+    guardrail = armed()
+    for proposal in proposals:
+        guardrail.propose(proposal)
+    report = guardrail.step(SPEC.joint_names, START, REST, 0, 0)
+    assert guardrail.armed
+    if report is None:
+        assert proposals[-1] is None
+        return
+    assert report.decision in ("accepted", "modified", "refused")
+    assert (report.sent is None) == (report.decision == "refused")
+    assert_legal_or_nothing(report, JointState(START, REST, REST))
+
+
+class Walk:
+    """An arm that follows what is sent, each trajectory arriving with its own delay."""
+
+    def __init__(self) -> None:
+        self.guardrail = armed()
+        self.now_ns, self.sequence = 0, 0
+        self.controller, self.since_ns = None, 0
+
+    def desired(self, at_ns: int) -> JointState:
+        if self.controller is None:
+            return JointState(START, REST, REST)
+        return self.controller.sample((at_ns - self.since_ns) / 1e9)
+
+    def step(self, displacement, delay_ms: float):
+        self.sequence += 1
+        self.guardrail.propose(
+            Proposal("planner", self.sequence, self.now_ns, self.now_ns, 0.3, 0.0, tool_displacement=displacement)
+        )
+        state = self.desired(self.now_ns)
+        report = self.guardrail.step(SPEC.joint_names, state.positions, state.velocities, self.now_ns, self.now_ns)
+        executed = None
+        if report.sent is not None:
+            arrival_ns = self.now_ns + int(delay_ms * MS)
+            executed = Spline(self.desired(arrival_ns), report.sent)
+            self.controller, self.since_ns = executed, arrival_ns
+        self.now_ns += 200 * MS
+        return report, executed
+
+
+DIRECTIONS = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1)).map(np.array)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(DIRECTIONS, st.floats(0.0, SPEC.transport.jitter_s * 1e3)), min_size=2, max_size=12
+    )
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_a_walk_with_transport_jitter_keeps_the_joint_limits_as_executed(steps):
+    """What the controller really executes, after up to 30 ms of delay that changes from message to message."""
+    walk = Walk()
+    for direction, delay_ms in steps:
+        displacement = direction * min(1.0, 0.04 / max(np.linalg.norm(direction), 1e-9))
+        report, executed = walk.step(displacement, delay_ms)
+        assert walk.guardrail.armed, report.refusal
+        assert report.decision != "refused" or report.refusal.guardrail in ("workspace", "joint_acceleration")
+        if executed is not None:
+            extremes = executed.extremes()
+            slack = 1.05  # the arm's record and the controller's differ by two delays at most
+            assert (extremes.speed_rad_per_s <= slack * SPEC.joint_velocity.limit_rad_per_s).all()
+            assert (extremes.acceleration_rad_per_s2 <= slack * SPEC.joint_acceleration.limit_rad_per_s2).all()
+            assert (extremes.jerk_rad_per_s3 <= slack * SPEC.joint_jerk.limit_rad_per_s3).all()
+
+
+@given(start=DIRECTIONS, steps=st.lists(DIRECTIONS, min_size=1, max_size=5), wait_ms=st.integers(0, 399))
+@settings(max_examples=60, deadline=None)
+def test_a_brake_at_any_moment_of_a_walk_is_legal(start, steps, wait_ms):
+    walk = Walk()
+    for direction in (start, *steps):
+        walk.step(direction * min(1.0, 0.04 / max(np.linalg.norm(direction), 1e-9)), 0.0)
+    now_ns = walk.now_ns - 200 * MS + wait_ms * MS
+    state = walk.desired(now_ns)
+    report = walk.guardrail.disarm(now_ns)
+    assert report.decision == "brake"
+    assert_legal_or_nothing(report, state)
+    if report.sent is not None:
+        assert report.sent.times_s[-1] <= 0.4
