@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from ami_embedded.launch_description import Process
-from ami_embedded.run import LAUNCHER_PID
+from ami_embedded.run import INTERRUPTED, LAUNCHER_PID
 
 INTERRUPT_S = 1.4
 """How long nodes have to end after SIGINT, before SIGTERM."""
@@ -134,7 +134,7 @@ class _Launch:
 
     def _judge(self, node: _Node, code: int) -> None:
         asked, label = self._stop.is_set(), node.process.label
-        if asked and code in (0, 130, -signal.SIGINT):
+        if asked and code in (0, INTERRUPTED, -signal.SIGINT):
             return
         said = f"; its last error line: {node.last_error_line}" if node.last_error_line and code else ""
         self._say(f"[{label}] ended with {_reason(code)}{said}")

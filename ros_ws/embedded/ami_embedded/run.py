@@ -22,8 +22,12 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+INTERRUPTED = 130
+"""Exit code of a node whose main let a KeyboardInterrupt through (shells' code for SIGINT)."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a node's main; its exit code, or 2 and one sentence when there is no such node."""
+    """Run a node's main; its exit code, 2 and one sentence when there is no such node, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
     parser.add_argument("--threads", type=int, help="threads for numeric libraries (default: their own)")
     parser.add_argument("target", metavar="MODULE[:FUNCTION]")
@@ -34,16 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _end_with_launcher()
     finder.install()
     module_name, _, function_name = options.target.partition(":")
+    sys.argv = [module_name, *options.rest]
+    try:
+        return _run(module_name, function_name or "main")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(module_name: str, function_name: str) -> int:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the node's own import is broken: its traceback says where
         return _refuse(f"there is no Python module '{module_name}'")
-    node_main = getattr(module, function_name or "main", None)
+    node_main = getattr(module, function_name, None)
     if not callable(node_main):
-        return _refuse(f"module '{module_name}' has no function '{function_name or 'main'}'")
-    sys.argv = [module_name, *options.rest]
+        return _refuse(f"module '{module_name}' has no function '{function_name}'")
     result = node_main()
     return result if isinstance(result, int) else 0
 

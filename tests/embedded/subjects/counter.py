@@ -46,8 +46,8 @@ def main():
     )
     executor = MultiThreadedExecutor(num_threads=6)
     executor.add_node(node)
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

@@ -16,8 +16,8 @@ def main():
     print("node =", node.get_fully_qualified_name())
     print("who =", os.environ.get("WHO"))
     print("arguments =", [a for a in sys.argv[1:] if a.startswith("--my")])
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

@@ -47,8 +47,8 @@ class Phases(LifecycleNode):
 def main():
     rclpy.init()
     node = Phases()
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
