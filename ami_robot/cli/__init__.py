@@ -1,0 +1,1 @@
+"""`ami ...`: one file a verb."""

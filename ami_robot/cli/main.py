@@ -58,13 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Our own error types are sentences for whoever typed the command; any other is a bug and keeps its trace.
         if type(error).__module__.split(".")[0] not in OURS:
             raise
-        return _fail(str(error))
+        return _fail(str(error), getattr(error, "exit_status", USER_ERROR))
 
 
-def _fail(message: str) -> int:
-    """One line on stderr."""
+def _fail(message: str, status: int = USER_ERROR) -> int:
+    """One line on stderr, and the exit status."""
     print(f"ami: error: {' '.join(message.split())}", file=sys.stderr)
-    return USER_ERROR
+    return status
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""`ami demo` as a user runs it: the whole graph, its end by Ctrl-C, the death of a node, and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ami_robot.cli.main import main
+from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, TENSOR_FILE
+
+DEMO = [sys.executable, "-m", "ami_robot.cli.main", "demo"]
+POSES = ["--planner", "analytic"]
+START_S = 90.0  # a loaded machine; idle it is 2 s
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a demo; whatever is left of it at the end of the test is killed."""
+    started: list[subprocess.Popen[str]] = []
+    environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
+
+    def _start(*words: str) -> subprocess.Popen[str]:
+        with (tmp_path / "output").open("w") as output:
+            started.append(
+                subprocess.Popen(
+                    [*DEMO, *words, "--out", str(tmp_path / "runs")],
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        return started[0]
+
+    yield _start
+    for process in started:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+def wait_until_moving(process: subprocess.Popen[str], runs: Path) -> list[psutil.Process]:
+    """The launcher and node processes, once the first goal is being pursued."""
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s:
+        assert process.poll() is None
+        logs = list(runs.glob("*/nodes.log"))
+        if logs and "active: " in logs[0].read_text():
+            time.sleep(1.0)
+            return psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.1)
+    raise AssertionError("the graph did not come up")
+
+
+def assert_nothing_half_written(runs: Path) -> None:
+    assert not (runs / "latest").exists()
+    written = {path.name for path in runs.glob("*/*")}
+    assert "nodes.log" in written
+    assert not {name for name in written if "report" in name or "mp4" in name}
+
+
+@pytest.mark.graph
+def test_two_goals_leave_a_whole_report(start, tmp_path):
+    process = start("--episodes", "2", *POSES)
+    assert process.wait(240) == 0, (tmp_path / "output").read_text()
+    latest = tmp_path / "runs" / "latest"
+    report = json.loads((latest / "report.json").read_text())
+    assert [episode["seed"] for episode in report["episodes"]] == [0, 1]
+    assert report["success_rate"] == 1.0
+    assert report["guardrail"]["violations"] == 0
+    assert report["guardrail"]["checked_commands"] >= 60
+    assert report["controls"]["hold"] == 0.0
+    assert {node["name"] for node in report["nodes"]} == {"arm", "guardrail", "planner", "lifecycle_manager"}
+    assert len({node["pid"] for node in report["nodes"]}) == 4
+    assert report["rclpy"] in ("embedded", "ros2")
+    assert {"report.html", "demo.mp4", "nodes.log"} <= {path.name for path in latest.iterdir()}
+    assert "analytic_ik" in (tmp_path / "output").read_text()
+
+
+@pytest.mark.graph
+def test_ctrl_c_ends_everything_cleanly(start, tmp_path):
+    process = start(*POSES)
+    children = wait_until_moving(process, tmp_path / "runs")
+    assert len(children) >= 5  # the launcher and four nodes
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    lines = (tmp_path / "output").read_text().splitlines()
+    assert lines[-1].endswith("ami: interrupted")
+    assert "Traceback" not in "".join(lines)
+    assert_nothing_half_written(tmp_path / "runs")
+
+
+@pytest.mark.graph
+def test_the_death_of_a_node_is_named(start, tmp_path):
+    process = start(*POSES)
+    children = wait_until_moving(process, tmp_path / "runs")
+    planner = next(child for child in children if "__node:=planner" in child.cmdline())
+    planner.kill()
+    assert process.wait(20) == 1
+    assert "ami: error: node planner ended with signal SIGKILL" in (tmp_path / "output").read_text()
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert_nothing_half_written(tmp_path / "runs")
+
+
+def failure(capsys, *words: str) -> str:
+    assert main(["demo", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ami: error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_an_altered_checkpoint_is_refused_before_anything_starts(tmp_path, capsys):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(DEFAULT_CHECKPOINT, folder)
+    content = bytearray((folder / TENSOR_FILE).read_bytes())
+    content[-1] ^= 1
+    (folder / TENSOR_FILE).write_bytes(content)
+    assert "altered" in failure(capsys, "--checkpoint", str(folder), "--out", str(tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path, capsys):
+    error = failure(capsys, "--checkpoint", str(tmp_path / "none"), "--out", str(tmp_path / "runs"))
+    assert "make checkpoint" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert "file" in failure(capsys, *POSES, "--out", str(tmp_path / "file" / "runs"))
+
+
+def test_an_unknown_key_in_the_task_file_is_refused(tmp_path, capsys):
+    task = tmp_path / "task.yaml"
+    task.write_text("planner: straight_line\nstraight_line: {horizon: 6, gain: 0.5, max_step_m: 0.04, speed: 9}\n")
+    error = failure(capsys, "--config", str(task), "--out", str(tmp_path / "runs"))
+    assert "unknown keys speed" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_task_file_is_refused(tmp_path, capsys):
+    assert "none.yaml" in failure(capsys, "--config", str(tmp_path / "none.yaml"), "--out", str(tmp_path / "runs"))

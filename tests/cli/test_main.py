@@ -1,0 +1,94 @@
+"""The front door: help at once, and bad input ends in one line with exit status 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ami_robot.cli import main as cli
+from ami_robot.safety.spec import SpecError
+
+
+def one_line(capsys) -> str:
+    error = capsys.readouterr().err
+    assert error.startswith("ami: error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize("verb", [*cli.VERBS, "calibrate intrinsics"])
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*verb.split(), "--help"])
+    assert ended.value.code == 0
+    assert f"ami {verb}" in capsys.readouterr().out
+
+
+def test_help_loads_neither_torch_nor_pybullet_nor_opencv():
+    script = (
+        "import sys\nfrom ami_robot.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print({'torch', 'pybullet', 'cv2'} & set(sys.modules), file=sys.stderr)"
+    )
+    began_s = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr.strip() == "set()"
+    assert "examples:" in done.stdout
+    assert time.monotonic() - began_s < 10  # a loaded machine; idle it is a tenth of a second
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "VERB"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["demo", "--speed", "9"], "unrecognized arguments: --speed 9"),
+        (["demo", "--episodes", "0"], "a whole number from 1 on, not '0'"),
+        (["demo", "--seed", "-1"], "a whole number from 0 on, not '-1'"),
+        (["demo", "--planner", "magic"], "invalid choice: 'magic'"),
+        (["calibrate", "intrinsics", "--squares", "seven"], "columns x rows"),
+    ],
+)
+def test_a_wrong_argument_ends_in_one_line(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert message in one_line(capsys)
+
+
+def with_verb(monkeypatch, error):
+    class Verb:
+        @staticmethod
+        def add_parser(subparsers):
+            subparsers.add_parser("fail")
+
+        @staticmethod
+        def run(args):
+            raise error
+
+    monkeypatch.setattr(cli, "VERBS", ("fail",))
+    monkeypatch.setattr(cli, "import_module", lambda name: Verb)
+    return cli.main(["fail"])
+
+
+def test_our_own_errors_become_one_line(monkeypatch, capsys):
+    assert with_verb(monkeypatch, SpecError("the limit is\n  missing.")) == 2
+    assert one_line(capsys) == "ami: error: the limit is missing.\n"
+
+
+def test_a_missing_file_becomes_one_line(monkeypatch, capsys):
+    assert with_verb(monkeypatch, FileNotFoundError(2, "No such file or directory", "x.yaml")) == 2
+    assert one_line(capsys) == "ami: error: x.yaml: No such file or directory\n"
+
+
+def test_a_bug_keeps_its_trace(monkeypatch):
+    with pytest.raises(ValueError, match="a bug"):
+        with_verb(monkeypatch, ValueError("a bug"))
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    assert with_verb(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "ami: interrupted\n"
