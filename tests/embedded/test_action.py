@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from ami_embedded import finder
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -18,9 +19,10 @@ from action_msgs.srv import CancelGoal  # noqa: E402
 from ami_interfaces.action import PursueGoal  # noqa: E402
 from geometry_msgs.msg import Point  # noqa: E402
 from peers import subject, unique_namespace  # noqa: E402
-from rclpy.action import ActionClient  # noqa: E402
+from rclpy.action import ActionClient, ActionServer, CancelResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import qos_profile_action_status_default  # noqa: E402
+from rclpy.task import Future  # noqa: E402
 from unique_identifier_msgs.msg import UUID  # noqa: E402
 
 SUCCEED, ABORT, RAISE, FORGET, WRONG_RESULT, KEEP_ON = range(6)
@@ -217,3 +219,92 @@ def test_waiting_for_a_server_that_is_not_there_ends_with_its_timeout():
     assert not asker.client.wait_for_server(timeout_sec=0.2)
     assert 0.2 <= time.monotonic() - begin < 1.0
     asker.close()
+
+
+def test_ctrl_c_in_the_middle_of_a_goal_ends_the_server_quietly():
+    namespace = unique_namespace()
+    with subject("counter", namespace) as server:
+        asker = Asker(namespace)
+        assert asker.client.wait_for_server(timeout_sec=WAIT_S)
+        assert asker.send(90, 0.02).accepted
+        server.send_signal(signal.SIGINT)
+        said, _ = server.communicate(timeout=3)
+        assert (server.returncode, said) == (0, "")
+        asker.close()
+
+
+class OneThread:
+    """A server and a client in one single-threaded executor; the execute callback is a coroutine."""
+
+    def __init__(self, execute, **callbacks):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        namespace = unique_namespace()
+        self.nodes = [rclpy.create_node(n, namespace=namespace, context=self.context) for n in ("server", "client")]
+        self.executor = SingleThreadedExecutor(context=self.context)
+        for node in self.nodes:
+            self.executor.add_node(node)
+        self.server = ActionServer(self.nodes[0], PursueGoal, "pursue", execute, **callbacks)
+        self.client = ActionClient(self.nodes[1], PursueGoal, "pursue")
+        assert self.client.wait_for_server(timeout_sec=WAIT_S)
+
+    def wait(self, future):
+        self.executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
+        assert future.done(), "no answer in time"
+        return future.result()
+
+    def close(self):
+        self.executor.shutdown()
+        for node in self.nodes:
+            node.destroy_node()
+        self.context.try_shutdown()
+
+
+def test_a_coroutine_goal_leaves_its_single_thread_free_for_the_cancel_request():
+    asked_to_cancel = Future()
+
+    async def execute(goal_handle):
+        await asked_to_cancel
+        assert goal_handle.is_cancel_requested
+        goal_handle.canceled()
+        return PursueGoal.Result(outcome="cancelled")
+
+    async def cancel(goal_handle):
+        return CancelResponse.ACCEPT
+
+    one = OneThread(execute, cancel_callback=cancel)
+    handle = one.wait(one.client.send_goal_async(PursueGoal.Goal()))
+    result = handle.get_result_async()
+    assert len(one.wait(handle.cancel_goal_async()).goals_canceling) == 1
+    asked_to_cancel.set_result(None)
+    assert one.wait(result).status == GoalStatus.STATUS_CANCELED
+    one.close()
+
+
+def test_an_accepted_goal_can_be_kept_for_later_and_cancelled_before_it_starts():
+    waiting = []
+
+    def execute(goal_handle):
+        assert goal_handle.is_cancel_requested
+        goal_handle.canceled()
+        return PursueGoal.Result(outcome="never started")
+
+    one = OneThread(execute, handle_accepted_callback=waiting.append, cancel_callback=lambda _: CancelResponse.ACCEPT)
+    handle = one.wait(one.client.send_goal_async(PursueGoal.Goal()))
+    one.wait(handle.cancel_goal_async())
+    assert [goal.status for goal in waiting] == [GoalStatus.STATUS_CANCELING]
+    waiting[0].execute()
+    response = one.wait(handle.get_result_async())
+    assert (response.status, response.result.outcome) == (GoalStatus.STATUS_CANCELED, "never started")
+    with pytest.raises(RuntimeError, match="'succeed' is not possible in goal status 5"):
+        waiting[0].succeed()
+    one.close()
+
+
+def test_one_request_cancels_all_goals():
+    one = OneThread(lambda g: PursueGoal.Result(), handle_accepted_callback=lambda _: None)
+    one.server.register_cancel_callback(lambda _: CancelResponse.ACCEPT)
+    handles = [one.wait(one.client.send_goal_async(PursueGoal.Goal())) for _ in range(3)]
+    answer = one.wait(one.client._cancel.call_async(CancelGoal.Request()))
+    assert {bytes(i.goal_id.uuid) for i in answer.goals_canceling} == {bytes(h.goal_id.uuid) for h in handles}
+    one.close()

@@ -134,7 +134,7 @@ def test_show_args_lists_arguments_of_included_files_even_when_required_ones_are
     assert launch.main([str(path), "--show-args"]) == 0
     shown = capsys.readouterr().out
     assert "robot (required, one of panda, ur5)" in shown
-    assert "inner (default 'i'): the inner one" in shown
+    assert "inner (default i): the inner one" in shown
 
 
 def test_print_shows_commands_and_starts_nothing(package, capsys):

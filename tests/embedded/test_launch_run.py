@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from peers import SUBJECTS, unique_namespace  # noqa: E402
+from peers import SUBJECTS, unique_namespace
 
 STEADY = """
 import signal, subprocess, sys, time
@@ -34,6 +34,7 @@ NODES = {
     "parent": "import subprocess, sys, time\ndef main():\n"
     "    code = 'import signal, time; signal.signal(2, signal.SIG_IGN); print(\"ready\"); time.sleep(60)'\n"
     "    subprocess.Popen([sys.executable, '-c', code])\n    time.sleep(60)\n",
+    "chatty": "import time\ndef main():\n    while True:\n        print('hello')\n        time.sleep(0.01)\n",
     "broken": "import nothing_of_that_name\n",
     "headless": "",
 }
@@ -169,6 +170,15 @@ def test_a_second_ctrl_c_does_not_wait(package):
     process.send_signal(signal.SIGINT)
     assert process.wait(5) == 1
     assert time.monotonic() - begin < 1.2
+
+
+def test_a_launch_whose_output_nobody_reads_any_more_ends(package):
+    process = start(package, node("chatty") + node("steady"))
+    wait_ready(process, 1)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(5) is not None
+    assert of_package(package) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")

@@ -16,8 +16,10 @@ from ami_embedded.launch_run import run
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a launch file; the exit code: 0 ended well, 1 a node failed, 2 the launch file or an argument is wrong."""
-    parser = argparse.ArgumentParser(prog="launch", description=__doc__)
-    parser.add_argument("words", nargs="+", metavar="FILE | PACKAGE FILE | name:=value")
+    parser = argparse.ArgumentParser(
+        prog="python -m ami_embedded.launch", description="Run a launch file as ros2 launch would, without ROS 2."
+    )
+    parser.add_argument("words", nargs="+", metavar="WORD", help="FILE or PACKAGE FILE, then name:=value ...")
     parser.add_argument("-s", "--show-args", action="store_true", help="list the launch arguments and stop")
     parser.add_argument("-p", "--print", action="store_true", help="print the commands of the nodes, start nothing")
     options = parser.parse_args(arguments)
@@ -67,7 +69,7 @@ def _given(words: list[str]) -> dict[str, str]:
 def _show(path: Path, arguments: dict[str, Argument]) -> None:
     print(f"Arguments of {path.name} (pass them as name:=value):" if arguments else f"{path.name} has no arguments.")
     for argument in arguments.values():
-        default = "required" if argument.default is None else f"default '{argument.default}'"
+        default = "required" if argument.default is None else f"default {argument.default}"
         choices = f", one of {', '.join(argument.choices)}" if argument.choices else ""
         description = " ".join(argument.description.split())
         print(f"  {argument.name} ({default}{choices})" + (f": {description}" if description else ""))

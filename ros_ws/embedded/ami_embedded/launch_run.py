@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from ami_embedded.launch_description import Process
@@ -40,8 +40,9 @@ class _Node(asyncio.SubprocessProtocol):
     (asyncio's own Process.wait() waits for the pipes too, which a child of a node may hold open long after the node.)
     """
 
-    def __init__(self, process: Process):
+    def __init__(self, process: Process, on_reader_gone: Callable[[], None]):
         self.process = process
+        self._on_reader_gone = on_reader_gone
         self.last_error_line = ""
         self.exited = asyncio.Event()
         self.drained = asyncio.Event()
@@ -72,8 +73,13 @@ class _Node(asyncio.SubprocessProtocol):
         text, out = line.decode(errors="replace"), self._outs[fd]
         if fd == 2 and text.strip():
             self.last_error_line = text.strip()
-        if out is not None:
+        if out is None:
+            return
+        try:
             print(f"[{self.process.label}] {text}", file=out, flush=True)
+        except BrokenPipeError:  # e.g. `| head`: nobody is left to watch
+            self._outs[fd] = None
+            self._on_reader_gone()
 
 
 class _Launch:
@@ -106,7 +112,7 @@ class _Launch:
         environment = os.environ | {"PYTHONUNBUFFERED": "1"} | process.environment | {LAUNCHER_PID: str(os.getpid())}
         try:
             transport, node = await asyncio.get_running_loop().subprocess_exec(
-                lambda: _Node(process),
+                lambda: _Node(process, self._stop.set),
                 *process.command,
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment,
@@ -158,7 +164,8 @@ class _Launch:
         self._stop.set()
 
     def _say(self, sentence: str) -> None:
-        print(sentence, file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # nobody reads it; the nodes have to be ended all the same
+            print(sentence, file=sys.stderr, flush=True)
 
 
 def _reason(code: int) -> str:

@@ -28,7 +28,9 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a node's main; its exit code, 2 and one sentence when there is no such node, 130 when interrupted."""
-    parser = argparse.ArgumentParser(prog="run", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m ami_embedded.run", description="Run a node, with or without ROS 2 on this machine."
+    )
     parser.add_argument("--threads", type=int, help="threads for numeric libraries (default: their own)")
     parser.add_argument("target", metavar="MODULE[:FUNCTION]")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the node")

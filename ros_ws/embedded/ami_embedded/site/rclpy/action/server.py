@@ -170,9 +170,11 @@ class ActionServer:
                 self._logger.error(f"the execute callback returned {result!r}, not a Result of the action")
                 result = self._action_type.Result()
         except Exception as error:  # noqa: BLE001 - the client learns of it as an aborted goal
+            if not self._node.context.ok():
+                return  # a goal cut off by shutdown: what it could not publish any more is no error of its own
             self._logger.error(f"Error raised in execute callback: {error}\n{traceback.format_exc()}")
             result = self._action_type.Result()
-        if goal.is_active:
+        if goal.is_active and self._node.context.ok():
             self._logger.warning("Goal state not set, assuming aborted")
             goal.abort()
         response = self._action_type.Impl.GetResultService.Response(status=goal.status, result=result)
