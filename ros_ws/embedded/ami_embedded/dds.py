@@ -59,7 +59,10 @@ def _with_qos(qos: QoS, create: Callable[[int], int]) -> int:
     try:
         memory.dds_qset_reliability(handle, int(qos.reliable), _MAX_BLOCKING_NS)
         memory.dds_qset_durability(handle, int(qos.transient_local))
-        memory.dds_qset_history(handle, 0 if qos.depth else 1, qos.depth)
+        kind, depth = (0, qos.depth) if qos.depth else (1, -1)
+        memory.dds_qset_history(handle, kind, depth)
+        # What late joiners get is kept apart, one message unless said otherwise.
+        memory.dds_qset_durability_service(handle, 0, kind, depth, -1, -1, -1)
         memory.dds_qset_deadline(handle, qos.deadline_ns)
         memory.dds_qset_lifespan(handle, qos.lifespan_ns)
         memory.dds_qset_writer_data_lifecycle(handle, False)
@@ -134,7 +137,7 @@ class Participant(Entity):
     """
 
     def __init__(self, domain_id: int, config: str, user_data: str = "enclave=/;") -> None:
-        with _DOMAINS_LOCK:
+        with _LOCK:
             if domain_id not in _DOMAINS:
                 lib.dds_set_log_mask(_LOG_NONE)  # its complaint is replaced by the exception's sentence
                 code = lib.dds_create_domain(domain_id, config.encode())
@@ -166,8 +169,9 @@ class Participant(Entity):
         return Entity(checked(handle, f"create topic {name} of type {type_name}"))
 
 
+_LOCK = threading.Lock()
 _DOMAINS: set[int] = set()
-_DOMAINS_LOCK = threading.Lock()
+_SERTYPES: set[int | None] = set()
 
 
 class Endpoint(Entity):
@@ -183,6 +187,16 @@ class Endpoint(Entity):
         if handle < 0:
             self._topic.close()
         super().__init__(checked(handle, f"create an endpoint on {topic_name}"))
+        self._name = topic_name
+        sertype = ct.c_void_p()
+        checked(lib.dds_get_entity_sertype(self.handle, ct.byref(sertype)), "find a topic's type")
+        with _LOCK:
+            # Another thread may write or take while this entity is deleted: what describes its type stays for good.
+            # That is one small structure for each type, since Cyclone shares them between endpoints.
+            if sertype.value not in _SERTYPES:
+                lib.ddsi_sertype_ref(sertype)
+                _SERTYPES.add(sertype.value)
+        self._sertype = sertype
 
     def close(self) -> None:
         """Delete the endpoint, then its topic."""
@@ -220,19 +234,14 @@ class Writer(Endpoint):
     _create, _matched = lib.dds_create_writer, lib.dds_get_matched_subscriptions
     _matched_data = lib.dds_get_matched_subscription_data
 
-    def __init__(self, participant: Participant, topic_name: str, type_name: str, qos: QoS) -> None:
-        super().__init__(participant, topic_name, type_name, qos)
-        self._name = topic_name
-        sertype = ct.c_void_p()
-        checked(lib.dds_get_entity_sertype(self.handle, ct.byref(sertype)), "find a topic's type")
-        self._sertype = sertype
-
     def write(self, payload: bytearray) -> None:
         """Send one encapsulated CDR message (4 bytes of encapsulation, then the body); copied before it returns.
 
         Raises:
             DDSError: the writer is closed, or a reliable reader did not keep up for a second.
         """
+        if not self.handle:
+            raise DDSError(f"cannot write {self._name}: the writer was deleted")
         size = len(payload)
         vector = Iovec(ct.addressof((ct.c_char * size).from_buffer(payload)), size)
         serdata = lib.ddsi_serdata_from_ser_iov(self._sertype, 2, 1, ct.byref(vector), size)

@@ -1,7 +1,7 @@
 """Which DDS domain to join and through which network interfaces, from ROS 2's environment variables.
 
 ROS_DOMAIN_ID as in ROS 2. ROS_AUTOMATIC_DISCOVERY_RANGE likewise, but unset means LOCALHOST here (ROS 2: SUBNET): an
-arm should not listen to a laboratory network unasked. CYCLONEDDS_URI is read after our configuration, so it can change it.
+arm should not listen to a laboratory network unasked. CYCLONEDDS_URI is read after our configuration: it can change it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ _RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 
 # Fragments of 64 kB suit the loopback device (an image costs a fifth of the time), but overflow the default socket
 # buffers of Fast DDS peers, so a SUBNET keeps Cyclone's own size. MaxAutoParticipantIndex as in rmw_cyclonedds.
+# A writer that is deleted lingers for acknowledgements, which a peer that ended at the same moment never sends: Ctrl-C
+# must not take Cyclone's second. WhcHigh: ten images of 640x480 may wait for a reliable reader before publishing blocks.
 _CONFIG = """<CycloneDDS xmlns="https://cdds.io/config"><Domain id="any">
 <General><Interfaces>{interfaces}</Interfaces>{fragments}</General>
 <Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>
 <Peers><Peer address="localhost"/>{peers}</Peers>{tag}</Discovery>
-<Internal><SocketReceiveBufferSize min="default" max="4MB"/><Watermarks><WhcHigh>16MB</WhcHigh></Watermarks></Internal>
+<Internal><SocketReceiveBufferSize min="default" max="4MB"/><WriterLingerDuration>300ms</WriterLingerDuration>
+<Watermarks><WhcHigh>16MB</WhcHigh></Watermarks></Internal>
 </Domain></CycloneDDS>"""
 _FRAGMENTS = "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>64000B</FragmentSize>"
 _LOOPBACK = f'<NetworkInterface name="{"lo0" if sys.platform == "darwin" else "lo"}" multicast="false"/>'

@@ -1,0 +1,57 @@
+"""What the core tests share: a node with its own context and executor, and patience with a deadline."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+from ami_embedded import finder
+
+sys.path.insert(0, os.path.dirname(__file__))
+finder.install()
+
+import peers  # noqa: E402
+import rclpy  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+
+WAIT_S = 5.0
+
+
+@contextmanager
+def running(name="tester", namespace=None, executor_class=SingleThreadedExecutor, args=(), **kwargs):
+    """A node and the executor that serves it, in a context of their own."""
+    context = rclpy.Context()
+    rclpy.init(context=context, args=["test", *args])
+    try:
+        node = rclpy.create_node(name, namespace=namespace or peers.unique_namespace(), context=context, **kwargs)
+        executor = executor_class(context=context)
+        executor.add_node(node)
+        yield node, executor
+    finally:
+        context.try_shutdown()
+
+
+def spin_until(executor, condition, timeout_s=WAIT_S):
+    """Serve callbacks until the condition holds; fail after the timeout."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        executor.spin_once(timeout_sec=0.02)
+
+
+@contextmanager
+def companion(namespace, *args, **popen):
+    """subjects/companion.py with more ROS arguments; yields (process, its lines up to "ready")."""
+    command = [sys.executable, "-m", "ami_embedded.run", "companion", "--ros-args", "-r", f"__ns:={namespace}", *args]
+    environment = os.environ | {"PYTHONPATH": str(peers.SUBJECTS)}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=environment, **streams, **popen)
+    try:
+        yield process, peers.read_until(process, "ready")
+    finally:
+        process.terminate()  # not killed: to the others a killed one is alive for 10 s, and they wait for it when they end
+        try:
+            process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()

@@ -1,0 +1,152 @@
+"""Parameters: where values come from, what is refused, and how others reach them."""
+
+import ast
+
+import pytest
+from core import WAIT_S, companion, running, spin_until
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterEvent,
+    SetParametersResult,
+)
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
+from rclpy.arguments import Arguments, UnknownROSArgsError
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterAlreadyDeclaredException,
+    ParameterNotDeclaredException,
+    ParameterUninitializedException,
+)
+from rclpy.parameter import Parameter
+
+FILE = """
+/**:
+  ros__parameters: {everywhere: 1, overridden: all}
+/**/companion:
+  ros__parameters: {overridden: mine, gains: {p: 1e-3, list: [1, 2.5]}}
+another_node:
+  ros__parameters: {not_mine: true}
+"""
+
+
+def test_another_process_reads_file_and_command_line(tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(FILE)
+    given = ("--params-file", str(path), "-p", "everywhere:=2", "-p", "words:=[a, b]", "-p", "companion:flag:=true")
+    with companion("/parameters", *given) as (_, lines):
+        shown = ast.literal_eval(next(line for line in lines if line.startswith("parameters"))[len("parameters ") :])
+    assert shown == {
+        "everywhere": 2,
+        "flag": True,
+        "gains.list": [1.0, 2.5],
+        "gains.p": 0.001,
+        "overridden": "mine",
+        "use_sim_time": False,
+        "words": ["a", "b"],
+    }
+
+
+def test_another_process_is_reached_by_the_parameter_services():
+    with running() as (node, executor), companion(node.get_namespace(), "-p", "speed:=0.5"):
+        events = []
+        node.create_subscription(ParameterEvent, "/parameter_events", events.append, 10)
+
+        def call(kind, name, request):
+            client = node.create_client(kind, f"companion/{name}")
+            assert client.wait_for_service(timeout_sec=WAIT_S)
+            future = client.call_async(request)
+            executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
+            return future.result()
+
+        listed = call(ListParameters, "list_parameters", ListParameters.Request())
+        assert set(listed.result.names) == {"speed", "use_sim_time"}
+        wanted = [Parameter("speed", value=0.75), Parameter("unknown", value=1)]
+        request = SetParameters.Request(parameters=[p.to_parameter_msg() for p in wanted])
+        results = call(SetParameters, "set_parameters", request).results
+        assert [r.successful for r in results] == [True, False] and "unknown" in results[1].reason
+        values = call(GetParameters, "get_parameters", GetParameters.Request(names=["speed"])).values
+        assert values[0].double_value == 0.75
+        spin_until(executor, lambda: any(p.name == "speed" for e in events for p in e.changed_parameters))
+
+
+@pytest.fixture
+def node():
+    overrides = [Parameter("speed", value=0.5), Parameter("typo", value=1), Parameter("names", value=[])]
+    with running(parameter_overrides=overrides) as (made, _):
+        yield made
+
+
+def test_an_override_wins_over_the_default_and_an_unknown_one_stays_out_of_sight(node):
+    assert node.declare_parameter("speed", 1.0).value == 0.5
+    assert not node.has_parameter("typo") and set(node.get_parameters_by_prefix("")) == {"speed", "use_sim_time"}
+    with pytest.raises(ParameterNotDeclaredException, match="typo"):
+        node.get_parameter("typo")
+    assert node.get_parameter_or("typo", Parameter("typo", value=7)).value == 7
+
+
+def test_unknown_overrides_are_visible_when_all_are_declared_automatically():
+    overrides = [Parameter("typo", value=1)]
+    made = running(parameter_overrides=overrides, automatically_declare_parameters_from_overrides=True)
+    with made as (node, _):
+        assert node.get_parameters_by_prefix("")["typo"].value == 1
+        with pytest.raises(ParameterAlreadyDeclaredException):
+            node.declare_parameter("typo", 2)
+
+
+def test_undeclared_parameters_can_be_allowed():
+    with running(allow_undeclared_parameters=True) as (node, _):
+        assert node.get_parameter("anything").type_ == Parameter.Type.NOT_SET
+        assert node.set_parameters([Parameter("anything", value=3)])[0].successful
+        assert node.get_parameter("anything").value == 3
+
+
+def test_the_declared_type_is_kept(node):
+    with pytest.raises(InvalidParameterTypeException, match="'speed'.*'DOUBLE'.*'INTEGER'"):
+        node.declare_parameter("speed", 1)
+    node.declare_parameter("count", 1)
+    result = node.set_parameters([Parameter("count", value="many")])[0]
+    assert not result.successful and "INTEGER" in result.reason
+    assert node.declare_parameter("names", ["a"]).type_ == Parameter.Type.STRING_ARRAY
+
+
+def test_a_parameter_declared_by_type_has_to_be_given(node):
+    node.declare_parameter("must", Parameter.Type.DOUBLE)
+    with pytest.raises(ParameterUninitializedException):
+        node.get_parameter("must")
+
+
+def test_ranges_and_read_only_are_kept(node):
+    limits = [FloatingPointRange(from_value=0.0, to_value=1.0)]
+    node.declare_parameter("speed", 0.1, ParameterDescriptor(floating_point_range=limits))
+    assert not node.set_parameters([Parameter("speed", value=1.5)])[0].successful
+    assert node.describe_parameter("speed").floating_point_range == limits
+    steps = ParameterDescriptor(integer_range=[IntegerRange(from_value=0, to_value=10, step=5)])
+    with pytest.raises(InvalidParameterValueException, match="step"):
+        node.declare_parameter("even", 3, steps)
+    node.declare_parameter("fixed", 1, ParameterDescriptor(read_only=True))
+    assert "read-only" in node.set_parameters([Parameter("fixed", value=2)])[0].reason
+
+
+def test_a_callback_can_refuse_and_then_nothing_changes(node):
+    node.declare_parameters("", [("a", 1), ("b", 2)])
+    node.add_on_set_parameters_callback(
+        lambda params: SetParametersResult(successful=all(p.value < 10 for p in params), reason="too much")
+    )
+    result = node.set_parameters_atomically([Parameter("a", value=5), Parameter("b", value=50)])
+    assert (result.successful, result.reason) == (False, "too much")
+    assert [p.value for p in node.get_parameters(["a", "b"])] == [1, 2]
+
+
+@pytest.mark.parametrize("args", [["-p", "novalue"], ["--params-file", "/nowhere.yaml"], ["--what"], ["-r"]])
+def test_wrong_ros_arguments_are_refused_with_a_sentence(args):
+    with pytest.raises(UnknownROSArgsError):
+        Arguments(["program", "--ros-args", *args])
+
+
+def test_arguments_that_are_not_for_ros_are_left_alone():
+    arguments = Arguments(["program", "mine", "--ros-args", "-r", "a:=b", "--", "also", "mine"])
+    assert arguments.others == ["program", "mine", "also", "mine"]
+    assert arguments.remaps == [(None, "a", "b")]
