@@ -6,14 +6,9 @@ import sys
 import time
 from contextlib import contextmanager
 
-from ami_embedded import finder
-
-sys.path.insert(0, os.path.dirname(__file__))
-finder.install()
-
-import peers  # noqa: E402
-import rclpy  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+import peers
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
 
 WAIT_S = 5.0
 
@@ -50,7 +45,7 @@ def companion(namespace, *args, **popen):
     try:
         yield process, peers.read_until(process, "ready")
     finally:
-        process.terminate()  # not killed: to the others a killed one is alive for 10 s, and they wait for it when they end
+        process.terminate()  # a killed one would stay alive for 10 s in the eyes of the others
         try:
             process.communicate(timeout=WAIT_S)
         finally:

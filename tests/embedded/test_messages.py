@@ -4,7 +4,6 @@ import copy
 import random
 from array import array
 
-import core  # noqa: F401
 import numpy as np
 import pytest
 from ami_interfaces.action import PursueGoal
@@ -161,5 +160,5 @@ def test_bytes_that_are_no_message_raise_one_error_only():
 def test_an_unknown_interface_is_named():
     with pytest.raises(ImportError, match="Nonsense"):
         from std_msgs.msg import Nonsense  # noqa: F401
-    with pytest.raises(interfaces.InterfaceError, match="no Nonsense.msg in std_msgs"):
+    with pytest.raises(interfaces.InterfaceError, match=r"no Nonsense\.msg in std_msgs"):
         messages.interface_class("std_msgs/msg/Nonsense")

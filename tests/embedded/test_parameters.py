@@ -104,7 +104,7 @@ def test_undeclared_parameters_can_be_allowed():
 
 
 def test_the_declared_type_is_kept(node):
-    with pytest.raises(InvalidParameterTypeException, match="'speed'.*'DOUBLE'.*'INTEGER'"):
+    with pytest.raises(InvalidParameterTypeException, match=r"'speed'.*'DOUBLE'.*'INTEGER'"):
         node.declare_parameter("speed", 1)
     node.declare_parameter("count", 1)
     result = node.set_parameters([Parameter("count", value="many")])[0]
