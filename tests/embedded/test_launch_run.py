@@ -137,7 +137,7 @@ def test_a_long_line_arrives_whole(package):
     assert re.search(r"^\[long\] x{200000}$", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_ends_every_node_at_once_and_leaves_no_process(package, signum):
     process = start(package, node("steady") + node("steady") + node("parent"))
     wait_ready(process, 3)

@@ -27,7 +27,7 @@ DRAIN_S = 0.2
 
 
 def run(processes: Sequence[Process]) -> int:
-    """Run until all have ended, a required one has ended, or SIGINT or SIGTERM comes; the exit code of the launch.
+    """Run until all have ended, a required one has ended, or a signal asks to end; the exit code of the launch.
 
     0: every node ended well, or was asked to and did. 1: a node failed, could not be started, or had to be killed.
     """
@@ -77,7 +77,7 @@ class _Node(asyncio.SubprocessProtocol):
             return
         try:
             print(f"[{self.process.label}] {text}", file=out, flush=True)
-        except BrokenPipeError:  # e.g. `| head`: nobody is left to watch
+        except OSError:  # `| head` has ended, or the terminal has: nobody is left to watch
             self._outs[fd] = None
             self._on_reader_gone()
 
@@ -92,7 +92,7 @@ class _Launch:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(signum, self._on_signal)
         supervisors = []
         for process in self._processes:
@@ -164,7 +164,7 @@ class _Launch:
         self._stop.set()
 
     def _say(self, sentence: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # nobody reads it; the nodes have to be ended all the same
+        with contextlib.suppress(OSError):  # nobody reads it; the nodes have to be ended all the same
             print(sentence, file=sys.stderr, flush=True)
 
 
