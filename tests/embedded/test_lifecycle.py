@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+
 from ami_embedded import finder
 
 sys.path.insert(0, os.path.dirname(__file__))

@@ -1,4 +1,4 @@
-"""An action server to test clients against: counts to ``tool_position.x``, one step each ``tool_position.y`` seconds."""
+"""An action server to test clients against: counts to ``tool_position.x``, a step each ``tool_position.y`` seconds."""
 
 import time
 
