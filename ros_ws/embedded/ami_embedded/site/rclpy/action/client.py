@@ -10,12 +10,13 @@ from typing import Any
 
 from action_msgs.msg import GoalInfo, GoalStatus
 from action_msgs.srv import CancelGoal
+from unique_identifier_msgs.msg import UUID
+
 from rclpy.action.goal import ENDED
 from rclpy.action.server import call
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
 from rclpy.task import Future
-from unique_identifier_msgs.msg import UUID
 
 _POLL_S = 0.02
 

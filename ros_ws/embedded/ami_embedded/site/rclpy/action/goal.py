@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from action_msgs.msg import GoalInfo, GoalStatus
+
 from rclpy.task import Future
 
 if TYPE_CHECKING:

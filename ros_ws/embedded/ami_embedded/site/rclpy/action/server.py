@@ -12,6 +12,7 @@ from typing import Any
 
 from action_msgs.msg import GoalInfo, GoalStatus
 from action_msgs.srv import CancelGoal
+
 from rclpy.action.goal import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
