@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from ami_nodes.graph_client import GraphError, position_goal
 from ami_sim.scene import Scene
+from tests.nodes.client import GraphError, position_goal
 from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, launched, wait_for
 
 pytestmark = pytest.mark.graph
@@ -75,6 +75,21 @@ def test_a_disarmed_guardrail_lets_nothing_move(graph, client):
     result = client.pursue(position_goal(Scene.from_seed(SEED).goal_position), 1.0)
     assert result.outcome == "done"
     assert client.judge().checked_commands == 0 and client.ear.speed() < REST_RAD_PER_S
+
+
+def test_an_arm_that_falls_silent_disarms_the_guardrail_and_ends_the_goal(graph, client):
+    client.begin_episode(SEED)
+    handle = client.start(position_goal(Scene.from_seed(SEED).goal_position), 60.0)
+    assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 5)
+    arm = graph.node("arm")
+    arm.suspend()
+    try:
+        result = client.finish(handle, 5.0)
+        assert result.outcome == "refused" and "no frame" in result.reason
+        assert wait_for(lambda: "No joint states came" in graph.output(), 2)
+    finally:
+        arm.resume()
+    client.reset(SEED)  # refused unless it is disarmed
 
 
 def test_no_agent_node_subscribes_to_the_simulators_truth(graph, client):

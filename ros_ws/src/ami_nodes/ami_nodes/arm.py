@@ -44,10 +44,14 @@ class ArmNode(AmiNode):
         Param("gui", False, "show PyBullet's window"),
     )
 
+    steps_before = 0
+    """Time goes on where an earlier life of this node left it."""
+
     def build(self) -> None:
         """Make the world; the judge starts with the episode."""
         self.spec = load_spec()
         self.arm = SimulatedArm(Scene.from_seed(self.settings.scene_seed), gui=self.settings.gui)
+        self.arm.step_count = self.steps_before
         self.clock_publisher = self.publisher(ClockMsg, "/clock", qos.CLOCK)
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
         self.sim_state_publisher = self.publisher(SimState, "sim/state", qos.SENSOR_OUT)
@@ -74,6 +78,7 @@ class ArmNode(AmiNode):
 
     def discard(self) -> None:
         """Give the physics client back."""
+        self.steps_before = self.arm.step_count
         self.arm.close()
 
     def on_tick(self) -> None:
@@ -82,9 +87,7 @@ class ArmNode(AmiNode):
         if behind_s > MAX_CATCH_UP_S:
             self.wall_origin_s += behind_s - MAX_CATCH_UP_S
         while time.monotonic() - self.wall_origin_s >= self.arm.time_s + 1.0 / JOINT_STATES_HZ:
-            self._advance(self.arm.substeps_to_joint_states())
-            self.ticks.append((time.monotonic(), self.arm.time_ns))
-            self._publish_joint_states()
+            self._step()
 
     def on_trajectory(self, message: JointTrajectory) -> None:
         """Hand it to the controller, which starts it now or rejects it with a reason."""
@@ -118,6 +121,7 @@ class ArmNode(AmiNode):
             self.arm.reset(Scene.from_seed(request.scene_seed))
             self._begin_episode()
             self._pace_from_now()
+            self._step()  # before the answer, so that nobody who waits for it takes the old joint states for new
             response.success, response.message = True, f"scene {request.scene_seed}"
         return response
 
@@ -140,8 +144,9 @@ class ArmNode(AmiNode):
         (wall_from, sim_from), (wall_to, sim_to) = self.ticks[0], self.ticks[-1]
         return (sim_to - sim_from) / NS_PER_S / (wall_to - wall_from)
 
-    def _advance(self, substeps: int) -> None:
-        """Advance without skipping the substep at which a camera frame is due."""
+    def _step(self) -> None:
+        """Advance 10 ms, without skipping the substep at which a camera frame is due, and publish the joint states."""
+        substeps = self.arm.substeps_to_joint_states()
         while substeps:
             to_frame = self.arm.substeps_to_frame()
             step = min(substeps, to_frame)
@@ -151,8 +156,7 @@ class ArmNode(AmiNode):
                 message = fill_sim_state(SimState(), self.arm)
                 message.real_time_factor = self.real_time_factor()
                 self.sim_state_publisher.publish(message)
-
-    def _publish_joint_states(self) -> None:
+        self.ticks.append((time.monotonic(), self.arm.time_ns))
         stamp = to_time(self.arm.time_ns)
         self.clock_publisher.publish(ClockMsg(clock=stamp))
         positions, velocities = self.arm.joint_states()

@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.service import Service
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
 
@@ -104,11 +107,14 @@ class AmiNode(LifecycleNode):
         self._end_entities()
 
     def _end_entities(self) -> None:
-        for entity in self._while_active:
-            destroyers = (self.destroy_subscription, self.destroy_timer, self.destroy_service, self.destroy_client)
-            if not any(destroy(entity) for destroy in destroyers):
+        destroyers = {Subscription: self.destroy_subscription, Timer: self.destroy_timer, Service: self.destroy_service}
+        while self._while_active:
+            entity = self._while_active.pop()
+            destroy = next((d for kind, d in destroyers.items() if isinstance(entity, kind)), None)
+            if destroy is not None:
+                destroy(entity)
+            else:
                 entity.destroy()  # an action server is not an entity of the node itself
-        self._while_active.clear()
 
 
 def run_node(name: str, make_node: Callable[[], Any], threads: int = 1) -> int:

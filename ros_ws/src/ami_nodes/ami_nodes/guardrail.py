@@ -110,7 +110,7 @@ class GuardrailNode(AmiNode):
             self.publish(self.guardrail.disarm(self.sense_ns()))
             response.success, response.message = True, "disarmed"
             return response
-        if self.silent or self.latest is None:
+        if self.latest is None or time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s:
             response.message = "refused: no joint states are coming in, so it is unknown where the arm is."
             return response
         refusal = self.arm_at(self.latest)

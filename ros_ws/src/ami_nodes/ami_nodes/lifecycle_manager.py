@@ -57,7 +57,7 @@ class LifecycleManager(Node):
         self.changers = {name: self.create_client(ChangeState, f"{name}/change_state") for name in self.names}
         self.askers = {name: self.create_client(GetState, f"{name}/get_state") for name in self.names}
         self.create_subscription(Log, "/rosout", self.on_log, qos.EVENTS)
-        self.create_service(Trigger, "lifecycle_manager/is_active", self.on_is_active)
+        self.create_service(Trigger, "~/is_active", self.on_is_active)
 
     def on_log(self, message: Log) -> None:
         """Remember why a node failed: it says so in its log, not in its answer."""

@@ -1,6 +1,6 @@
 """Drives the graph from outside, as a person would: reset the scene, arm the guardrail, set a goal, ask the judge.
 
-For the demo, the benchmarks and the tests. Every call blocks the calling thread, and none for ever.
+It listens on a thread of its own; every call blocks the calling thread, and none for ever.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ami_robot.perception.camera import CameraModel
 from ami_robot.types import Array
 
 POLL_S = 0.05
+PATIENCE_S = 1.0
 SERVICES = {
     "lifecycle_manager/is_active": Trigger,
     "sim/reset": ResetSim,
@@ -99,16 +100,8 @@ class GraphClient:
         self._demand("sim/reset", ResetSim.Request(scene_seed=scene_seed))
 
     def arm(self, armed: bool) -> None:
-        """Arm or disarm the guardrail; tried again for a moment, since joint states have to settle after a reset."""
-        give_up_s = time.monotonic() + 1.0
-        while True:
-            try:
-                self._demand("guardrail/arm", SetBool.Request(data=armed))
-                return
-            except GraphError:
-                if time.monotonic() > give_up_s:
-                    raise
-                time.sleep(POLL_S)
+        """Arm or disarm the guardrail. Raises GraphError when it is refused."""
+        self._demand("guardrail/arm", SetBool.Request(data=armed))
 
     def judge(self) -> JudgeEpisode.Response:
         """The verdict since the last reset. Raises GraphError when there is none."""
@@ -157,16 +150,23 @@ class GraphClient:
         return answer.result
 
     def _demand(self, service: str, request: Any) -> Any:
-        """A service's answer. Raises GraphError when there is none, or it says no."""
+        """A service's answer; asked again for a moment, since topics are discovered and joint states settle meanwhile.
+
+        Raises GraphError when there is no answer, or it is still no.
+        """
         client = self._clients[service]
         if not client.wait_for_service(timeout_sec=self.timeout_s):
             raise GraphError(f"there is no service {service}: is its node active?")
-        answer = result_within(client.call_async(request), self.timeout_s)
-        if answer is None:
-            raise GraphError(f"{service} did not answer within {self.timeout_s:g} s")
-        if not answer.success:
-            raise GraphError(f"{service}: {answer.message}")
-        return answer
+        give_up_s = time.monotonic() + PATIENCE_S
+        while True:
+            answer = result_within(client.call_async(request), self.timeout_s)
+            if answer is None:
+                raise GraphError(f"{service} did not answer within {self.timeout_s:g} s")
+            if answer.success:
+                return answer
+            if time.monotonic() > give_up_s:
+                raise GraphError(f"{service}: {answer.message}")
+            time.sleep(POLL_S)
 
     def _spin(self) -> None:
         try:
