@@ -6,7 +6,8 @@ import argparse
 import subprocess
 from pathlib import Path
 
-_CONFIG = Path(__file__).parents[1] / "learning" / "reach.yaml"
+_PACKAGE = Path(__file__).parents[1]
+_CONFIG = _PACKAGE / "learning" / "reach.yaml"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,10 +42,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _revision() -> str:
-    """The commit this code is at, with a mark when it was changed; 'unknown' outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    """The commit this code is at, marked when the code that trains was changed since; 'unknown' outside a repository."""
+
+    def git(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(("git", *command), cwd=_PACKAGE, capture_output=True, text=True, check=False)
+
     try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        commit = git("rev-parse", "HEAD").stdout.strip()
     except FileNotFoundError:
         return "unknown"
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
+    changed = git("diff", "--quiet", "HEAD", "--", "learning", "perception", "world_model").returncode
+    return f"{commit}{'-changed' if changed else ''}" if commit else "unknown"

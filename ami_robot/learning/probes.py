@@ -39,14 +39,13 @@ class Encoded:
 
 
 @torch.inference_mode()
-def encode_episodes(encoder: Encoder, episodes: Episodes, limit: int | None = None) -> Encoded:
-    """Encode all frames of the first `limit` episodes, for inference: no augmentation, stored statistics."""
+def encode_episodes(encoder: Encoder, episodes: Episodes) -> Encoded:
+    """Encode all frames as at run time: no augmentation, stored statistics."""
     encoder.eval()
-    chosen = slice(0, limit)
-    images = torch.from_numpy(episodes.images[chosen])
+    images = torch.from_numpy(episodes.images)
     flat = images.flatten(0, 1)
     latents = torch.cat([encoder(normalise_pictures(part)) for part in flat.split(_CHUNK)])
-    rest = (torch.from_numpy(values[chosen]) for values in (episodes.proprio, episodes.actions, episodes.blocks))
+    rest = (torch.from_numpy(values) for values in (episodes.proprio, episodes.actions, episodes.blocks))
     return Encoded(latents.unflatten(0, images.shape[:2]), *rest)
 
 

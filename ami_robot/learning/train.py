@@ -24,7 +24,6 @@ from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint, write_w
 
 STATE_FILE = "training_state.safetensors"
 LOG_FILE = "log.jsonl"
-_PROBE_EPISODES = 200  # training episodes whose latents the probes are fitted on
 
 
 class TrainingError(ValueError):
@@ -69,10 +68,11 @@ def train(
             if step % 50 == 0:
                 _log(log, {"step": step, **terms})
             if (step + 1) % config.evaluate_every == 0:
-                _log(log, {"step": step + 1, "held_out": evaluate(model, training, held_out, quick=True)})
+                _log(log, {"step": step + 1, "held_out": evaluate(model, held_out)})
         _save_state(model, optimiser, config.optimiser.steps, out, identity)
-        fit_goal_head(model, training)
-        metrics = evaluate(model, training, held_out)
+        encoded = probes.encode_episodes(model.encoder, training)
+        fit_goal_head(model, encoded)
+        metrics = evaluate(model, held_out, encoded)
         _log(log, {"step": config.optimiser.steps, "final": metrics})
     checkpoint = save_checkpoint(
         out,
@@ -91,10 +91,9 @@ def train(
     return checkpoint
 
 
-def fit_goal_head(model: JEPA, training: Episodes) -> None:
+def fit_goal_head(model: JEPA, encoded: probes.Encoded) -> None:
     """Second stage: the goal head on the latents of undisturbed training pictures; the encoder stays as it is."""
     head, config = model.goal_head, model.config.head
-    encoded = probes.encode_episodes(model.encoder, training)
     labels = (encoded.tool_position - head.mean) / head.std
     probes.fit_regression(
         head.layers,
@@ -108,8 +107,8 @@ def fit_goal_head(model: JEPA, training: Episodes) -> None:
     )
 
 
-def evaluate(model: JEPA, training: Episodes, held_out: Episodes, quick: bool = False) -> dict[str, Any]:
-    """The figures of the model card, on held-out episodes; `quick` leaves the probes out."""
+def evaluate(model: JEPA, held_out: Episodes, training: probes.Encoded | None = None) -> dict[str, Any]:
+    """The figures of the model card, on held-out episodes; those of the probes need training latents to fit them on."""
     was_training = model.training
     seed = model.config.seed
     encoded = probes.encode_episodes(model.encoder, held_out)
@@ -121,10 +120,8 @@ def evaluate(model: JEPA, training: Episodes, held_out: Episodes, quick: bool = 
         "effective_rank": round(probes.effective_rank(encoded.latents.flatten(0, 1)), 2),
         "prediction": probes.prediction_report(model, encoded, model.config.window.steps, seed),
     }
-    if not quick:
-        metrics["probes"] = probes.probe_report(
-            probes.encode_episodes(model.encoder, training, _PROBE_EPISODES), encoded, seed
-        )
+    if training is not None:
+        metrics["probes"] = probes.probe_report(training, encoded, seed)
     model.train(was_training)
     return metrics
 
