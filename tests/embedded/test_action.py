@@ -308,3 +308,23 @@ def test_one_request_cancels_all_goals():
     answer = one.wait(one.client._cancel.call_async(CancelGoal.Request()))
     assert {bytes(i.goal_id.uuid) for i in answer.goals_canceling} == {bytes(h.goal_id.uuid) for h in handles}
     one.close()
+
+
+def test_a_feedback_callback_may_be_a_coroutine_function():
+    steps = []
+
+    def execute(goal_handle):
+        goal_handle.publish_feedback(PursueGoal.Feedback(step=1))
+        goal_handle.succeed()
+        return PursueGoal.Result()
+
+    async def hear(message):
+        steps.append(message.feedback.step)
+
+    one = OneThread(execute)
+    one.wait(one.client.send_goal_async(PursueGoal.Goal(), feedback_callback=hear))
+    deadline = time.monotonic() + WAIT_S
+    while not steps and time.monotonic() < deadline:
+        one.executor.spin_once(timeout_sec=0.05)
+    assert steps == [1]
+    one.close()

@@ -13,7 +13,6 @@ from action_msgs.srv import CancelGoal
 from unique_identifier_msgs.msg import UUID
 
 from rclpy.action.goal import ENDED
-from rclpy.action.server import call
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
 from rclpy.task import Future
@@ -201,10 +200,9 @@ class ActionClient:
             self._goal_handles.pop(key, None)
             self._early_status.pop(key, None)
 
-    async def _on_feedback(self, message: Any) -> None:
+    def _on_feedback(self, message: Any) -> Any:
         callback = self._feedback_callbacks.get(bytes(message.goal_id.uuid))
-        if callback is not None:
-            await call(callback, message)
+        return None if callback is None else callback(message)  # a coroutine is the executor's to run
 
     def _on_status(self, message: Any) -> None:
         for status in message.status_list:
