@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _revision() -> str:
-    """The commit this code is at, marked when the code that trains was changed since; 'unknown' outside a repository."""
+    """This commit, marked when the code that trains was changed since; 'unknown' outside a repository."""
 
     def git(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(("git", *command), cwd=_PACKAGE, capture_output=True, text=True, check=False)
