@@ -57,8 +57,8 @@ def _checked(param: Param, value: Any) -> Any:
     wanted: type = type(param.default)
     if wanted is float and type(value) is int:
         value = float(value)
-    if wanted is list and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        value = list(value)
+    if wanted is list and isinstance(value, list | tuple):
+        value = list(value) if all(isinstance(item, str) for item in value) else tuple(value)
     if type(value) is not wanted:
         kind = "list of strings" if wanted is list else wanted.__name__
         raise ParameterError(f"parameter {param.name} has to be a {kind} ({param.description}), got {value!r}.")

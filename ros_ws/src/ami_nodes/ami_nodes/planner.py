@@ -71,7 +71,7 @@ class PlannerNode(AmiNode):
         self.encoder = self.create_client(EncodeImage, "encode_image", callback_group=self.concurrent)
         self.history = JointHistory(self.spec.joint_names, kinematics)
         self.inbox = Inbox()
-        self.sequence = itertools.count(1)
+        self.sequence = 0  # of the last proposal
         self.busy, self.stopping = threading.Lock(), threading.Event()
         self.proposal_publisher = self.publisher(ProposedCommand, "proposed_command", qos.COMMAND)
         self.plan_publisher = self.publisher(PlanMsg, "plan", qos.EVENTS)
@@ -195,9 +195,10 @@ class PlannerNode(AmiNode):
     def propose(self, plan: Plan, latent: Latent) -> None:
         """The first action of the plan; it takes effect now."""
         action = plan.actions[0]
+        self.sequence += 1
         proposal = Proposal(
             source=self.settings.source,
-            sequence=next(self.sequence),
+            sequence=self.sequence,
             stamp_ns=self.now_ns(),
             observation_stamp_ns=latent.stamp_ns,
             valid_for_s=MODEL_STEP_S,
@@ -209,6 +210,7 @@ class PlannerNode(AmiNode):
     def publish_plan(self, step: Step, goal: Goal) -> None:
         """For people, plots and recordings."""
         message = to_plan_msg(step.planned, self.now_ns())
+        message.sequence = 0 if message.refused else self.sequence  # of the proposal it became
         message.observation_stamp = to_time(step.latent.stamp_ns if step.latent else 0)
         message.goal_tool_position = to_point(goal.tool_position)
         message.goal_distance, message.plan_ms = step.goal_distance_m, step.plan_ms
