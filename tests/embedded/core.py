@@ -39,7 +39,8 @@ def spin_until(executor, condition, timeout_s=WAIT_S):
 def companion(namespace, *args, **popen):
     """subjects/companion.py with more ROS arguments; yields (process, its lines up to "ready")."""
     command = [sys.executable, "-m", "ami_embedded.run", "companion", "--ros-args", "-r", f"__ns:={namespace}", *args]
-    environment = os.environ | {"PYTHONPATH": str(peers.SUBJECTS)}
+    path = os.pathsep.join((str(peers.SUBJECTS), os.environ.get("PYTHONPATH", "")))
+    environment = os.environ | {"PYTHONPATH": path}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, env=environment, **streams, **popen)
     try:

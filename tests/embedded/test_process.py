@@ -27,7 +27,7 @@ def python(code, environment=None, prefix=()):
     ("number", "said"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "ExternalShutdown")]
 )
 def test_a_signal_ends_a_spinning_node_at_once(number, said):
-    with companion("/signals") as (process, _):
+    with companion("/signals", "-p", "quiet:=true") as (process, _):  # no timer: it sleeps in the waitset
         time.sleep(0.1)
         begin = time.monotonic()
         process.send_signal(number)
@@ -37,7 +37,7 @@ def test_a_signal_ends_a_spinning_node_at_once(number, said):
 
 
 def test_ctrl_c_that_nobody_catches_ends_as_python_does():
-    with companion("/signals", "-p", "bare:=true") as (process, _):
+    with companion("/signals", "-p", "bare:=true", "-p", "quiet:=true") as (process, _):
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=5.0)

@@ -1,8 +1,8 @@
 """Message, service and action classes as rclpy users know them, generated on first use from `interfaces`.
 
 Field values have the types that rosidl's Python has: int, float, bool, str, nested messages, `array.array` for
-sequences of numbers (here a subclass), `numpy.ndarray` for arrays of fixed length, lists for everything else. A received
-message owns its memory.
+sequences of numbers (here a subclass), `numpy.ndarray` for arrays of fixed length, lists for everything else. A message
+that was received owns its memory.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ def main():
     for word in ("one", "two", "three", "four", "five"):
         latched.publish(String(data=word))
     unreliable = node.create_publisher(String, "unreliable", qos_profile_sensor_data)
-    node.create_timer(0.02, lambda: unreliable.publish(String(data="now")))
+    if not node.has_parameter("quiet"):
+        node.create_timer(0.02, lambda: unreliable.publish(String(data="now")))
 
     def on_switch(request, response):
         response.success, response.message = request.data, f"switched {'on' if request.data else 'off'}"

@@ -17,7 +17,6 @@ from typing import Any
 from ami_embedded import dds
 
 from .exceptions import NotInitializedException
-from .service import Client
 from .task import Future, Task
 from .utilities import get_default_context
 
@@ -168,8 +167,10 @@ class Executor:
     def _begin(self, entity: Any) -> Callable[[], Any] | None:
         """Claim the entity's group and take its data; None when there is nothing to run (yet)."""
         group = entity.callback_group
-        if isinstance(entity, Client):
-            return entity._take()
+        if entity._inline:
+            if (call := entity._take()) is not None:
+                call()
+            return None
         if not self._may_run() or not group.beginning_execution(entity):
             if hasattr(entity, "condition"):
                 self._park(entity)

@@ -11,6 +11,8 @@ from ami_embedded import dds
 class GuardCondition:
     """Calls back on an executor after `trigger()`."""
 
+    _inline = False
+
     def __init__(self, callback: Callable[..., Any] | None, callback_group: Any, context: Any) -> None:
         self.callback, self.callback_group = callback, callback_group
         self._guard = dds.GuardCondition(context.participant)

@@ -30,6 +30,8 @@ _REPLY_READER_S = 0.1  # how long a server waits for discovery of the client's r
 class _ServiceEndpoint:
     """A reader and a writer of the two topics of a service."""
 
+    _inline = False
+
     def __init__(
         self,
         participant: dds.Participant,
@@ -139,6 +141,8 @@ class Service(_ServiceEndpoint):
 class Client(_ServiceEndpoint):
     """Calls a service. Made by `Node.create_client`."""
 
+    _inline = True  # the threads of a pool may all be waiting for responses
+
     def __init__(self, *args: Any, callback_group: Any, context: Any, executor: Callable[[], Any]) -> None:
         super().__init__(*args)
         self.callback_group, self._context, self._executor = callback_group, context, executor
@@ -212,7 +216,7 @@ class Client(_ServiceEndpoint):
         return False
 
     def _take(self) -> Callable[[], Any] | None:
-        """Hand a response to its future. Done in the waiting thread: threads blocked in call() may be all there are."""
+        """Hand a response to its future."""
         taken = self._read(self._response_type, self._handle)
         if taken is not None and taken[3] is not None:
             with self._lock:

@@ -36,6 +36,8 @@ class Subscription:
     With `raw` the callback gets the CDR as bytes. A message that cannot be read is logged and dropped.
     """
 
+    _inline = False  # whether the executor runs the callback in its own thread, in no group
+
     def __init__(
         self,
         reader: dds.Reader,

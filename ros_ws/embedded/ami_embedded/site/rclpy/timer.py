@@ -11,6 +11,8 @@ from .clock import Clock, ROSClock
 class Timer:
     """Calls back periodically. Made by `Node.create_timer`; on a ROS clock it follows simulated time."""
 
+    _inline = False
+
     def __init__(
         self,
         callback: Callable[..., Any] | None,
