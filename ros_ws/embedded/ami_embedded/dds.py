@@ -31,7 +31,7 @@ T = TypeVar("T")
 INFINITE_NS = 0x7FFFFFFFFFFFFFFF
 _ANY_STATE = 0x7F  # any sample, view and instance state
 _ALIVE = 0x1F  # any sample and view state, instance alive
-_TIMEOUT = -10
+_TIMEOUT, _GONE = -10, (-3, -9)  # DDS_RETCODE_*; a deleted handle is a bad parameter, or already deleted
 _LOG_DEFAULT, _LOG_NONE = 0x1 | 0x2 | 0x4, 0x0  # fatal, error, warning
 
 # A struct with one octet: ADR | TYPE_1BY at offset 0, then RTS. Types match by name alone, as in rmw_cyclonedds.
@@ -248,8 +248,9 @@ class Writer(Endpoint):
         if not serdata:
             raise DDSError(f"cannot write {self._name}: the payload of {size} bytes is not CDR")
         code = lib.dds_writecdr(self.handle, serdata)  # takes the serdata over, also when it fails
-        if code < 0:
-            checked(code, f"write {self._name}")
+        if code in _GONE:
+            raise DDSError(f"cannot write {self._name}: its participant was deleted (rclpy was shut down)")
+        checked(code, f"write {self._name}")
 
     def wait_for_acks(self, timeout_ns: int) -> bool:
         """Wait until every reliable reader confirmed what was written; False after the timeout."""
