@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 import ami_robot
@@ -35,17 +36,25 @@ class Parser(argparse.ArgumentParser):
         self.exit(USER_ERROR, f"ami: error: {message}; see `{self.prog} --help`.\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+def build_parser() -> tuple[Parser, dict[str, ModuleType]]:
+    """The parser of the whole command line, and the module of each verb."""
     parser = Parser(
-        prog="ami", description="A robot arm that reaches what it is shown.", epilog=EXAMPLES,
+        prog="ami",
+        description="A robot arm that reaches what it is shown.",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--version", action="version", version=f"ami-robot {ami_robot.__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verbs = {verb: import_module(f"ami_robot.cli.{verb}") for verb in VERBS}
     for verb in verbs.values():
         verb.add_parser(subparsers)
+    return parser, verbs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    parser, verbs = build_parser()
     args = parser.parse_args(argv)
     try:
         return verbs[args.verb].run(args)

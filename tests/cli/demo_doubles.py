@@ -1,14 +1,32 @@
-"""A record of an episode in which the arm went straight to its goal, made without running anything."""
+"""Stand-ins: the record of an episode that never ran, in which the arm went straight to its goal; a raw model."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
 from ami_robot.perception.camera import load_camera
+from ami_robot.perception.checkpoint import save_checkpoint
+from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.world_model.predictor import Predictor, PredictorConfig
 from ami_sim.demo.record import EpisodeRecord
 from ami_sim.scene import Scene
 from ami_sim.world import render_goal_image
+
+
+def untrained_checkpoint(folder: Path) -> Path:
+    """A checkpoint that has learned nothing: enough for the wiring."""
+    encoder, predictor = EncoderConfig(32, (8, 8, 8, 8), 32, 16), PredictorConfig(width=32, blocks=1)
+    modules = {
+        "encoder": Encoder(encoder),
+        "goal_head": GoalHead(encoder),
+        "predictor": Predictor(predictor, encoder.latent_dim),
+    }
+    save_checkpoint(folder, modules, encoder, predictor, {"made": "untrained"})
+    return folder
+
 
 ROWS = ["joint_position", "joint_velocity", "workspace", "table"]
 

@@ -36,7 +36,7 @@ def render_clip(record: EpisodeRecord, camera: CameraModel, title: str, path: Pa
         for number, t_s in enumerate(times):
             if film is None and number not in kept:
                 continue
-            world.mirror(_snapshot(record, float(t_s)))
+            world.mirror(snapshot(record, float(t_s)))
             view = world.render()
             if number in kept:
                 strip.append(view)
@@ -88,7 +88,7 @@ def _stream(film: av.container.OutputContainer) -> av.VideoStream:
     return stream
 
 
-def _snapshot(record: EpisodeRecord, t_s: float) -> Snapshot:
+def snapshot(record: EpisodeRecord, t_s: float) -> Snapshot:
     """The state at t_s: joints interpolated, blocks as they were last."""
     joints = [np.interp(t_s, record.states_s, column) for column in record.joint_positions.T]
     nearest = int(np.clip(np.searchsorted(record.states_s, t_s, side="right") - 1, 0, len(record.states_s) - 1))
