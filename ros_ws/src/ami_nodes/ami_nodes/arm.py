@@ -176,7 +176,7 @@ class ArmNode(AmiNode):
 
 def main() -> int:
     """Run the node."""
-    return run_node("arm", lambda: ArmNode("arm"))
+    return run_node("arm", lambda: ArmNode("arm"), urgent=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from ami_robot.types import GuardrailReport, Refusal
 
 STATUS_HZ = 10
 WATCHDOG_HZ = 50
+COMPLAIN_EVERY_S = 1.0
 
 
 class GuardrailNode(AmiNode):
@@ -50,7 +51,7 @@ class GuardrailNode(AmiNode):
         self.report_publisher = self.publisher(GuardrailReportMsg, "guardrail_report", qos.EVENTS)
         self.latest: JointState | None = None
         self.heard_s = float("-inf")
-        self.silent = True
+        self.silent, self.quiet_ticks = True, 0
 
     def start(self) -> list[Any]:
         """Listen; nothing moves until it is armed."""
@@ -74,7 +75,7 @@ class GuardrailNode(AmiNode):
 
     def on_joint_states(self, message: JointState) -> None:
         """One step of the guardrail."""
-        self.latest, self.heard_s, self.silent = message, time.monotonic(), False
+        self.latest, self.heard_s, self.silent, self.quiet_ticks = message, time.monotonic(), False, 0
         report = self.guardrail.step(
             message.name,
             as_array(message.position),
@@ -93,8 +94,13 @@ class GuardrailNode(AmiNode):
             self.get_logger().error(f"proposal {message.sequence} of '{message.source}' dropped: {error}")
 
     def on_watchdog(self) -> None:
-        """Brake once when the joint states fall silent."""
-        if not self.silent and time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s:
+        """Brake once when the joint states fall silent.
+
+        Two ticks in a row: after a moment in which this process itself did not run, a message may still be waiting.
+        """
+        self.quiet_ticks += 1
+        overdue = time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s
+        if not self.silent and overdue and self.quiet_ticks > 1:
             self.silent = True
             report = self.guardrail.silence(self.sense_ns())
             if report is not None:
@@ -144,12 +150,13 @@ class GuardrailNode(AmiNode):
             self.gripper_publisher.publish(Float64(data=float(report.gripper_width)))
         self.report_publisher.publish(message)
         if report.refusal is not None:
-            self.get_logger().warning(f"{report.decision}: {report.refusal.reason}")
+            sentence = f"{report.decision}: {report.refusal.reason}"
+            self.get_logger().warning(sentence, throttle_duration_sec=COMPLAIN_EVERY_S)
 
 
 def main() -> int:
     """Run the node."""
-    return run_node("guardrail", lambda: GuardrailNode("guardrail"))
+    return run_node("guardrail", lambda: GuardrailNode("guardrail"), urgent=True)
 
 
 if __name__ == "__main__":
