@@ -5,10 +5,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
+TRAINING := data/reach-training
 ARGS ?=
+TRAINING := data/reach-training
 BIN := $(VENV)/bin
 PACKAGES := -e . -e ros_ws/embedded -e ros_ws/src/ami_nodes
-MANIFESTS := Makefile pyproject.toml setup.py constraints.txt ros_ws/embedded/pyproject.toml ros_ws/src/ami_nodes/setup.py
+MANIFESTS := pyproject.toml setup.py constraints.txt ros_ws/embedded/pyproject.toml ros_ws/src/ami_nodes/setup.py
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 -c constraints.txt $(PIP_ARGS)
 
 .PHONY: help setup demo test lint format coverage checkpoint bench-reach clean
@@ -35,13 +37,14 @@ format: $(VENV)/.ready-dev  ## rewrite the code in the project's format
 
 coverage: $(VENV)/.ready-dev  ## all tests with line coverage, node processes included
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest $(ARGS)
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine
 	$(BIN)/coverage report
 
 checkpoint: $(VENV)/.ready  ## make the shipped checkpoint again from nothing: collect, train, probe (up to 90 min on 2 cores)
 	$(BIN)/ami collect --out data/reach
-	$(BIN)/ami train --data data/reach --out ami_robot/checkpoints/reach --resume
+	$(BIN)/ami train --data data/reach --out $(TRAINING) $(if $(wildcard $(TRAINING)/training_state.safetensors),--resume)
+	cp $(addprefix $(TRAINING)/,model.safetensors checkpoint.yaml MODEL_CARD.md) ami_robot/checkpoints/reach/
 
 bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole graph; writes benchmarks/results/reach.json
 	$(BIN)/python benchmarks/reach.py $(ARGS)
