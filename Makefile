@@ -13,6 +13,12 @@ PACKAGES := -e . -e ros_ws/embedded -e ros_ws/src/ami_nodes
 MANIFESTS := pyproject.toml setup.py constraints.txt ros_ws/embedded/pyproject.toml ros_ws/src/ami_nodes/setup.py
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --use-pep517 -c constraints.txt $(PIP_ARGS)
 
+# The opencv-python wheel needs libGL, which a bare server lacks; the headless wheel is the same cv2 without windows.
+USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
+	  echo "libGL is absent: OpenCV becomes its headless build"; \
+	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
+	  $(INSTALL) --quiet opencv-python-headless; }
+
 .PHONY: help setup demo test lint format coverage checkpoint bench-reach clean
 
 help:  ## list these targets
@@ -57,8 +63,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.ready: $(MANIFESTS) | $(VENV)/bin/python
 	$(INSTALL) $(PACKAGES)
+	$(USABLE_OPENCV)
 	touch $(VENV)/COLCON_IGNORE $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(INSTALL) -e ".[dev]"
+	$(USABLE_OPENCV)
 	touch $@
