@@ -49,11 +49,11 @@ def test_an_untrained_world_model_still_plans_in_time_and_breaks_nothing(client,
     with launched(LAUNCH_FILE, config="reach", checkpoint=checkpoint) as launch:
         client.wait_until_active(60.0, launch.running)
         client.begin_episode(SEED)
-        result = client.pursue(goal, 3.0)
+        result = client.pursue(goal, 2.5)
         assert result.outcome == "done" and result.steps >= 10
         assert list(client.judge().violations) == []
         launch.node("world_model").send_signal(signal.SIGSTOP)
-        stuck = client.pursue(goal, 2.0)
+        stuck = client.pursue(goal, 1.2)
         assert stuck.outcome == "done" and stuck.refusals == stuck.steps > 0
 
 

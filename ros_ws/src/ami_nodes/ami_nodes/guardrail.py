@@ -151,7 +151,10 @@ class GuardrailNode(AmiNode):
         self.report_publisher.publish(message)
         if report.refusal is not None:
             sentence = f"{report.decision}: {report.refusal.reason}"
-            self.get_logger().warning(sentence, throttle_duration_sec=COMPLAIN_EVERY_S)
+            if report.decision == "brake":
+                self.get_logger().warning(sentence)
+            else:  # may come with every proposal
+                self.get_logger().warning(sentence, throttle_duration_sec=COMPLAIN_EVERY_S)
 
 
 def main() -> int:
