@@ -48,8 +48,11 @@ class Process:
         children = psutil.Process(self.popen.pid).children(recursive=True)
         return next(child for child in children if f"__node:={name}" in child.cmdline())
 
-    def kill(self) -> None:
-        if self.running():
+    def end(self) -> None:
+        """By Ctrl-C if that helps: a launch that is killed cannot end its nodes."""
+        try:
+            self.interrupt()
+        except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait(END_S)
         self.log.unlink(missing_ok=True)
@@ -65,7 +68,7 @@ def launched(file: str | Path, **arguments: str) -> Iterator[Process]:
         print(process.output())
         raise
     finally:
-        process.kill()
+        process.end()
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -1,6 +1,5 @@
 """What a user or a fault does to the graph: wrong parameters, killed and stuck nodes."""
 
-import signal
 import time
 from xml.etree import ElementTree
 
@@ -33,7 +32,7 @@ def test_a_wrong_parameter_ends_a_node_with_2_and_one_sentence(node, parameter, 
         lines = process.output().strip().splitlines()
         assert len(lines) == 1 and all(word in lines[0] for word in words), lines
     finally:
-        process.kill()
+        process.end()
 
 
 def test_a_node_that_cannot_be_configured_ends_the_launch_with_its_name_and_reason(ros):
@@ -52,7 +51,7 @@ def test_an_untrained_world_model_still_plans_in_time_and_breaks_nothing(client,
         result = client.pursue(goal, 2.5)
         assert result.outcome == "done" and result.steps >= 10
         assert list(client.judge().violations) == []
-        launch.node("world_model").send_signal(signal.SIGSTOP)
+        launch.node("world_model").suspend()
         stuck = client.pursue(goal, 1.2)
         assert stuck.outcome == "done" and stuck.refusals == stuck.steps > 0
 
@@ -65,8 +64,8 @@ def arm(client):
     manager = Process("ami_embedded.run", "ami_nodes.lifecycle_manager", *names)
     assert wait_for(lambda: client.ear.speed() == client.ear.speed(), 20)  # not NaN: it is heard
     yield manager
-    manager.kill()
-    arm.kill()
+    manager.end()
+    arm.end()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +112,7 @@ def test_nodes_that_were_brought_down_in_order_come_up_again(client, arm, others
         assert wait_for(lambda: len(client.ear.clock_ns) > heard + 20, 20)
         assert (np.diff(client.ear.clock_ns[heard - 20 :]) > 0).all()
     finally:
-        manager.kill()
+        manager.end()
 
 
 def test_a_killed_arm_ends_the_launch_with_its_name(client):
