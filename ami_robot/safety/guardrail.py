@@ -293,8 +293,6 @@ class Guardrail:
         assert self._motion is not None, "armed without a record"
         self._armed = False
         at_ns = max(int(now_ns), self._last_now_ns) if is_stamp(now_ns) else self._last_now_ns
-        if at_ns >= self._rest_ns:
-            return self._report("brake", at_ns, refusal=reason)
         start, also_from = self._commanded(at_ns)
         trajectory = brake(start, self._spec, also_from)
         verdict = check_motion(self._spec, self._kinematics, start, trajectory, also_from)

@@ -274,7 +274,7 @@ def _numbers(values: list[Any], where: str) -> Array:
 
 def _check_ranges(spec: Spec, where: str) -> None:
     """Lengths, order and signs: a limit that allows nothing or everything is a mistake in the file."""
-    joints = len(spec.joint_names)
+    joints = 7
     position, workspace, gripper = spec.joint_position, spec.workspace, spec.gripper
     lengths: dict[str, tuple[Array, int]] = {
         "joint_position.lower_rad": (position.lower_rad, joints),
@@ -288,8 +288,8 @@ def _check_ranges(spec: Spec, where: str) -> None:
     for name, (array, length) in lengths.items():
         if len(array) != length:
             raise SpecError(f"{where}: {name} has {len(array)} numbers, it needs {length}.")
-    if joints != 7 or len(set(spec.joint_names)) != joints:
-        raise SpecError(f"{where}: joint_names must be the 7 different names of the arm's joints.")
+    if not len(spec.joint_names) == len(set(spec.joint_names)) == joints:
+        raise SpecError(f"{where}: joint_names must be the {joints} different names of the arm's joints.")
     ordered: dict[str, tuple[Array | float, Array | float]] = {
         "joint_position": (position.command_lower_rad, position.command_upper_rad),
         "workspace": (workspace.lower_m, workspace.upper_m),
