@@ -1,7 +1,7 @@
 """Does the agent bring the tool to where a goal picture shows it? In one process, faster than real time, no ROS.
 
     OMP_NUM_THREADS=1 python benchmarks/reach_in_process.py --seeds 100000 100020 --methods all
-    OMP_NUM_THREADS=1 python benchmarks/reach_in_process.py --seeds 100000 100020 --methods icem --set cost.settle=0.1
+    OMP_NUM_THREADS=1 python benchmarks/reach_in_process.py --seeds 100000 100020 --methods icem --set cost.tool_distance=4.0
 
 One step of latency, as in the graph: the plan made from the frame of step k is carried out at step k + 1, and the
 planner starts from the belief rolled forward through the command of step k. Success is the judge's: within 3 cm

@@ -13,7 +13,7 @@ from ami_robot.agent import Agent
 from ami_robot.configurator.strict import ConfigError, build, check_keys, read_yaml
 from ami_robot.cost.cost import Cost, WeightedSum
 from ami_robot.cost.distance import LatentDistance, ToolDistance
-from ami_robot.cost.motion import ActionRate, Settle
+from ami_robot.cost.motion import ActionRate
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
@@ -32,7 +32,6 @@ class CostSettings:
     latent_distance: float
     tool_distance: float
     action_rate: float
-    settle: float
 
     def __post_init__(self) -> None:
         if negative := [f.name for f in fields(self) if getattr(self, f.name) < 0]:
@@ -119,6 +118,5 @@ def build_cost(settings: CostSettings) -> WeightedSum:
         LatentDistance(settings.running_weight): settings.latent_distance,
         ToolDistance(settings.running_weight): settings.tool_distance,
         ActionRate(): settings.action_rate,
-        Settle(): settings.settle,
     }
     return WeightedSum({term: weight for term, weight in terms.items() if weight > 0})

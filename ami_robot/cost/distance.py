@@ -19,7 +19,12 @@ def mean_over_steps(values: Array, running_weight: float) -> Array:
 
 
 class LatentDistance:
-    """Mean-squared distance between imagined image latents and the goal's."""
+    """Root-mean-square distance between imagined image latents and the goal's.
+
+    The square has a flat bottom and a flat top: measured on the first checkpoint, 0.012 at 1 cm from the goal, 0.05 at
+    2 cm, and no slope beyond 20 cm. Its root falls evenly to the goal, so that near it the picture has the last word,
+    and far from it a small weight of `tool_distance` gives the direction.
+    """
 
     name = "latent_distance"
     measures_goal = True
@@ -40,7 +45,8 @@ class LatentDistance:
         if imagined.goal.image_latent is None:
             raise CostError("latent_distance needs a goal picture; a pose goal has none")
         difference = imagined.outcomes.image_latents - imagined.goal.image_latent
-        return mean_over_steps(np.mean(difference**2, axis=-1, dtype=np.float64), self._running_weight)
+        root_mean_square = np.sqrt(np.mean(difference**2, axis=-1, dtype=np.float64))
+        return mean_over_steps(root_mean_square, self._running_weight)
 
 
 class ToolDistance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ami_robot.cost.cost import Imagined
-from ami_robot.types import TOOL_VELOCITY, Array, Goal
+from ami_robot.types import Array, Goal
 
 
 class ActionRate:
@@ -22,18 +22,3 @@ class ActionRate:
         """(N,), m."""
         change = np.diff(imagined.actions[..., :3], axis=1)
         return np.sqrt(np.mean(np.sum(change**2, axis=-1), axis=-1))
-
-
-class Settle:
-    """Imagined tool speed at the end of the horizon, m/s: an arm that arrives should also stop."""
-
-    name = "settle"
-    measures_goal = False
-
-    def applies_to(self, goal: Goal) -> bool:
-        """Always."""
-        return True
-
-    def __call__(self, imagined: Imagined) -> Array:
-        """(N,), m/s."""
-        return np.linalg.norm(imagined.outcomes.proprio[:, -1, TOOL_VELOCITY], axis=-1)

@@ -57,8 +57,8 @@ def test_the_mean_of_the_elites_is_a_candidate_of_the_next_iteration(belief, mak
     make_icem(world, momentum=0.0, elites=1, kept_elites=1, iterations=2).plan(belief, FAR)
     first = np.linalg.norm(world.seen[0][..., :3].cumsum(1) + START - FAR.tool_position, axis=-1)
     weights = np.array([0.3] * 5 + [1.0])
-    squares = ((world.seen[0][..., :3].cumsum(1) + START - FAR.image_latent) ** 2).mean(-1)
-    elite = np.argmin((first + squares) @ weights)
+    latent = np.sqrt(((world.seen[0][..., :3].cumsum(1) + START - FAR.image_latent) ** 2).mean(-1))
+    elite = np.argmin((first + latent) @ weights)
     np.testing.assert_allclose(world.seen[1][0], world.seen[0][elite])
 
 

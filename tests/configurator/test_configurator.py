@@ -52,7 +52,7 @@ def test_icem_without_a_world_model_is_refused():
         (lambda d: d["icem"].update(noise_beta="2"), r"noise_beta is '2'; it must be a finite number"),
         (lambda d: d["icem"].update(gripper="open"), r"gripper is 'open'; the one choice so far is 'hold'"),
         (lambda d: d["icem"].update(elites=500), r"elites <= candidates"),
-        (lambda d: d["cost"].update(settle=-1.0), r"settle must not be negative"),
+        (lambda d: d["cost"].update(action_rate=-1.0), r"action_rate must not be negative"),
         (lambda d: d["cost"].update(latent_distance=0.0, tool_distance=0.0), r"nothing is pursued"),
         (lambda d: d.update(icem=[1]), r"icem must be a mapping with the keys"),
     ],
@@ -75,9 +75,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text, sentence):
 
 
 def test_a_term_of_weight_zero_is_left_out(tmp_path):
-    path = write(
-        tmp_path, lambda d: d["cost"].update(action_rate=0.0, settle=0.0, latent_distance=1.0, tool_distance=1.0)
-    )
+    path = write(tmp_path, lambda d: d["cost"].update(action_rate=0.0, latent_distance=1.0, tool_distance=1.0))
     agent = build_agent(load_task(path), SPEC, KINEMATICS, KinematicModel())
     assert agent.planner._cost.names == ("latent_distance", "tool_distance")
 
