@@ -115,9 +115,9 @@ def test_a_required_node_that_dies_ends_the_launch_with_its_name_and_reason(pack
     assert of_package(package) == []
 
 
-def test_a_required_node_that_finishes_its_work_ends_the_launch_well(package):
+def test_a_required_node_that_ends_unasked_fails_the_launch_even_with_exit_code_0(package):
     code, out = launch(package, node("steady") + node("done", REQUIRED))
-    assert code == 0
+    assert code == 1
     assert "[done] all done" in out and "[done] ended with exit code 0" in out
 
 

@@ -29,7 +29,8 @@ DRAIN_S = 0.2
 def run(processes: Sequence[Process]) -> int:
     """Run until all have ended, a required one has ended, or a signal asks to end; the exit code of the launch.
 
-    0: every node ended well, or was asked to and did. 1: a node failed, could not be started, or had to be killed.
+    0: every node ended well, or was asked to and did. 1: a node failed, could not be started or had to be killed, or a
+    required one ended unasked, however well.
     """
     return asyncio.run(_Launch(processes).run())
 
@@ -147,6 +148,7 @@ class _Launch:
         self._failed |= code != 0 and not (asked and code == -signal.SIGTERM)
         if node.process.required and not asked:
             self._say(f"[{label}] is required, so the launch ends")
+            self._failed = True  # nobody asked it to end, so what the launch was for did not come about
             self._stop.set()
 
     async def _end_all(self) -> None:
