@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from demo_doubles import ROWS, record_of
 
-from ami_sim.demo.controls import ControlResult, run_controls, success_counts
+from ami_sim.demo.controls import ControlResult, run_control, run_controls, success_counts
 from ami_sim.demo.html import write_html
 from ami_sim.demo.record import EpisodeRecord
 from ami_sim.demo.report import build_report, format_table, write_report
 from ami_sim.demo.statistics import wilson_interval
 from ami_sim.demo.svg import histogram, line_chart, ticks
+from ami_sim.env import TabletopEnv
 from ami_sim.scene import Scene
 
 NODES = [{"name": "arm", "pid": 41}, {"name": "planner", "pid": 42}]
@@ -171,6 +172,23 @@ def test_hold_stays_and_the_true_goal_is_reached_while_a_wrong_reading_is_not():
     assert not results["decoded_goal_ik"].success
     assert results["decoded_goal_ik"].final_distance_m == pytest.approx(0.1, abs=0.01)
     assert not any(result.violations for result in results.values())
+
+
+def test_a_control_that_gets_disarmed_is_a_miss_and_not_the_end_of_the_run():
+    scene, env = Scene.from_seed(2), TabletopEnv(fast=True)
+    steps = iter(range(100))
+
+    def straight_until_disarmed(target):
+        if next(steps) == 1:
+            env.guardrail.disarm(env.arm.time_ns)
+        return 0.04 * (scene.goal_position - target) / max(0.04, np.linalg.norm(scene.goal_position - target))
+
+    result = run_control("analytic_ik", straight_until_disarmed, env, scene)
+    env.close()
+    assert not result.success
+    assert next(steps) == 40  # no episode ends early
+    assert result.final_distance_m > 0.03
+    assert not result.violations
 
 
 def test_controls_are_counted_by_name():
