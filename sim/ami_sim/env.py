@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from ami_robot.perception.camera import load_camera
+from ami_robot.perception.camera import CameraModel, load_camera
 from ami_robot.perception.view import VIEW_PIXELS, TrainingView
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
@@ -46,10 +46,11 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         limits: Spec | None = None,
         max_command_delay_s: float = MAX_COMMAND_DELAY_S,
         fast: bool = False,
+        camera: CameraModel | None = None,
     ):
         self.limits = limits or load_spec()
         self.kinematics = Kinematics()
-        self._camera = load_camera()
+        self._camera = camera or load_camera()
         self._view = TrainingView(self._camera, self._camera)
         self.render_mode = render_mode
         self.arm: SimulatedArm | None = None
