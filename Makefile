@@ -5,7 +5,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
-TRAINING := data/reach-training
 ARGS ?=
 TRAINING := data/reach-training
 BIN := $(VENV)/bin

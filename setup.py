@@ -13,7 +13,7 @@ setup(
     package_dir={"ami_robot": "ami_robot", "ami_sim": "sim/ami_sim", "ami_calibration": "calibration/ami_calibration"},
     package_data={
         "": ["*.yaml", "py.typed"],
-        "ami_robot": ["checkpoints/*/*", "safety/*.yaml", "perception/*.yaml", "configurator/*.yaml", "learning/*.yaml"],
+        "ami_robot": ["checkpoints/*/*"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ami_robot"]),

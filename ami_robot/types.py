@@ -137,7 +137,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class GuardrailReport:
-    """What the guardrail did with a proposal, or on its own account, and how close the sent motion comes to each limit."""
+    """What the guardrail did with a proposal, or by itself, and how close the sent motion comes to each limit."""
 
     stamp_ns: int
     decision: str  # accepted | modified | refused | brake | status

@@ -11,7 +11,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the verb."""
     parser = subparsers.add_parser("collect", help="collect simulated episodes; an interrupted collection is continued")
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--episodes", type=_positive, default=1500)
+    parser.add_argument(
+        "--episodes", type=_positive, default=1600, help="how many (default: those of the shipped checkpoint, 1600)"
+    )
     parser.add_argument("--steps", type=_positive, default=40, help="of 0.2 s, in each episode (default 40)")
     parser.add_argument("--workers", type=_positive, default=2, help="processes, at best one for each idle core")
     parser.add_argument("--seed", type=_not_negative, default=0, help="another seed gives other episodes")

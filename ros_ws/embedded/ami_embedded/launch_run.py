@@ -101,8 +101,10 @@ class _Launch:
                 break
             if started := await self._start(process):
                 supervisors.append(asyncio.create_task(self._supervise(*started)))
-        stop, everything = asyncio.create_task(self._stop.wait()), asyncio.gather(*supervisors)
-        await asyncio.wait([stop, everything], return_when=asyncio.FIRST_COMPLETED)
+        stop = asyncio.create_task(self._stop.wait())
+        everything = asyncio.gather(*supervisors)
+        ends: list[asyncio.Future] = [stop, everything]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         await self._end_all()
         await everything
@@ -110,7 +112,7 @@ class _Launch:
         return int(self._failed)
 
     async def _start(self, process: Process) -> tuple[asyncio.SubprocessTransport, _Node] | None:
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"} | process.environment | {LAUNCHER_PID: str(os.getpid())}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **process.environment, LAUNCHER_PID: str(os.getpid())}
         try:
             transport, node = await asyncio.get_running_loop().subprocess_exec(
                 lambda: _Node(process, self._stop.set),
