@@ -26,16 +26,19 @@ ANALYTIC = Path(__file__).with_name("analytic.yaml")
 
 @dataclass(frozen=True)
 class CostSettings:
-    """Weights of the terms; a term of weight 0 is not computed."""
+    """Weights of the terms, and what shapes them; a term of weight 0 is not computed."""
 
     running_weight: float
     latent_distance: float
     tool_distance: float
     action_rate: float
+    decoded_slack_m: float
 
     def __post_init__(self) -> None:
         if negative := [f.name for f in fields(self) if getattr(self, f.name) < 0]:
             raise ValueError(f"{', '.join(negative)} must not be negative")
+        if self.latent_distance == 0 < self.decoded_slack_m:
+            raise ValueError("without latent_distance nothing decides within decoded_slack_m; set that to 0")
         if self.latent_distance == self.tool_distance == 0:
             raise ValueError("latent_distance or tool_distance must have weight, else nothing is pursued")
 
@@ -116,7 +119,7 @@ def build_cost(settings: CostSettings) -> WeightedSum:
     """The terms that have weight."""
     terms: dict[Cost, float] = {
         LatentDistance(settings.running_weight): settings.latent_distance,
-        ToolDistance(settings.running_weight): settings.tool_distance,
+        ToolDistance(settings.running_weight, settings.decoded_slack_m): settings.tool_distance,
         ActionRate(): settings.action_rate,
     }
     return WeightedSum({term: weight for term, weight in terms.items() if weight > 0})

@@ -22,8 +22,8 @@ class LatentDistance:
     """Root-mean-square distance between imagined image latents and the goal's.
 
     The square has a flat bottom and a flat top: measured on the first checkpoint, 0.012 at 1 cm from the goal, 0.05 at
-    2 cm, and no slope beyond 20 cm. Its root falls evenly to the goal, so that near it the picture has the last word,
-    and far from it a small weight of `tool_distance` gives the direction.
+    2 cm, and no slope beyond 20 cm. Its root falls evenly to the goal, and further out `tool_distance` has to give
+    the direction.
     """
 
     name = "latent_distance"
@@ -50,13 +50,18 @@ class LatentDistance:
 
 
 class ToolDistance:
-    """Distance between the imagined tool position and the goal's, m."""
+    """Distance between the imagined tool position and the goal's, m.
+
+    A position that was decoded from a picture is trusted to within `decoded_slack_m` only: closer than that this term
+    is silent and the picture itself decides. So a decoder that is a few cm off (a camera that was moved) does no harm.
+    """
 
     name = "tool_distance"
     measures_goal = True
 
-    def __init__(self, running_weight: float) -> None:
+    def __init__(self, running_weight: float, decoded_slack_m: float) -> None:
         self._running_weight = running_weight
+        self._decoded_slack_m = decoded_slack_m
 
     def applies_to(self, goal: Goal) -> bool:
         """Every goal has a tool position, given or decoded from the picture."""
@@ -65,4 +70,6 @@ class ToolDistance:
     def __call__(self, imagined: Imagined) -> Array:
         """(N,), m."""
         difference = imagined.outcomes.proprio[..., TOOL_POSITION] - imagined.goal.tool_position
-        return mean_over_steps(np.linalg.norm(difference, axis=-1), self._running_weight)
+        slack_m = 0.0 if imagined.goal.image_latent is None else self._decoded_slack_m
+        beyond_m = np.maximum(np.linalg.norm(difference, axis=-1) - slack_m, 0.0)
+        return mean_over_steps(beyond_m, self._running_weight)

@@ -21,7 +21,7 @@ def belief():
 def make_icem():
     def make(world=None, mask=None, cost=None, **changes):
         settings: ICEMSettings = replace(load_task(REACH).icem, **changes)
-        cost = cost or CostSettings(0.3, 1.0, 1.0, 0.0)
+        cost = cost or CostSettings(0.3, 1.0, 1.0, 0.0, 0.0)
         return ICEM(settings, mask or BoxMask(), world or LinearWorld(), build_cost(cost))
 
     return make

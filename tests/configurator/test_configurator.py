@@ -53,7 +53,11 @@ def test_icem_without_a_world_model_is_refused():
         (lambda d: d["icem"].update(gripper="open"), r"gripper is 'open'; the one choice so far is 'hold'"),
         (lambda d: d["icem"].update(elites=500), r"elites <= candidates"),
         (lambda d: d["cost"].update(action_rate=-1.0), r"action_rate must not be negative"),
-        (lambda d: d["cost"].update(latent_distance=0.0, tool_distance=0.0), r"nothing is pursued"),
+        (
+            lambda d: d["cost"].update(latent_distance=0.0, tool_distance=0.0, decoded_slack_m=0.0),
+            r"nothing is pursued",
+        ),
+        (lambda d: d["cost"].update(latent_distance=0.0), r"nothing decides within decoded_slack_m"),
         (lambda d: d.update(icem=[1]), r"icem must be a mapping with the keys"),
     ],
 )

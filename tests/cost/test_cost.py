@@ -32,7 +32,16 @@ def test_latent_distance_is_the_root_mean_square():
 def test_tool_distance_is_in_metres():
     case = imagined()
     metres = np.linalg.norm(case.outcomes.proprio[..., TOOL_POSITION] - IMAGE_GOAL.tool_position, axis=-1)
-    np.testing.assert_allclose(ToolDistance(1.0)(case), metres.mean(1))
+    np.testing.assert_allclose(ToolDistance(1.0, 0.0)(case), metres.mean(1))
+
+
+def test_a_decoded_position_is_silent_within_its_slack_and_a_given_one_is_not():
+    case = imagined()
+    case.outcomes.proprio[0, :, TOOL_POSITION] = IMAGE_GOAL.tool_position + np.array([0.03, 0.0, 0.0])
+    case.outcomes.proprio[1, :, TOOL_POSITION] = IMAGE_GOAL.tool_position + np.array([0.0, 0.08, 0.0])
+    np.testing.assert_allclose(ToolDistance(0.3, 0.05)(case)[:2], [0.0, 0.03], atol=1e-12)
+    pose = Imagined(BELIEF, POSE_GOAL, case.actions, case.outcomes)
+    np.testing.assert_allclose(ToolDistance(0.3, 0.05)(pose)[:2], [0.03, 0.08])
 
 
 def test_action_rate_is_zero_for_a_constant_action_and_ignores_the_gripper():
@@ -52,7 +61,7 @@ def test_a_weighted_row_sums_its_terms_in_the_order_of_names():
 
 
 def test_a_pose_goal_drops_the_latent_term_by_name():
-    total = WeightedSum({LatentDistance(0.3): 1.0, ToolDistance(0.3): 1.0, ActionRate(): 1.0})
+    total = WeightedSum({LatentDistance(0.3): 1.0, ToolDistance(0.3, 0.0): 1.0, ActionRate(): 1.0})
     assert total.for_goal(POSE_GOAL).names == ("tool_distance", "action_rate")
     assert total.for_goal(IMAGE_GOAL).names == ("latent_distance", "tool_distance", "action_rate")
 
@@ -64,7 +73,7 @@ def test_a_pose_goal_that_no_term_measures_is_refused():
         LatentDistance(0.3)(imagined(POSE_GOAL))
 
 
-@pytest.mark.parametrize("term", [LatentDistance(0.3), ToolDistance(0.3)])
+@pytest.mark.parametrize("term", [LatentDistance(0.3), ToolDistance(0.3, 0.0)])
 def test_nan_in_an_outcome_is_nan_in_the_cost_of_that_candidate_alone(term):
     case = imagined()
     case.outcomes.proprio[1] = np.nan
