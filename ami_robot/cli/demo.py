@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -68,7 +69,11 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.checkpoint:
         arguments["checkpoint"] = str(args.checkpoint.resolve())
-    records, nodes, goals = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
+    try:
+        records, nodes, goals = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
+    finally:
+        with contextlib.suppress(OSError):  # not empty: there is something to keep
+            folder.rmdir()
     return _conclude(args, folder, records, nodes, rclpy_kind, checkpoint, goals)
 
 
