@@ -16,6 +16,7 @@ import pybullet_data
 
 from ami_robot.perception.camera import CameraModel
 from ami_robot.types import Array
+from ami_sim.lens import lens_of
 from ami_sim.scene import Block, Scene
 
 PHYSICS_HZ = 240
@@ -127,17 +128,18 @@ class World:
             pybullet.resetBasePositionAndOrientation(block, position, orientation, self.client)
 
     def render(self, camera: CameraModel | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
-        """The picture (height, width, 3) uint8 rgb that a camera sees, by default the world's own at its own size.
-
-        Raises ValueError for a camera with distortion, which this renderer has not.
-        """
+        """The picture (height, width, 3) uint8 rgb that a camera sees, by default the world's own at its own size."""
         camera = camera or self.camera
         if camera is None:
             raise ValueError("this world has no camera: give one to World or to render.")
-        if camera.distortion.any():
-            raise ValueError(f"the simulated camera has no distortion, but camera '{camera.name}' has.")
         if size is not None:
             camera = camera.resized(*size)
+        if camera.distortion.any():
+            lens = lens_of(camera)
+            return lens(self._pinhole_picture(lens.pinhole))
+        return self._pinhole_picture(camera)
+
+    def _pinhole_picture(self, camera: CameraModel) -> np.ndarray:
         _, _, rgba, _, _ = pybullet.getCameraImage(
             *camera.size,
             view_matrix(camera),
