@@ -42,7 +42,7 @@ format: $(VENV)/.ready-dev  ## rewrite the code in the project's format
 
 coverage: $(VENV)/.ready-dev  ## all tests with line coverage, node processes included
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage run -m pytest $(ARGS)
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine
 	$(BIN)/coverage report
 

@@ -176,7 +176,9 @@ def main() -> None:
     args = parser.parse_args()
 
     bench = Bench(args.checkpoint, parse_task(with_overrides(args.task, args.set), str(args.task)), args.camera_moved_m)
-    print(f"seeds {args.seeds[0]}..{args.seeds[1] - 1}; camera moved {args.camera_moved_m} m; {' '.join(args.set)}")
+    settings = " ".join(args.set) or "as they ship"
+    print(f"checkpoint {bench.encoder.checkpoint_sha256[:12]}; seeds {args.seeds[0]}..{args.seeds[1] - 1}; ", end="")
+    print(f"camera moved by {list(args.camera_moved_m)} m; settings {settings}\n")
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
     for method in METHODS if "all" in args.methods else args.methods:
         rows = [bench.episode(method, seed) for seed in range(*args.seeds)]
