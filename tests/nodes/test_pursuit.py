@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from ami_nodes.pursuit import FRAME_TIMEOUT_S, MAX_SILENCES, STEP_NS, Inbox, pursue
+from ami_nodes.pursuit import ANSWER_TIMEOUT_S, FRAME_TIMEOUT_S, MAX_SILENCES, STEP_NS, Inbox, pursue
 from ami_nodes.world_model_client import NoAnswerError
 from ami_robot.types import Goal, Latent, Plan, Refusal
 
@@ -27,6 +27,7 @@ class FakeAgent:
 
     def __init__(self, act=plan):
         self.act_as, self.seen, self.acted, self.refuses = act, [], [], None
+        self.heard = []  # how many items it had been told when it acted
 
     def pursue(self, goal):
         return self.refuses
@@ -38,15 +39,17 @@ class FakeAgent:
         self.seen.append(("report", stamp_ns))
 
     def act(self, now_ns, deadline_s):
-        self.acted.append((self.seen[-1], now_ns, deadline_s))
+        self.acted.append((max(item for item in self.seen if not isinstance(item, tuple)), now_ns, deadline_s))
+        self.heard.append(len(self.seen))
         return self.act_as()
 
 
 class Run:
     """A pursuit fed with frames at 15 Hz by another thread, on a clock that begins at 0."""
 
-    def __init__(self, agent, duration_s, frames=True, cancel_after_s=None):
+    def __init__(self, agent, duration_s, frames=True, cancel_after_s=None, answer_after_s=0.0):
         self.inbox, self.steps, self.proposals = Inbox(), [], []
+        self.answer_after_s = answer_after_s
         self.origin_ns, self.done = time.monotonic_ns(), threading.Event()
         if frames:
             threading.Thread(target=self.feed, daemon=True).start()
@@ -59,12 +62,23 @@ class Run:
             self.now_ns,
             lambda: self.now_ns() * 1e-9 > stop_s,
             self.steps.append,
-            lambda _, frame: self.proposals.append((frame.stamp_ns, self.now_ns())),
+            lambda _, frame: self.propose(frame),
         )
         self.done.set()
 
     def now_ns(self):
         return time.monotonic_ns() - self.origin_ns
+
+    def propose(self, frame):
+        self.proposals.append((frame.stamp_ns, self.now_ns()))
+        number = len(self.proposals)
+        timer = threading.Timer(self.answer_after_s, self.answer, [number])
+        timer.daemon = True
+        timer.start()
+        return number
+
+    def answer(self, number):
+        self.inbox.put_report(np.zeros(7), np.zeros(3), 0.0, number, number)
 
     def feed(self):
         number = 0
@@ -95,6 +109,23 @@ def test_a_slow_plan_is_proposed_at_once_and_the_next_one_starts_from_the_newest
         assert 0.3e9 <= proposed - frame < 0.45e9
     for seen, now, _ in agent.acted[1:]:
         assert now - seen < 1.5 * FRAME_NS
+
+
+def test_a_plan_waits_until_it_is_known_what_became_of_the_last_proposal():
+    agent = FakeAgent()
+    run = Run(agent, 1.3, answer_after_s=0.03)
+    assert len(run.proposals) >= 5
+    known = [sum(isinstance(item, tuple) for item in agent.seen[:count]) for count in agent.heard]
+    assert known[: len(run.proposals)] == list(range(len(run.proposals)))
+
+
+def test_a_guardrail_that_does_not_answer_is_not_waited_for_longer_than_promised():
+    agent = FakeAgent()
+    run = Run(agent, 1.3, answer_after_s=60.0)
+    frames = [frame for frame, _ in run.proposals]
+    assert (np.diff(frames) == 3 * FRAME_NS).all() and len(frames) >= 5
+    starts = [now - frame for (frame, _), (_, now, _) in zip(run.proposals, agent.acted, strict=False)]
+    assert max(starts) * 1e-9 < ANSWER_TIMEOUT_S + 0.05
 
 
 def test_the_deadline_ends_before_the_command_takes_effect():

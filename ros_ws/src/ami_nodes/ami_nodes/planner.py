@@ -129,6 +129,7 @@ class PlannerNode(AmiNode):
             xyz(message.target_tool_position),
             message.gripper_width,
             to_ns(message.header.stamp),
+            message.proposal_sequence if message.source == self.settings.source else 0,
         )
 
     def on_goal(self, request: PursueGoal.Goal) -> GoalResponse:
@@ -192,8 +193,8 @@ class PlannerNode(AmiNode):
             return Refusal(answer.message, "encoder", float("nan"))
         return image_goal(from_latent_msg(answer.latent))
 
-    def propose(self, plan: Plan, latent: Latent) -> None:
-        """The first action of the plan; it takes effect now."""
+    def propose(self, plan: Plan, latent: Latent) -> int:
+        """The first action of the plan, which takes effect now; returns its sequence number."""
         action = plan.actions[0]
         self.sequence += 1
         proposal = Proposal(
@@ -206,6 +207,7 @@ class PlannerNode(AmiNode):
             tool_displacement=action[:3],
         )
         self.proposal_publisher.publish(to_proposal_msg(proposal))
+        return proposal.sequence
 
     def publish_plan(self, step: Step, goal: Goal) -> None:
         """For people, plots and recordings."""

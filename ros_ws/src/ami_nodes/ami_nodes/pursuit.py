@@ -26,6 +26,10 @@ STAMP_TOLERANCE_NS = 1_000_000
 SLACK_S = 0.02
 """Left between the planner's deadline and the moment its command takes effect."""
 
+ANSWER_TIMEOUT_S = 0.05
+"""Wall time that a plan waits for the guardrail's report on the last proposal: until then it is unknown what is in
+flight. Five joint states; a guardrail silent for longer is planned around, the last word is its own anyway."""
+
 FRAME_TIMEOUT_S = 0.5  # wall time without a frame before that is a refusal of its own
 MAX_SILENCES = 4  # in a row, before the goal is given up
 POLL_S = 0.004
@@ -60,10 +64,16 @@ class Inbox:
         self._items: deque[Callable[[Agent], object]] = deque(maxlen=INBOX)
         self._changed = threading.Condition()
         self._latent: Latent | None = None
+        self._answered = 0
 
-    def put_report(self, joint_positions: Array, tool_position: Array, gripper_width: float, stamp_ns: int) -> None:
-        """See Agent.on_report."""
+    def put_report(
+        self, joint_positions: Array, tool_position: Array, gripper_width: float, stamp_ns: int, answers: int = 0
+    ) -> None:
+        """See Agent.on_report. `answers` is the number of the proposal that it decides on, if of one of ours."""
         self._items.append(lambda agent: agent.on_report(joint_positions, tool_position, gripper_width, stamp_ns))
+        with self._changed:
+            self._answered = max(self._answered, answers)
+            self._changed.notify_all()
 
     def put_latent(self, latent: Latent) -> None:
         """A frame; wakes the pursuit."""
@@ -80,6 +90,11 @@ class Inbox:
             )
             return self._latent if ready else None
 
+    def wait_for_answer(self, sequence: int, timeout_s: float) -> None:
+        """Until there was a report on the proposal with this number or a later one, or the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._answered >= sequence, timeout_s)
+
     def drain(self, agent: Agent) -> None:
         """Tell the agent everything in the order it came."""
         while self._items:
@@ -94,7 +109,7 @@ def pursue(
     now_ns: Callable[[], int],
     cancelled: Callable[[], bool],
     on_step: Callable[[Step], None],
-    propose: Callable[[Plan, Latent], None],
+    propose: Callable[[Plan, Latent], int],
 ) -> Ending:
     """Blocks until the duration is over, the goal is cancelled or nothing comes in any more.
 
@@ -106,18 +121,19 @@ def pursue(
         now_ns: the node clock.
         cancelled: asked every few ms.
         on_step: told of every plan and refusal.
-        propose: called when the plan's first action is due.
+        propose: called when the plan's first action is due; returns the proposal's sequence number.
     """
     refusal = agent.pursue(goal)
     if refusal is not None:
         return Ending("refused", refusal, 0, 0, float("nan"))
     end_ns, next_ns = now_ns() + round(duration_s * NS_PER_S), now_ns()
-    steps = refusals = silences = 0
+    steps = refusals = silences = proposed = 0
     distance_m = float("nan")
     while now_ns() < end_ns and not cancelled():
         latent = _wait_for_latent(inbox, next_ns, cancelled)
         if cancelled():
             break
+        inbox.wait_for_answer(proposed, ANSWER_TIMEOUT_S)
         step = _plan(agent, inbox, latent, goal, now_ns)
         silences = 0 if latent else silences + 1
         if latent:
@@ -130,7 +146,7 @@ def pursue(
         elif latent:
             _wait_until(latent.stamp_ns + STEP_NS, now_ns, cancelled)
             if not cancelled():
-                propose(step.planned, latent)
+                proposed = propose(step.planned, latent)
         on_step(step)
     return Ending("cancelled" if cancelled() else "done", None, steps, refusals, distance_m)
 
