@@ -141,7 +141,7 @@ def test_a_result_of_the_wrong_type_is_sent_as_an_empty_one(asker):
 
 def test_two_goals_run_side_by_side_with_their_own_feedback(asker):
     slow_steps, fast_steps = [], []
-    slow = asker.send(8, 0.03, feedback_callback=lambda m: slow_steps.append(m.feedback.step))
+    slow = asker.send(8, 0.1, feedback_callback=lambda m: slow_steps.append(m.feedback.step))
     fast = asker.send(4, 0.01, feedback_callback=lambda m: fast_steps.append(m.feedback.step))
     assert asker.wait(fast.get_result_async()).result.steps == 4
     assert len(slow_steps) < 8
