@@ -21,7 +21,7 @@ from ami_robot.actor.icem import ICEM
 from ami_robot.actor.planner import PathMask
 from ami_robot.configurator.configurator import REACH, build_cost, load_task
 from ami_robot.memory.command_memory import InFlight
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import ACTION_DIM, Belief, Goal, Refusal
 from ami_robot.world_model.kinematic import KinematicModel
@@ -100,7 +100,7 @@ def _random_goal(rng: np.random.Generator, spec: Any) -> Goal:
 
 def _random_start(rng: np.random.Generator, spec: Any, kinematics: Kinematics) -> Belief:
     position = _random_goal(rng, spec).tool_position
-    joints, _ = kinematics.inverse(position, HOME)
+    joints, _ = kinematics.inverse(position)
     proprio = np.concatenate([position, np.zeros(3), position, [0.04]])
     return Belief(0, rng.normal(size=LATENT_DIM), proprio, joints)
 

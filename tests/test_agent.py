@@ -7,7 +7,7 @@ import pytest
 
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, load_task
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import MODEL_STEP_S, Goal, Latent, Plan, Refusal
 from ami_robot.world_model.kinematic import KinematicModel
@@ -15,7 +15,7 @@ from ami_robot.world_model.kinematic import KinematicModel
 SPEC, KINEMATICS = load_spec(), Kinematics()
 STEP_NS = round(MODEL_STEP_S * 1e9)
 START = np.array([0.5, 0.0, 0.2])
-AT_START = KINEMATICS.inverse(START, HOME)[0]
+AT_START = KINEMATICS.inverse(START)[0]
 
 
 def make(task) -> Agent:
@@ -33,7 +33,7 @@ def close_the_loop(agent: Agent, steps: int) -> list[np.ndarray]:
     for step in range(steps):
         agent.on_latent(latent_at(step, tool, (target - tool) / MODEL_STEP_S))
         tool, target = target, target + proposed
-        joints, _ = KINEMATICS.inverse(target, HOME)
+        joints, _ = KINEMATICS.inverse(target)
         agent.on_report(joints, target, 0.04, step * STEP_NS + 5_000_000)
         plan = agent.act(step * STEP_NS + 10_000_000)
         assert isinstance(plan, Plan), plan
@@ -90,7 +90,7 @@ def test_a_target_outside_the_workspace_gives_a_refusal_and_never_a_least_bad_pl
     agent = make(REACH)
     agent.pursue(Goal(START))
     outside = np.array([0.5, 0.0, 0.01])
-    agent.on_report(KINEMATICS.inverse(outside, HOME)[0], outside, 0.04, 0)
+    agent.on_report(KINEMATICS.inverse(outside)[0], outside, 0.04, 0)
     agent.on_latent(latent_at(0, outside, np.zeros(3)))
     refusal = agent.act(10_000_000)
     assert isinstance(refusal, Refusal) and refusal.margin < 0

@@ -51,7 +51,7 @@ class PathMask:
     def check(self, belief: Belief, displacements: Array) -> CheckedPaths:
         """Check (N, H, 3) displacements, m, that begin at the belief's targets."""
         targets = belief.proprio[TOOL_TARGET] + np.cumsum(displacements, axis=1)
-        joint_paths, error_m = self._kinematics.inverse(targets, belief.target_joint_positions)
+        joint_paths, error_m = self._kinematics.inverse(targets)
         missed_m = error_m.max(axis=1)
         check = path_margins(self._spec, self._kinematics, joint_paths, belief.target_joint_positions)
         tolerance_m = self._spec.inverse_kinematics.max_error_m

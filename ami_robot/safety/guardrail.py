@@ -191,7 +191,7 @@ class Guardrail:
         refusal = self._outside(tool)
         if refusal is not None:
             return self._report("refused", now_ns, proposal, refusal=refusal)
-        target, error_m = self._kinematics.inverse(tool, self._target_joints)
+        target, error_m = self._kinematics.inverse(tool)
         margin = self._spec.inverse_kinematics.max_error_m - float(error_m)
         if not margin >= 0.0:
             refusal = Refusal("No joint positions put the tool at its target.", "inverse_kinematics", margin)

@@ -74,13 +74,12 @@ class Kinematics:
         centers = centers + np.sum(axes * self._sphere_offsets, axis=1)
         return np.moveaxis(centers, -1, 0).reshape(*q.shape[:-1], *centers.shape[:2])
 
-    def inverse(self, position: Array, seed: Array | None = None) -> tuple[Array, Array]:
+    def inverse(self, position: Array) -> tuple[Array, Array]:
         """Joint positions (..., 7) that put the tool at `position` (..., 3), gripper straight down with yaw 0.
 
         Of the arm's one-parameter family of solutions this takes the one that bends in the vertical plane through the
         base axis, elbow up: joints 3 and 5 stay at zero as in HOME, two-link trigonometry gives the rest. So it is
-        exact and a function of the position alone: a walk through many positions cannot drift into another posture,
-        and `seed` (the present joint positions, for solvers that iterate) changes nothing.
+        exact and a function of the position alone: a walk through many positions cannot drift into another posture.
 
         Also returns the distance (...,), m, by which the tool misses `position`; above rounding only out of reach, NaN
         for a position with NaN. Joint limits are not looked at.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import Array
 
 START_LOWER_M, START_UPPER_M = np.array([0.34, -0.24, 0.05]), np.array([0.64, 0.24, 0.30])
@@ -72,7 +72,7 @@ class Scene:
 def _reachable(rng: np.random.Generator, kinematics: Kinematics) -> tuple[Array, Array]:
     """Joint positions and tool position of a random point of the box that inverse kinematics reaches."""
     for _ in range(100):
-        joints, error_m = kinematics.inverse(rng.uniform(START_LOWER_M, START_UPPER_M), HOME)
+        joints, error_m = kinematics.inverse(rng.uniform(START_LOWER_M, START_UPPER_M))
         if error_m < IK_TOLERANCE_M:
             return joints, kinematics.tool_position(joints)
     raise RuntimeError(f"inverse kinematics reached none of 100 points between {START_LOWER_M} and {START_UPPER_M} m.")

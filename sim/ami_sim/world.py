@@ -25,10 +25,11 @@ FINGER_JOINTS = (9, 10)
 HAND_LINK = 8
 TOOL_BELOW_HAND_M = 0.1034  # the tool point, below panda_hand along its z
 
-POSITION_GAIN, VELOCITY_GAIN = 0.5, 1.0  # Bullet motors: share of the position error removed in a substep; feed-forward
+POSITION_GAIN = 0.5  # of the drives: share of the position error removed in a substep
 SOLVER_ITERATIONS = 20  # tracking stays below 1 mm at 0.2 m/s, as with the default 50, in two thirds of the time
 TABLE_HALF_EXTENTS_M, TABLE_X_M = (1.6, 1.7, 0.02), 0.0
-BLOCK_DENSITY_KG_PER_M3 = 600.0  # wood: 40 to 130 g
+BLOCK_DENSITY_KG_PER_M3 = 600.0  # 40 to 160 g
+BLOCK_STIFFNESS_N_PER_M, BLOCK_DAMPING_N_S_PER_M = 3e3, 100.0  # foam rubber: a hard block under the hand is a wedge
 NEAR_M, FAR_M = 0.1, 5.0
 ARM_RGBA, HAND_RGBA, FINGER_RGBA = (0.93, 0.93, 0.93, 1.0), (0.22, 0.22, 0.25, 1.0), (0.95, 0.62, 0.10, 1.0)
 
@@ -76,20 +77,25 @@ class World:
         self.joint_names = tuple(info[1].decode() for info in joints)  # (9,): arm, then fingers
         self.max_gripper_width = sum(info[9] for info in joints[7:])  # m
         self._forces = [info[10] for info in joints]  # N m and N, from the URDF
+        self._speeds = np.array([info[11] for info in joints])  # rad/s and m/s, from the URDF
         self._set_joints(np.concatenate([scene.start_joint_positions, [gripper_width / 2] * 2]))
 
     def substep(self, positions: Array, velocities: Array, gripper_width: float) -> None:
-        """Advance 1/PHYSICS_HZ s towards positions (7,) rad and velocities (7,) rad/s wanted at its end."""
+        """Advance 1/PHYSICS_HZ s towards positions (7,) rad and velocities (7,) rad/s wanted at its end.
+
+        The drives are velocity loops under a position loop and saturate at the motors' speeds, as real ones do:
+        without that, a joint that was held back by a block would catch up at twice its limit.
+        """
         finger = gripper_width / 2
+        measured, _ = self.joint_state()
+        wanted = np.array([*velocities, 0.0, 0.0])
+        wanted += POSITION_GAIN * PHYSICS_HZ * (np.array([*positions, finger, finger]) - measured)
         pybullet.setJointMotorControlArray(
             self.robot,
             (*ARM_JOINTS, *FINGER_JOINTS),
-            pybullet.POSITION_CONTROL,
-            targetPositions=[*positions, finger, finger],
-            targetVelocities=[*velocities, 0.0, 0.0],
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=np.clip(wanted, -self._speeds, self._speeds).tolist(),
             forces=self._forces,
-            positionGains=[POSITION_GAIN] * 9,
-            velocityGains=[VELOCITY_GAIN] * 9,
             physicsClientId=self.client,
         )
         pybullet.stepSimulation(self.client)
@@ -222,7 +228,7 @@ def _load_table(client: int, rgba: tuple[float, float, float, float]) -> int:
 
 
 def _load_block(client: int, block: Block) -> int:
-    """A wooden cube at its place."""
+    """A cube of foam rubber at its place."""
     half = [block.half_extent_m] * 3
     shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
     visual = pybullet.createVisualShape(
@@ -237,6 +243,8 @@ def _load_block(client: int, block: Block) -> int:
         lateralFriction=0.5,
         spinningFriction=0.005,
         rollingFriction=0.001,
+        contactStiffness=BLOCK_STIFFNESS_N_PER_M,
+        contactDamping=BLOCK_DAMPING_N_S_PER_M,
         activationState=pybullet.ACTIVATION_STATE_ENABLE_SLEEPING,  # untouched blocks would take half of the physics
         physicsClientId=client,
     )

@@ -97,16 +97,6 @@ def test_inverse_kinematics_of_the_home_position_are_home(kinematics):
     np.testing.assert_allclose(q, HOME, atol=1e-12)
 
 
-def test_a_long_walk_that_returns_ends_in_the_posture_it_began_with(kinematics):
-    start = np.array([0.5, 0.1, 0.2])
-    first, _ = kinematics.inverse(start, HOME)
-    q, generator = first, np.random.default_rng(3)
-    for _ in range(200):
-        q, _ = kinematics.inverse(generator.uniform(SPEC.workspace.lower_m, SPEC.workspace.upper_m), q)
-    again, _ = kinematics.inverse(start, q)
-    np.testing.assert_array_equal(again, first)
-
-
 def test_inverse_kinematics_say_by_how_much_a_point_is_out_of_reach(kinematics):
     position = np.array([[1.2, 0.0, 0.2], [0.5, 0.0, 0.2], [0.5, 0.0, 2.0]])
     q, error_m = kinematics.inverse(position)

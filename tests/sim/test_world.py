@@ -29,7 +29,7 @@ def arm(scene):
 
 def move(arm, tool, substeps=120):
     """Move the tool to a point (3,) through the controller and let the physics run."""
-    target, error_m = Kinematics().inverse(np.asarray(tool, float), arm.desired_state().positions)
+    target, error_m = Kinematics().inverse(np.asarray(tool, float))
     assert error_m < 1e-3
     trajectory = move_to_rest(arm.desired_state(), target, load_spec())
     assert trajectory is not None
@@ -55,7 +55,7 @@ def test_motors_track_a_tool_at_0_2_m_per_s_within_3_mm_and_10_mrad(arm):
     joints = arm.desired_state().positions
     for step in range(15):
         tool = tool + np.array([0.0, 0.04 if step < 7 else -0.04, 0.0])
-        joints, _ = kinematics.inverse(tool, joints)
+        joints, _ = kinematics.inverse(tool)
         assert arm.accept(move_to_rest(arm.desired_state(), joints, spec)) is None
         for _ in range(48):
             arm.advance(1)

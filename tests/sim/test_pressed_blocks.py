@@ -1,0 +1,48 @@
+"""The hand comes down on a block at a random place and drags it: the worst a reaching arm does to its joints here."""
+
+import numpy as np
+import pytest
+
+from ami_robot.safety.spec import load_spec
+from ami_sim.env import TabletopEnv
+from ami_sim.judge import Judge
+
+SPEC = load_spec()
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = TabletopEnv(limits=SPEC)
+    yield env
+    env.close()
+
+
+def towards(env, point, steps):
+    """Move the tool to a point (3,) of the workspace; says whether the guardrail stayed armed."""
+    room = SPEC.tool_displacement.max_m_per_step
+    for _ in range(steps):
+        gap = np.clip(point, SPEC.workspace.lower_m, SPEC.workspace.upper_m) - env.tool_target
+        gap *= min(1.0, room / max(np.linalg.norm(gap), 1e-9))
+        if env.step(np.append(gap, 0.0))[2]:
+            return False
+    return True
+
+
+# With unlimited drives and blocks of hard wood 24 of the first 60 seeds broke a limit, joint 6 at up to 2.2 of its speed.
+@pytest.mark.parametrize("seed", range(20))
+def test_a_block_wedged_under_the_hand_never_drives_a_joint_beyond_its_speed(env, seed):
+    env.reset(seed=seed)
+    judge = Judge(env.scene, SPEC, env.arm.time_s)
+    env.arm.on_substep, env.arm.controller.on_accept = judge.on_substep, judge.on_command
+    rng = np.random.default_rng(seed)
+    block = env.arm.world.block_poses()[0][rng.integers(3)]
+    low = np.append(block[:2] + rng.uniform(-0.03, 0.03, 2), rng.uniform(0.03, 0.06))
+    heading = rng.uniform(-np.pi, np.pi)
+    aside = low + 0.15 * np.array([np.cos(heading), np.sin(heading), 0.0])
+    touched = False
+    for point, steps in ((low + [0, 0, 0.06], 9), (low, 3), (aside, 5)):
+        if not towards(env, point, steps):
+            break
+        touched |= np.linalg.norm(env.arm.world.block_poses()[0] - [b.position for b in env.scene.blocks]) > 1e-3
+    assert judge.verdict().violations == []
+    assert touched or not env.report.armed
