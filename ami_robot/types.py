@@ -122,6 +122,35 @@ class JointTrajectory:
 
 
 @dataclass(frozen=True)
+class Person:
+    """A person, or a limb of one: a capsule in base_link."""
+
+    end_a: Array  # (3,), m: one end of the capsule's axis
+    end_b: Array  # (3,), m
+    radius: float  # m
+    velocity: Array  # (3,), m/s; told for people's eyes, the guardrails reckon with the greatest speed
+    radius_error: float  # m: by how much position and radius may be wrong
+
+
+@dataclass(frozen=True)
+class People:
+    """Everybody near the arm at one time. Empty says that nobody is there; no message says nothing."""
+
+    stamp_ns: int
+    persons: tuple[Person, ...]
+
+
+@dataclass(frozen=True)
+class HeldTool:
+    """What the gripper holds."""
+
+    stamp_ns: int
+    hazard: str  # none | blunt | edge | point; anything else counts as point
+    tip: Array  # (3,), m, from the tool point, in the frame of `tool`; its direction is the tool's
+    mass_kg: float = 0.0
+
+
+@dataclass(frozen=True)
 class Proposal:
     """A command that somebody would like the arm to follow. Exactly one of displacement and trajectory is set."""
 
@@ -133,6 +162,8 @@ class Proposal:
     gripper_width: float  # m
     tool_displacement: Array | None = None  # (3,), m, added to the present tool target
     trajectory: JointTrajectory | None = None
+    model_error_bound_m: float = float("nan")  # conformal, of the model that planned it; NaN: no model was used
+    checkpoint_sha256: str = ""  # of that model
 
 
 @dataclass(frozen=True)
@@ -153,3 +184,8 @@ class GuardrailReport:
     refusal: Refusal | None
     margins: dict[str, float] = field(default_factory=dict)  # row -> least margin in the row's unit
     spec_sha256: str = ""
+    model_error_bound_m: float = float("nan")  # these two of the proposal
+    checkpoint_sha256: str = ""
+    people: People | None = None  # what the decision was taken on; None: nothing was heard, or nobody is asked
+    held_tool: HeldTool | None = None
+    e_stopped: bool = False
