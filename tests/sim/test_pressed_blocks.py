@@ -28,7 +28,7 @@ def towards(env, point, steps):
     return True
 
 
-# With unlimited drives and blocks of hard wood 24 of the first 60 seeds broke a limit, joint 6 at up to 2.2 of its speed.
+# With unlimited drives and hard blocks 24 of the first 60 seeds broke a limit: joint 6 at up to 2.2 of its speed.
 @pytest.mark.parametrize("seed", range(20))
 def test_a_block_wedged_under_the_hand_never_drives_a_joint_beyond_its_speed(env, seed):
     env.reset(seed=seed)
@@ -40,7 +40,7 @@ def test_a_block_wedged_under_the_hand_never_drives_a_joint_beyond_its_speed(env
     heading = rng.uniform(-np.pi, np.pi)
     aside = low + 0.15 * np.array([np.cos(heading), np.sin(heading), 0.0])
     touched = False
-    for point, steps in ((low + [0, 0, 0.06], 9), (low, 3), (aside, 5)):
+    for point, steps in ((low + np.array([0.0, 0.0, 0.06]), 9), (low, 3), (aside, 5)):
         if not towards(env, point, steps):
             break
         touched |= np.linalg.norm(env.arm.world.block_poses()[0] - [b.position for b in env.scene.blocks]) > 1e-3
