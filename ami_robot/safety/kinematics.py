@@ -14,12 +14,12 @@ from ami_robot.types import Array
 HOME = np.array([0.0, -np.pi / 4, 0.0, -3 * np.pi / 4, 0.0, np.pi / 2, np.pi / 4])
 """Ready posture, gripper straight down with yaw 0, rad."""
 
-_LINK_LENGTHS_M = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)  # a
-_LINK_TWISTS = (0, -1, 1, 1, -1, 1, 1)  # alpha, quarter turns
-_LINK_OFFSETS_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)  # d
-_FLANGE_M = 0.107  # along z of link 7
-_HAND_YAW_RAD = -np.pi / 4  # of the hand on the flange
-_TOOL_M = 0.1034  # along z of the hand
+LINK_LENGTHS_M = (0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088)  # a
+LINK_TWISTS = (0, -1, 1, 1, -1, 1, 1)  # alpha, quarter turns
+LINK_OFFSETS_M = (0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0)  # d
+FLANGE_M = 0.107  # along z of link 7
+HAND_YAW_RAD = -np.pi / 4  # of the hand on the flange
+TOOL_M = 0.1034  # along z of the hand
 
 _HAND = 8  # the spheres' link number of the hand
 
@@ -40,7 +40,7 @@ class Kinematics:
         """Tool position (..., 3), m."""
         q = np.asarray(q, dtype=np.float64)
         axes, origins = _frames(q)
-        return _batch_first(origins[-1] + _TOOL_M * axes[-1][2], q.shape[:-1])
+        return _batch_first(origins[-1] + TOOL_M * axes[-1][2], q.shape[:-1])
 
     def tool_pose(self, q: Array) -> Array:
         """Homogeneous transform (..., 4, 4) of the tool in base_link."""
@@ -49,7 +49,7 @@ class Kinematics:
         pose = np.zeros((*q.shape[:-1], 4, 4))
         for column in range(3):
             pose[..., :3, column] = _batch_first(axes[-1][column], q.shape[:-1])
-        pose[..., :3, 3] = _batch_first(origins[-1] + _TOOL_M * axes[-1][2], q.shape[:-1])
+        pose[..., :3, 3] = _batch_first(origins[-1] + TOOL_M * axes[-1][2], q.shape[:-1])
         pose[..., 3, 3] = 1.0
         return pose
 
@@ -57,7 +57,7 @@ class Kinematics:
         """Geometric Jacobian (..., 6, 7) of the tool in base_link: rows of linear velocity, m, then angular, rad."""
         q = np.asarray(q, dtype=np.float64)
         axes, origins = _frames(q)
-        tool = origins[-1] + _TOOL_M * axes[-1][2]
+        tool = origins[-1] + TOOL_M * axes[-1][2]
         jacobian = np.empty((*q.shape[:-1], 6, 7))
         for joint in range(7):
             axis = axes[joint][2]
@@ -87,21 +87,21 @@ class Kinematics:
         position = np.asarray(position, dtype=np.float64)
         x, y, z = np.moveaxis(position, -1, 0)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            wrist = np.hypot(x, y) - _LINK_LENGTHS_M[6]  # of joint 5 and 6, from the base axis
-            height = z + _FLANGE_M + _TOOL_M - _LINK_OFFSETS_M[0]  # above the shoulder
+            wrist = np.hypot(x, y) - LINK_LENGTHS_M[6]  # of joint 5 and 6, from the base axis
+            height = z + FLANGE_M + TOOL_M - LINK_OFFSETS_M[0]  # above the shoulder
             upper, fore = (
-                np.hypot(_LINK_OFFSETS_M[2], _LINK_LENGTHS_M[3]),
-                np.hypot(_LINK_OFFSETS_M[4], _LINK_LENGTHS_M[4]),
+                np.hypot(LINK_OFFSETS_M[2], LINK_LENGTHS_M[3]),
+                np.hypot(LINK_OFFSETS_M[4], LINK_LENGTHS_M[4]),
             )
-            upper_angle = np.arctan2(_LINK_LENGTHS_M[3], _LINK_OFFSETS_M[2])
-            fore_angle = np.arctan2(-_LINK_LENGTHS_M[4], _LINK_OFFSETS_M[4])
+            upper_angle = np.arctan2(LINK_LENGTHS_M[3], LINK_OFFSETS_M[2])
+            fore_angle = np.arctan2(-LINK_LENGTHS_M[4], LINK_OFFSETS_M[4])
             reach = np.hypot(wrist, height)
             elbow = np.arccos(np.clip((upper**2 + fore**2 - reach**2) / (2 * upper * fore), -1.0, 1.0))
             shoulder = np.arccos(np.clip((upper**2 + reach**2 - fore**2) / (2 * upper * reach), -1.0, 1.0))
             q1 = np.arctan2(y, x)
             q2 = np.arctan2(wrist, height) - shoulder - upper_angle
             q4 = elbow - np.pi - upper_angle - fore_angle
-            q = np.stack([q1, q2, np.zeros_like(q1), q4, np.zeros_like(q1), q2 - q4, q1 - _HAND_YAW_RAD], axis=-1)
+            q = np.stack([q1, q2, np.zeros_like(q1), q4, np.zeros_like(q1), q2 - q4, q1 - HAND_YAW_RAD], axis=-1)
             return q, np.linalg.norm(self.tool_position(q) - position, axis=-1)
 
 
@@ -117,18 +117,18 @@ def _frames(q: Array) -> tuple[list[Array], list[Array]]:
     origin = np.zeros((3, batch))
     axes, origins = [], []
     for joint in range(7):
-        origin = origin + _LINK_LENGTHS_M[joint] * x
-        if _LINK_TWISTS[joint] == 1:
+        origin = origin + LINK_LENGTHS_M[joint] * x
+        if LINK_TWISTS[joint] == 1:
             y, z = z, -y
-        elif _LINK_TWISTS[joint] == -1:
+        elif LINK_TWISTS[joint] == -1:
             y, z = -z, y
-        origin = origin + _LINK_OFFSETS_M[joint] * z
+        origin = origin + LINK_OFFSETS_M[joint] * z
         x, y = cosines[joint] * x + sines[joint] * y, cosines[joint] * y - sines[joint] * x
         axes.append(np.array([x, y, z]))
         origins.append(origin)
-    cosine, sine = np.cos(_HAND_YAW_RAD), np.sin(_HAND_YAW_RAD)
+    cosine, sine = np.cos(HAND_YAW_RAD), np.sin(HAND_YAW_RAD)
     axes.append(np.array([cosine * x + sine * y, cosine * y - sine * x, z]))
-    origins.append(origin + _FLANGE_M * z)
+    origins.append(origin + FLANGE_M * z)
     return axes, origins
 
 
