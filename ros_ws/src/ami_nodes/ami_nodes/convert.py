@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
+from ami_interfaces.msg import HeldTool as HeldToolMsg
 from ami_interfaces.msg import Latent as LatentMsg
+from ami_interfaces.msg import Person as PersonMsg
+from ami_interfaces.msg import PersonArray, ProposedCommand
 from ami_interfaces.msg import Plan as PlanMsg
-from ami_interfaces.msg import ProposedCommand
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, Vector3
 from sensor_msgs.msg import CameraInfo, Image
@@ -21,9 +23,21 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMsg
 from trajectory_msgs.msg import JointTrajectoryPoint
 
 from ami_robot.perception.camera import CameraModel
-from ami_robot.types import Array, GuardrailReport, JointTrajectory, Latent, Plan, Proposal, Refusal
+from ami_robot.types import (
+    Array,
+    GuardrailReport,
+    HeldTool,
+    JointTrajectory,
+    Latent,
+    People,
+    Person,
+    Plan,
+    Proposal,
+    Refusal,
+)
 
 NS_PER_S = 1_000_000_000
+BASE_FRAME, TOOL_FRAME = "base_link", "tool"
 
 
 def as_array(field: Any, dtype: type = np.float64) -> np.ndarray:
@@ -107,9 +121,11 @@ def to_proposal_msg(proposal: Proposal) -> ProposedCommand:
         gripper_width=float(proposal.gripper_width),
         observation_stamp=to_time(proposal.observation_stamp_ns),
         valid_for=to_duration(proposal.valid_for_s),
+        model_error_bound=float(proposal.model_error_bound_m),
+        checkpoint_sha256=proposal.checkpoint_sha256,
     )
     message.header.stamp = to_time(proposal.stamp_ns)
-    message.header.frame_id = "base_link"
+    message.header.frame_id = BASE_FRAME
     if proposal.tool_displacement is not None:
         message.kind = ProposedCommand.TOOL_DISPLACEMENT
         message.tool_displacement = to_vector3(proposal.tool_displacement)
@@ -133,7 +149,65 @@ def from_proposal_msg(message: Any) -> Proposal:
         gripper_width=message.gripper_width,
         tool_displacement=xyz(message.tool_displacement) if moves_tool else None,
         trajectory=None if moves_tool else from_trajectory_msg(message.trajectory),
+        model_error_bound_m=message.model_error_bound,
+        checkpoint_sha256=message.checkpoint_sha256,
     )
+
+
+def to_person_msg(person: Person) -> PersonMsg:
+    """See Person.msg."""
+    return PersonMsg(
+        end_a=to_point(person.end_a),
+        end_b=to_point(person.end_b),
+        radius=float(person.radius),
+        velocity=to_vector3(person.velocity),
+        radius_error=float(person.radius_error),
+    )
+
+
+def from_person_msg(message: Any) -> Person:
+    """Raises ValueError on what is not a capsule: numbers that are not finite, a negative radius or error."""
+    person = Person(xyz(message.end_a), xyz(message.end_b), message.radius, xyz(message.velocity), message.radius_error)
+    numbers = np.array([*person.end_a, *person.end_b, *person.velocity, person.radius, person.radius_error])
+    if not np.isfinite(numbers).all():
+        raise ValueError("a person's ends, velocity, radius and radius error have to be finite.")
+    if not (person.radius >= 0.0 and person.radius_error >= 0.0):
+        raise ValueError(f"a person has radius {person.radius} m and error {person.radius_error} m, neither below 0.")
+    return person
+
+
+def to_people_msg(people: People) -> PersonArray:
+    """See PersonArray.msg."""
+    message = PersonArray(persons=[to_person_msg(person) for person in people.persons])
+    message.header.stamp, message.header.frame_id = to_time(people.stamp_ns), BASE_FRAME
+    return message
+
+
+def from_people_msg(message: Any) -> People:
+    """All of them or ValueError: one person who cannot be read must not become one person less."""
+    _check_frame(message, BASE_FRAME, "people")
+    return People(to_ns(message.header.stamp), tuple(from_person_msg(person) for person in message.persons))
+
+
+def to_held_tool_msg(held_tool: HeldTool) -> HeldToolMsg:
+    """See HeldTool.msg."""
+    message = HeldToolMsg(hazard=held_tool.hazard, tip=to_vector3(held_tool.tip), mass=float(held_tool.mass_kg))
+    message.header.stamp, message.header.frame_id = to_time(held_tool.stamp_ns), TOOL_FRAME
+    return message
+
+
+def from_held_tool_msg(message: Any) -> HeldTool:
+    """The hazard as it is told; ValueError when tip or mass make no sense, or the frame is another one."""
+    _check_frame(message, TOOL_FRAME, "held tool")
+    tip, mass_kg = xyz(message.tip), message.mass
+    if not (np.isfinite(tip).all() and 0.0 <= mass_kg < np.inf):
+        raise ValueError(f"a held tool with its tip at {tip.tolist()} m and a mass of {mass_kg} kg cannot be.")
+    return HeldTool(to_ns(message.header.stamp), message.hazard, tip, mass_kg)
+
+
+def _check_frame(message: Any, frame_id: str, what: str) -> None:
+    if message.header.frame_id != frame_id:
+        raise ValueError(f"the {what} must be given in the frame {frame_id!r}, got {message.header.frame_id!r}.")
 
 
 def to_report_msg(report: GuardrailReport) -> GuardrailReportMsg:
@@ -151,14 +225,23 @@ def to_report_msg(report: GuardrailReport) -> GuardrailReportMsg:
         margin_rows=list(report.margins),
         margins=to_field(list(report.margins.values())),
         spec_sha256=report.spec_sha256,
+        model_error_bound=float(report.model_error_bound_m),
+        checkpoint_sha256=report.checkpoint_sha256,
+        people_known=report.people is not None,
+        held_tool_known=report.held_tool is not None,
+        e_stopped=report.e_stopped,
     )
     message.header.stamp = to_time(report.stamp_ns)
-    message.header.frame_id = "base_link"
+    message.header.frame_id = BASE_FRAME
     if report.sent is not None:
         message.sent = to_trajectory_msg(report.sent)
     if report.refusal is not None:
         message.reason, message.guardrail = report.refusal.reason, report.refusal.guardrail
         message.margin = float(report.refusal.margin)
+    if report.people is not None:
+        message.people = to_people_msg(report.people)
+    if report.held_tool is not None:
+        message.held_tool = to_held_tool_msg(report.held_tool)
     return message
 
 
@@ -194,7 +277,7 @@ def to_plan_msg(planned: Plan | Refusal, stamp_ns: int) -> PlanMsg:
     """What a Plan or a Refusal says; the caller adds what only it knows: stamps of frames, goal, timing."""
     message = PlanMsg(refused=isinstance(planned, Refusal), margin=float(planned.margin))
     message.header.stamp = to_time(stamp_ns)
-    message.header.frame_id = "base_link"
+    message.header.frame_id = BASE_FRAME
     if isinstance(planned, Refusal):
         message.reason, message.guardrail = planned.reason, planned.guardrail
         return message
