@@ -75,12 +75,12 @@ def required_separation(spec: Spec, speed_m_per_s: float, stopping_s: float) -> 
 
 def tool_class(spec: Spec, held_tool: HeldTool | None, now_ns: int) -> ToolClass | None:
     """The hazard of what the gripper holds, None for nothing; unknown, malformed, stale or never heard is a point."""
-    classes = {tool.name: tool for tool in spec.tool_hazard.classes}
+    classes: dict[str, ToolClass] = {tool.name: tool for tool in spec.tool_hazard.classes}
     if held_tool is None or check_held_tool(spec, held_tool, now_ns) is not None:
         return classes["point"]
     if held_tool.hazard == "none":
         return None
-    return next((tool for name, tool in classes.items() if name == held_tool.hazard), classes["point"])
+    return classes.get(held_tool.hazard, classes["point"])
 
 
 def speed_cap(spec: Spec, tool: ToolClass | None, load_kg: float) -> tuple[float, float]:
