@@ -1,10 +1,20 @@
-"""Spheres that cover the Panda's links 2 to 7, its hand and its fingers at any width.
+"""Spheres that cover the Panda's base (link 0), its links 1 to 7, its hand and its fingers at any width.
 
 Fitted to the vertices and faces of the collision meshes in PyBullet's data package (Franka's own meshes, franka_ros);
-a test holds them against those meshes. Links 0 and 1 cannot come nearer to the table.
+a test holds them against those meshes. The base stands on the table, so its spheres reach below the table top.
 """
 
-SPHERES = (  # link (8: hand), centre x, y, z in the link's frame, radius; m
+SPHERES = (  # link (0: base, 8: hand), centre x, y, z in the link's frame, radius; m; in the order of the links
+    (0, -0.034, -0.072, 0.022, 0.071),
+    (0, 0.030, -0.002, 0.034, 0.073),
+    (0, -0.083, -0.012, 0.077, 0.072),
+    (0, -0.030, 0.062, 0.042, 0.076),
+    (0, -0.106, 0.001, 0.004, 0.076),
+    (0, -0.004, -0.007, 0.102, 0.075),
+    (1, 0.002, -0.002, -0.149, 0.074),
+    (1, -0.002, -0.027, -0.088, 0.075),
+    (1, 0.003, -0.013, -0.007, 0.074),
+    (1, 0.001, -0.074, -0.015, 0.075),
     (2, -0.002, -0.079, 0.024, 0.076),
     (2, -0.001, -0.159, 0.006, 0.072),
     (2, 0.000, -0.014, 0.079, 0.069),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ami_robot.safety.distances import table_clearance
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import ROUNDING, Spline, limit_margins
 from ami_robot.safety.spec import Spec
@@ -49,8 +50,7 @@ def check_motion(
     times_s = np.linspace(0.0, spline.duration_s, int(np.ceil(spline.duration_s / _SAMPLE_S)) + 1)
     paths = np.concatenate([each.positions(times_s) for each in (spline, *others)])
     box = workspace_margin(spec, kinematics.tool_position(paths)) + spec.workspace.path_tolerance_m
-    above = kinematics.spheres(paths)[..., 2] - kinematics.sphere_radii - spec.table.height_m
-    clearance = above.min(axis=-1) - spec.table.clearance_m
+    clearance = table_clearance(spec, kinematics.spheres(paths), kinematics.sphere_radii).min(axis=-1)
     least |= {"workspace": float(box[: len(times_s)].min()), "table": float(clearance[: len(times_s)].min())}
     if not box.min() >= min(0.0, box[0]) - ROUNDING:
         reason = f"On its way the tool would leave the workspace by {-box.min():.4f} m more than the path tolerance."
@@ -68,5 +68,4 @@ def workspace_margin(spec: Spec, position: Array) -> Array:
 
 def table_margin(spec: Spec, kinematics: Kinematics, q: Array) -> float:
     """By how much the arm at joint positions (7,) is further from the table than it has to be, m."""
-    lowest = (kinematics.spheres(q)[..., 2] - kinematics.sphere_radii).min()
-    return float(lowest) - spec.table.height_m - spec.table.clearance_m
+    return float(table_clearance(spec, kinematics.spheres(q), kinematics.sphere_radii).min())

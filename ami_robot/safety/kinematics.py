@@ -7,6 +7,7 @@ parameters" of the Panda. The tool is the point between the fingertips. All func
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ami_robot.safety.arm_spheres import SPHERES
 from ami_robot.types import Array
@@ -21,8 +22,6 @@ FLANGE_M = 0.107  # along z of link 7
 HAND_YAW_RAD = -np.pi / 4  # of the hand on the flange
 TOOL_M = 0.1034  # along z of the hand
 
-_HAND = 8  # the spheres' link number of the hand
-
 
 class Kinematics:
     """Where the parts of the arm are for joint positions (..., 7), and which joint positions put the tool somewhere."""
@@ -30,11 +29,14 @@ class Kinematics:
     sphere_radii: Array
     """Radii (S,), m, of the spheres that cover the arm; see `spheres`."""
 
+    sphere_links: NDArray[np.int_]
+    """Which link (S,) each sphere is fixed to: 0 the base, 1 to 7, 8 the hand with its fingers."""
+
     def __init__(self) -> None:
         table = np.array(SPHERES)
-        self._sphere_links = table[:, 0].astype(int)
-        self._sphere_offsets = table[:, 1:4, None, None]  # (S, 3, 1, 1)
+        self.sphere_links = table[:, 0].astype(int)
         self.sphere_radii = table[:, 4]
+        self._sphere_offsets = [table[self.sphere_links == link, 1:4] for link in range(9)]
 
     def tool_position(self, q: Array) -> Array:
         """Tool position (..., 3), m."""
@@ -66,13 +68,26 @@ class Kinematics:
         return jacobian
 
     def spheres(self, q: Array) -> Array:
-        """Centres (..., S, 3), m, of spheres that cover links 2 to 7, the hand, and the fingers at any width."""
+        """Centres (..., S, 3), m, of spheres that cover base, links 1 to 7, hand, and fingers at any width."""
         q = np.asarray(q, dtype=np.float64)
-        frames, origins = _frames(q)
-        axes = np.array([frames[link - 1] for link in range(2, _HAND + 1)])[self._sphere_links - 2]  # (S, 3, 3, B)
-        centers = np.array([origins[link - 1] for link in range(2, _HAND + 1)])[self._sphere_links - 2]
-        centers = centers + np.sum(axes * self._sphere_offsets, axis=1)
+        axes, origins = _frames(q)
+        batch = origins[0].shape[1]
+        base = np.broadcast_to(self._sphere_offsets[0][:, :, None], (len(self._sphere_offsets[0]), 3, batch))
+        moving = (
+            origin + np.tensordot(offsets, link_axes, axes=1)
+            for offsets, link_axes, origin in zip(self._sphere_offsets[1:], axes, origins, strict=True)
+        )
+        centers = np.concatenate([base, *moving])  # (S, 3, B)
         return np.moveaxis(centers, -1, 0).reshape(*q.shape[:-1], *centers.shape[:2])
+
+    def sphere_jacobians(self, q: Array) -> Array:
+        """Derivatives (S, 3, 7), m/rad, of the spheres' centres by the joint positions (7,)."""
+        axes, origins = _frames(np.asarray(q, dtype=np.float64))
+        joint_axes = np.array([axes[joint][2, :, 0] for joint in range(7)])
+        joint_origins = np.array(origins[:7])[..., 0]
+        levers = self.spheres(q)[:, None] - joint_origins  # (S, 7, 3)
+        moved_by = np.arange(1, 8) <= self.sphere_links[:, None]
+        return np.swapaxes(np.where(moved_by[..., None], np.cross(joint_axes, levers), 0.0), 1, 2)
 
     def inverse(self, position: Array) -> tuple[Array, Array]:
         """Joint positions (..., 7) that put the tool at `position` (..., 3), gripper straight down with yaw 0.

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ami_robot.safety.distances import table_clearance
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, quintic, sample
 from ami_robot.safety.spec import Spec
@@ -79,9 +80,9 @@ def _workspace_margin(spec: Spec, tool: Array) -> Array:
 
 def _table_margin(spec: Spec, kinematics: Kinematics, joint_path: Array) -> Array:
     """Clearance beyond the least one, as a share of the workspace's height; at most 1."""
-    lowest = (kinematics.spheres(joint_path)[..., 2] - kinematics.sphere_radii).min(axis=(1, 2))
+    clearance = table_clearance(spec, kinematics.spheres(joint_path), kinematics.sphere_radii).min(axis=(1, 2))
     height = spec.workspace.upper_m[2] - spec.workspace.lower_m[2]
-    return np.minimum((lowest - spec.table.height_m - spec.table.clearance_m) / height, 1.0)
+    return np.minimum(clearance / height, 1.0)
 
 
 @lru_cache(maxsize=8)

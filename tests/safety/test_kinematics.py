@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ami_robot.safety.distances import table_clearance
 from ami_robot.safety.kinematics import HOME, Kinematics
 from ami_robot.safety.spec import load_spec
 
@@ -67,6 +68,16 @@ def test_the_jacobian_is_the_derivative_of_the_tool_pose(spec, kinematics):
             np.testing.assert_allclose(jacobian[3:, joint], [spin[2, 1], spin[0, 2], spin[1, 0]], atol=1e-8)
 
 
+def test_the_sphere_jacobians_are_the_derivatives_of_the_centres(spec, kinematics):
+    step = 1e-6
+    for q in random_joints(spec, 5):
+        jacobians = kinematics.sphere_jacobians(q)
+        assert jacobians.shape == (len(kinematics.sphere_radii), 3, 7)
+        for joint, nudge in enumerate(np.eye(7) * step):
+            slope = (kinematics.spheres(q + nudge) - kinematics.spheres(q - nudge)) / (2 * step)
+            np.testing.assert_allclose(jacobians[:, :, joint], slope, atol=1e-8)
+
+
 def test_batches_give_what_single_configurations_give(spec, kinematics):
     joints = random_joints(spec, 6).reshape(2, 3, 7)
     for function in (kinematics.tool_position, kinematics.tool_pose, kinematics.jacobian, kinematics.spheres):
@@ -125,7 +136,7 @@ def test_the_spheres_contain_every_vertex_of_the_collision_meshes(kinematics, bu
     """In the world, through PyBullet's own link frames: a wrong frame would leave vertices outside."""
     client, robot = bullet
     meshes = Path(pybullet_data.getDataPath()) / "franka_panda" / "meshes" / "collision"
-    parts = {link - 1: f"link{link}.obj" for link in range(2, 8)} | {8: "hand.obj", 9: "finger.obj", 10: "finger.obj"}
+    parts = {link - 1: f"link{link}.obj" for link in range(1, 8)} | {8: "hand.obj", 9: "finger.obj", 10: "finger.obj"}
     for q in random_joints(SPEC, 5):
         place(bullet, q, width_m / 2.0)
         centers = kinematics.spheres(q)
@@ -136,6 +147,12 @@ def test_the_spheres_contain_every_vertex_of_the_collision_meshes(kinematics, bu
             world = vertices @ rotation.T + state[4]
             outside_m = np.linalg.norm(world[:, None] - centers, axis=-1) - kinematics.sphere_radii
             assert outside_m.min(axis=1).max() <= 1e-5, mesh
+
+
+def test_the_spheres_contain_every_vertex_of_the_base(kinematics):
+    mesh = Path(pybullet_data.getDataPath()) / "franka_panda" / "meshes" / "collision" / "link0.obj"
+    outside_m = np.linalg.norm(read_vertices(mesh)[:, None] - kinematics.spheres(HOME), axis=-1)
+    assert (outside_m - kinematics.sphere_radii).min(axis=1).max() <= 1e-5
 
 
 def test_the_spheres_never_promise_more_table_clearance_than_pybullet_sees(kinematics, bullet):
@@ -153,7 +170,9 @@ def test_the_spheres_never_promise_more_table_clearance_than_pybullet_sees(kinem
             for link in range(1, 11)
             for point in pybullet.getClosestPoints(robot, table, 1.0, linkIndexA=link, physicsClientId=client)
         ]
-        promised_m = (kinematics.spheres(q)[:, 2] - kinematics.sphere_radii).min()
+        promised_m = (
+            table_clearance(SPEC, kinematics.spheres(q), kinematics.sphere_radii).min() + SPEC.table.clearance_m
+        )
         assert promised_m <= min(points) + 1e-3
         tightest_m = min(tightest_m, min(points) - promised_m)
     assert tightest_m < 0.01, "a cover that is a centimetre too large would forbid half of the workspace"
@@ -164,5 +183,4 @@ def test_the_spheres_never_promise_more_table_clearance_than_pybullet_sees(kinem
 def test_every_point_of_the_workspace_leaves_the_table_its_clearance(position):
     kinematics = Kinematics()
     q, _ = kinematics.inverse(position)
-    lowest_m = (kinematics.spheres(q)[:, 2] - kinematics.sphere_radii).min()
-    assert lowest_m - SPEC.table.height_m >= SPEC.table.clearance_m
+    assert table_clearance(SPEC, kinematics.spheres(q), kinematics.sphere_radii).min() >= 0.0
