@@ -2,8 +2,8 @@
 
 Identified by C. Gaz, M. Cognetti, A. Oliva, P. Robuffo Giordano and A. De Luca, "Dynamic Identification of the Franka
 Emika Panda Robot With Retrieval of Feasible Parameters Using Penalty-Based Optimization", IEEE RA-L 4(4), 2019; the
-numbers are those of franka_description, robots/fer/inertials.yaml and end_effectors/franka_hand/inertials.yaml. Link 0 does not
-move. The fingers stand here on the hand's axis: at every width the middle of the two lies there.
+numbers are those of franka_description, robots/fer/inertials.yaml and end_effectors/franka_hand/inertials.yaml. Link 0
+does not move. The fingers stand here on the hand's axis: at every width the middle of the two lies there.
 """
 
 from __future__ import annotations
