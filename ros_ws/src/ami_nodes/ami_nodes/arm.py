@@ -16,11 +16,10 @@ from std_msgs.msg import Float64, String
 from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
-from ami_nodes.common import AmiNode, run_node
+from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import NS_PER_S, from_trajectory_msg, to_field, to_time
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import fill_sim_state
-from ami_robot.safety.spec import load_spec
 from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
 from ami_sim.judge import Judge
 from ami_sim.scene import Scene
@@ -40,6 +39,7 @@ class ArmNode(AmiNode):
     """SimulatedArm -> /clock, joint_states at 100 Hz, sim/state at 15 Hz; trajectories and a gripper width -> it."""
 
     PARAMETERS = (
+        GUARDRAIL_FILE,
         Param("scene_seed", 1000, "seed of the first scene", minimum=0),
         Param("gui", False, "show PyBullet's window"),
     )
@@ -49,7 +49,7 @@ class ArmNode(AmiNode):
 
     def build(self) -> None:
         """Make the world; the judge starts with the episode."""
-        self.spec = load_spec()
+        self.spec = self.load_spec()
         self.arm = SimulatedArm(Scene.from_seed(self.settings.scene_seed), gui=self.settings.gui)
         self.arm.step_count = self.steps_before
         self.clock_publisher = self.publisher(ClockMsg, "/clock", qos.CLOCK)

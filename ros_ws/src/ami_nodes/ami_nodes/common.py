@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import rclpy
@@ -18,6 +19,9 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
+from ami_robot.safety.spec import Spec, load_spec
+
+GUARDRAIL_FILE = Param("guardrail_file", "", "guardrail YAML; empty is the shipped one; one and the same for all nodes")
 
 EXIT_BAD_PARAMETER = 2
 URGENT_NICENESS = -10
@@ -44,6 +48,10 @@ class AmiNode(LifecycleNode):
         """A publisher that speaks while the node is active and goes away at cleanup; to be called in `build`."""
         self._built_publishers.append(self.create_lifecycle_publisher(kind, topic, qos))
         return self._built_publishers[-1]
+
+    def load_spec(self) -> Spec:
+        """What the parameter guardrail_file names; raises SpecError, one sentence."""
+        return load_spec(Path(self.settings.guardrail_file) if self.settings.guardrail_file else None)
 
     def build(self) -> None:
         """Make the library's objects and the publishers."""

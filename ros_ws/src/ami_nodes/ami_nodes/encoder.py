@@ -13,7 +13,7 @@ from ami_interfaces.srv import EncodeImage
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from ami_nodes import qos
-from ami_nodes.common import AmiNode, run_node
+from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
 from ami_nodes.parameters import Param
 from ami_nodes.proprioception import JointHistory
@@ -22,7 +22,6 @@ from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.spec import load_spec
 from ami_robot.types import Latent
 
 COMPLAIN_EVERY_S = 5.0
@@ -32,7 +31,7 @@ BLIND_IMAGES = 5  # before camera_info counts as missing: the two topics are not
 class EncoderNode(AmiNode):
     """camera/image_raw + joint_states -> latent; encode_image: a picture -> its latent and the tool position in it."""
 
-    PARAMETERS = (Param("checkpoint", "", "folder of the checkpoint; empty is the shipped one"),)
+    PARAMETERS = (GUARDRAIL_FILE, Param("checkpoint", "", "folder of the checkpoint; empty is the shipped one"))
 
     def build(self) -> None:
         """Load and verify the checkpoint."""
@@ -40,7 +39,7 @@ class EncoderNode(AmiNode):
             load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
         )
         self.training_camera = load_camera()
-        self.history = JointHistory(load_spec().joint_names, Kinematics())
+        self.history = JointHistory(self.load_spec().joint_names, Kinematics())
         self.waiting: deque[Image] = deque(maxlen=1)
         self.views: dict[tuple, TrainingView] = {}
         self.camera_info: CameraInfo | None = None

@@ -16,13 +16,12 @@ from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
-from ami_nodes.common import AmiNode, run_node
+from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import as_array, from_proposal_msg, to_ns, to_report_msg
 from ami_nodes.parameters import Param
 from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.spec import load_spec
 from ami_robot.types import GuardrailReport, Refusal
 
 STATUS_HZ = 10
@@ -37,11 +36,14 @@ class GuardrailNode(AmiNode):
     when the arm does.
     """
 
-    PARAMETERS = (Param("source", "planner", "whose proposals are listened to until select_source says otherwise"),)
+    PARAMETERS = (
+        GUARDRAIL_FILE,
+        Param("source", "planner", "whose proposals are listened to until select_source says otherwise"),
+    )
 
     def build(self) -> None:
         """Read the guardrail file; disarmed until guardrail/arm is called."""
-        self.spec = load_spec()
+        self.spec = self.load_spec()
         self.guardrail = Guardrail(self.spec, Kinematics())
         self.guardrail.select_source(self.settings.source)
         self.trajectory_publisher = self.publisher(

@@ -21,7 +21,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 
 from ami_nodes import qos
-from ami_nodes.common import AmiNode, result_within, run_node
+from ami_nodes.common import GUARDRAIL_FILE, AmiNode, result_within, run_node
 from ami_nodes.convert import (
     NS_PER_S,
     as_array,
@@ -41,7 +41,6 @@ from ami_robot import configurator
 from ami_robot.agent import image_goal
 from ami_robot.configurator.configurator import build_agent, load_task
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.spec import load_spec
 from ami_robot.types import ACTION_DIM, MODEL_STEP_S, Goal, Latent, Plan, Proposal, Refusal
 
 TASKS = Path(configurator.__file__).parent
@@ -53,6 +52,7 @@ class PlannerNode(AmiNode):
     """latent (joint_states for a planner without world model) and guardrail_report -> proposed_command and plan."""
 
     PARAMETERS = (
+        GUARDRAIL_FILE,
         Param("config", "reach", "task file: a name in ami_robot/configurator (reach, analytic) or a path to a YAML"),
         Param("source", "planner", "by which name the guardrail knows our proposals"),
         Param("answer_timeout_s", 0.5, "longest wait for the world model or the encoder", minimum=0.01, maximum=10.0),
@@ -62,7 +62,7 @@ class PlannerNode(AmiNode):
         """Build the agent that the task file describes."""
         name = self.settings.config
         task = load_task(Path(name) if name.endswith((".yaml", ".yml")) else TASKS / f"{name}.yaml")
-        self.spec, kinematics = load_spec(), Kinematics()
+        self.spec, kinematics = self.load_spec(), Kinematics()
         self.concurrent = ReentrantCallbackGroup()
         self.world_model = None
         if task.uses_world_model:

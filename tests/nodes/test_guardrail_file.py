@@ -1,0 +1,52 @@
+"""One guardrail file for all nodes that reckon with limits; one that cannot be used keeps a node from configuring."""
+
+import hashlib
+from xml.etree import ElementTree
+
+import pytest
+
+from ami_nodes.arm import ArmNode
+from ami_nodes.encoder import EncoderNode
+from ami_nodes.guardrail import GuardrailNode
+from ami_nodes.planner import PlannerNode
+from ami_robot.safety.spec import DEFAULT_SPEC
+from tests.nodes.graph import LAUNCH_FILE
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+NODES = {"arm": ArmNode, "encoder": EncoderNode, "planner": PlannerNode, "guardrail": GuardrailNode}
+
+
+@pytest.fixture
+def node(ros, request):
+    node = NODES[request.param](request.param)
+    yield node
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("node", NODES, indirect=True)
+def test_a_file_that_is_not_there_keeps_the_node_from_configuring(node, tmp_path, capfd):
+    node.settings.guardrail_file = str(tmp_path / "missing.yaml")
+    node.trigger_configure()
+    said = capfd.readouterr().err
+    assert f"{node.get_name()} cannot configure: " in said and "missing.yaml" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("node", NODES, indirect=True)
+def test_the_shipped_file_is_the_default_and_another_is_read(node, tmp_path):
+    assert node.load_spec().sha256 == sha256(DEFAULT_SPEC)
+    copy = tmp_path / "cell.yaml"
+    copy.write_text(DEFAULT_SPEC.read_text() + "# another cell\n")
+    node.settings.guardrail_file = str(copy)
+    assert node.load_spec().sha256 == sha256(copy) != sha256(DEFAULT_SPEC)
+
+
+def test_the_launch_file_gives_one_file_to_every_node_that_takes_one():
+    values = {}
+    for node in ElementTree.parse(LAUNCH_FILE).getroot().findall("node"):
+        for param in node.findall("param[@name='guardrail_file']"):
+            values[node.get("name")] = param.get("value")
+    assert values == dict.fromkeys(NODES, "$(var guardrail_file)")
