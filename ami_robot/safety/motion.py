@@ -190,13 +190,23 @@ def sample(control: Array, length_s: Array | float, t_s: Array | float) -> Joint
 
 def bounds(control: Array, length_s: Array) -> Extremes:
     """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s."""
-    h = np.asarray(length_s)[..., None, None]
-    position = _SUBDIVIDE[5] @ control
-    velocity = _SUBDIVIDE[4] @ (np.diff(control, axis=-2) * (5.0 / h))
-    acceleration = _SUBDIVIDE[3] @ (np.diff(control, n=2, axis=-2) * (20.0 / h**2))
-    jerk = _SUBDIVIDE[2] @ (np.diff(control, n=3, axis=-2) * (60.0 / h**3))
-    peaks = (np.abs(derivative).max(axis=-2) for derivative in (velocity, acceleration, jerk))
+    position, *derivatives = enclosing(control, length_s)
+    peaks = (np.abs(derivative).max(axis=-2) for derivative in derivatives)
     return Extremes(position.min(axis=-2), position.max(axis=-2), *peaks)
+
+
+def enclosing(control: Array, length_s: Array) -> tuple[Array, Array, Array, Array]:
+    """Values (..., n, 7) that enclose position, velocity, acceleration and jerk of the quintics; linear in `control`.
+
+    They are the Bernstein coefficients after subdivision; n differs between the four.
+    """
+    h = np.asarray(length_s)[..., None, None]
+    return (
+        _SUBDIVIDE[5] @ control,
+        _SUBDIVIDE[4] @ (np.diff(control, axis=-2) * (5.0 / h)),
+        _SUBDIVIDE[3] @ (np.diff(control, n=2, axis=-2) * (20.0 / h**2)),
+        _SUBDIVIDE[2] @ (np.diff(control, n=3, axis=-2) * (60.0 / h**3)),
+    )
 
 
 def _excess_of_motions(
@@ -207,7 +217,7 @@ def _excess_of_motions(
     control = quintic(start, JointState(ends, rest, rest), durations_s)
     worst = excess(bounds(control, durations_s), spec)
     if also_from:
-        join_s = np.array([_control_times(duration)[0] for duration in durations_s])
+        join_s = np.array([control_times(duration)[0] for duration in durations_s])
         joined = sample(control, durations_s, join_s)
         for other in also_from:
             joining = bounds(quintic(other, joined, join_s), join_s)
@@ -217,14 +227,14 @@ def _excess_of_motions(
 
 def _trajectory(start: JointState, end: Array, duration_s: float, spec: Spec) -> JointTrajectory:
     rest = np.zeros(7)
-    times_s = _control_times(duration_s)
+    times_s = control_times(duration_s)
     control = quintic(start, JointState(end, rest, rest), np.asarray(duration_s))
     states = sample(control, duration_s, times_s)
     states.positions[-1], states.velocities[-1], states.accelerations[-1] = end, rest, rest  # exactly, not rounded
     return JointTrajectory(spec.joint_names, times_s, states.positions, states.velocities, states.accelerations)
 
 
-def _control_times(duration_s: float) -> Array:
+def control_times(duration_s: float) -> Array:
     """Every control point spacing, and the end instead of one closer than half of that to it."""
     steps = np.arange(CONTROL_POINT_SPACING_S, duration_s - 0.5 * CONTROL_POINT_SPACING_S, CONTROL_POINT_SPACING_S)
     return np.append(steps, duration_s)
