@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import ami_robot
 
-VERBS = ("collect", "train", "demo", "calibrate")
+VERBS = ("collect", "train", "demo", "calibrate", "guardrails")
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   ami collect --out data/reach --episodes 200 --workers 2
   ami train --data data/reach --out runs/training
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
+  ami guardrails                            what holds, where, with which numbers, and the test that dies without it
 
 `ami VERB --help` explains each of them."""
 
