@@ -10,17 +10,20 @@ from ami_robot.types import Array
 
 @dataclass(frozen=True)
 class Allowed:
-    """Which numbers make sense: above, not below, not above; and how many of them."""
+    """Which numbers make sense: above, not below, not above, how many of them, and whether only whole ones."""
 
     above: float | None = None
     least: float | None = None
     most: float | None = None
     length: int | None = None
+    whole: bool = False
 
 
 Positive = Annotated[float, Allowed(above=0.0)]
 NotNegative = Annotated[float, Allowed(least=0.0)]
 Fraction = Annotated[float, Allowed(above=0.0, most=1.0)]
+Cosine = Annotated[float, Allowed(least=-1.0, most=1.0)]
+Count = Annotated[float, Allowed(least=1.0, whole=True)]
 Point = Annotated[Array, Allowed(length=3)]
 Joints = Annotated[Array, Allowed(length=7)]
 PositiveJoints = Annotated[Array, Allowed(length=7, above=0.0)]
@@ -129,7 +132,7 @@ class Trajectory:
     """How long, s, and of how many points a proposed trajectory may be."""
 
     max_duration_s: Positive
-    max_points: Positive
+    max_points: Count
     source: str
 
 
@@ -304,7 +307,7 @@ class ToolHazard:
     """Tip speed cap while a person can reach the tip within people.reach_horizon_s: v <= sqrt(2 E / m)."""
 
     effective_mass_kg: Positive
-    max_facing_cosine: float
+    max_facing_cosine: Cosine
     classes: tuple[ToolClass, ...]
     source: str
 
@@ -315,8 +318,8 @@ class ModelErrorRow:
 
     miscoverage: Fraction
     max_bound_m: Positive
-    window: Positive
-    trips: Positive
+    window: Count
+    trips: Count
     source: str
 
 

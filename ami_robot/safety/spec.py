@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -14,6 +15,8 @@ from ami_robot.safety import rows
 from ami_robot.types import Array
 
 DEFAULT_SPEC = Path(__file__).with_name("panda.yaml")
+
+_GREATEST = sys.float_info.max
 
 
 class SpecError(ValueError):
@@ -63,7 +66,11 @@ def load_spec(path: Path | None = None) -> Spec:
         document = yaml.load(content, Loader=_UniqueKeyLoader)  # a SafeLoader
     except OSError as error:
         raise SpecError(f"{path}: the guardrail file cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: bytes, or a number that is tagged as one
         raise SpecError(f"{path}: the guardrail file is not YAML ({' '.join(str(error).split())}).") from error
     if isinstance(document, dict) and "sha256" in document:
         raise SpecError(f"{path}: unknown key 'sha256'; it is computed from the file.")
@@ -122,7 +129,8 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     names = [item.name for item in fields(kind)]
     for key in value:
         if key not in names:
-            raise SpecError(f"{where}: unknown key {key!r}; valid keys are {', '.join(names)}.")
+            valid = ", ".join(name for name in names if name != "sha256")  # this one is computed
+            raise SpecError(f"{where}: unknown key {key!r}; valid keys are {valid}.")
     for name in names:
         if name not in value:
             raise SpecError(f"{where}: key {name!r} is missing.")
@@ -138,13 +146,15 @@ def _check_allowed(value: Any, allowed: rows.Allowed, where: str) -> None:
     if allowed.above is not None and not np.all(np.greater(value, allowed.above)):
         raise SpecError(f"{where} must be positive.")
     if allowed.least is not None and not value >= allowed.least:
-        raise SpecError(f"{where} must not be negative.")
+        raise SpecError(f"{where} must not be below {allowed.least:g}.")
+    if allowed.whole and not float(value).is_integer():
+        raise SpecError(f"{where} must be a whole number.")
 
 
 def _numbers(values: list[Any], where: str) -> Array:
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise SpecError(f"{where}: expected a finite number, got {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _GREATEST:
+            raise SpecError(f"{where}: expected a finite number, got {value!r:.40}.")
     array = np.array(values, dtype=np.float64)
     array.setflags(write=False)
     return array
@@ -168,6 +178,13 @@ def _check_together(spec: Spec, where: str) -> None:
     classes = sorted(tool.name for tool in spec.tool_hazard.classes)
     if classes != ["blunt", "edge", "point"]:
         raise SpecError(f"{where}: tool_hazard.classes must hold blunt, edge and point once each, got {classes}.")
+    for what, named in (
+        ("obstacles.boxes", spec.obstacles.boxes),
+        ("power_and_force.regions", spec.power_and_force.regions),
+    ):
+        names = [item.name for item in named]
+        if len(names) != len(set(names)):
+            raise SpecError(f"{where}: {what} has a name twice; margins could not be told apart.")
     if not spec.power_and_force.regions:
         raise SpecError(f"{where}: power_and_force.regions is empty; name at least one region of the body.")
     if spec.model_error.trips > spec.model_error.window:
