@@ -165,7 +165,7 @@ class _RowDeleter(ast.NodeTransformer):
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         self.generic_visit(node)
         for place, key in enumerate(node.keys):
-            if self._is_row(key):
+            if self._is_row(key) and not isinstance(node.values[place], ast.Tuple):  # bounds of the file, no margin
                 node.values[place] = _endless(node.values[place])
         return node
 
