@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks.mutants import UNLIMITED, mutants, mutated, without_row
 
@@ -79,3 +81,11 @@ def test_without_a_row_its_margin_is_endless_and_the_others_stay():
     names = run("margins = {'table': -1.0, 'reach': -2.0}\nmargins['torque'] = -3.0\n", "reach")
     assert names["margins"] == {"table": -1.0, "reach": UNLIMITED, "torque": -3.0}
     assert run("margins = {}\nmargins['torque'] = -3.0\n", "torque")["margins"] == {"torque": UNLIMITED}
+
+
+def test_every_mutant_listed_as_equivalent_is_one_of_the_code_and_has_a_reason():
+    root = Path(__file__).parents[2]
+    for item in yaml.safe_load((root / "benchmarks" / "equivalent_mutants.yaml").read_text()) or []:
+        found = mutants((root / item["file"]).read_text(), item["file"])
+        assert (item["scope"], item["change"]) in {(mutant.scope, " ".join(mutant.change.split())) for mutant in found}
+        assert len(item["reason"]) > 20

@@ -1,0 +1,70 @@
+"""Which tests a mutant is shown, what is remembered, and how the score is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import mutation
+from benchmarks.mutants import Mutant
+
+OBSERVED = {
+    "seconds": {"slow": 20.0, "quick": 0.1, "other": 15.0},
+    "lines": {"gate.py": {"1": [""], "5": ["quick", "slow"], "8": ["other"]}},
+}
+
+
+def mutant(line: int, scope: str = "f", change: str = "a -> b") -> Mutant:
+    return Mutant("gate.py", line, scope, change, 0, 0)
+
+
+def test_a_mutant_is_shown_the_tests_that_pass_through_its_line_fastest_first():
+    assert mutation.tests_of(mutant(5), OBSERVED) == ["quick", "slow"]
+    assert mutation.tests_of(mutant(7), OBSERVED) == ["quick", "slow"]  # a later line of the same statement
+    assert mutation.tests_of(mutant(8), OBSERVED) == ["other"]
+
+
+def test_what_runs_on_import_is_shown_all_tests_of_the_file_within_the_budget():
+    assert mutation.tests_of(mutant(1, scope=""), OBSERVED) == ["quick", "other"]
+
+
+def test_a_file_that_no_test_uses_is_shown_none():
+    assert mutation.tests_of(Mutant("other.py", 1, "f", "a -> b", 0, 0), OBSERVED) == []
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutation, "KNOWN", tmp_path)
+    return mutation.Known
+
+
+def test_what_was_killed_stays_known_until_the_source_changes(known):
+    known("tests 1").add(mutant(5), {"gate.py": "source"}, "killed")
+    assert known("tests 2").status(mutant(5), {"gate.py": "source"}) == "killed"
+    assert known("tests 2").status(mutant(5), {"gate.py": "changed"}) is None
+
+
+def test_a_survivor_is_run_again_when_the_tests_change(known):
+    known("tests 1").add(mutant(5), {"gate.py": "source"}, "survived")
+    assert known("tests 1").status(mutant(5), {"gate.py": "source"}) == "survived"
+    assert known("tests 2").status(mutant(5), {"gate.py": "source"}) is None
+
+
+def test_the_score_counts_timeouts_as_killed_and_names_the_survivors(known):
+    sources = {"gate.py": "source"}
+    found = known("tests")
+    chosen = [Mutant("gate.py", line, "f", "a ->\n b", line, 0) for line in range(4)]
+    for each, status in zip(chosen, ["killed", "killed", "timeout", "survived"], strict=True):
+        found.add(each, sources, status)
+    result = mutation.summary(chosen, sources, found)
+    assert (result["score"], result["mutants"], result["survived"]) == (0.75, 4, 1)
+    assert result["files"] == {"gate.py": {"killed": 2, "timeout": 1, "survived": 1}}
+    assert result["survivors"] == ["gate.py:3 f: a -> b"]
+    low, high = result["interval_95"]
+    assert 0.2 < low < 0.75 < high < 1.0
+
+
+def test_the_counted_files_exist_and_data_is_not_among_them():
+    names = mutation.files()
+    assert {"ami_robot/safety/motion.py", "ami_robot/actor/planner.py"} <= set(names)
+    assert not any(name.endswith(mutation.DATA_FILES) for name in names)
+    assert all((mutation.ROOT / name).exists() for name in names)
