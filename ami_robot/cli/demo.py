@@ -30,6 +30,7 @@ EXAMPLES = """examples:
 Exit status: 0 done, 1 a node died or a limit was broken, 2 wrong input, 130 interrupted."""
 
 BRING_UP_S = 60.0
+ANSWER_S = 5.0
 WORKERS = 2
 
 
@@ -87,6 +88,7 @@ def _run_graph(
 
     from ami_nodes.demo_client import DemoClient
     from ami_nodes.demo_graph import Graph
+    from ami_nodes.graph_client import GraphClient
     from ami_robot.perception.camera import load_camera
     from ami_sim.scene import Scene
 
@@ -99,22 +101,22 @@ def _run_graph(
         log, interval_s = folder / "nodes.log", 0.2 if sys.stderr.isatty() else 2.0
         with (
             Graph(launcher, arguments, log) as graph,
+            GraphClient("demo", ANSWER_S, graph.check) as client,
             tqdm(scenes, unit="goal", desc="starting", mininterval=interval_s) as bar,
         ):
-            client = DemoClient(graph.check)
+            demo = DemoClient(client)
             try:
                 client.wait_until_active(BRING_UP_S)
                 nodes = graph.nodes()
                 for scene, goal in zip(scenes, goals, strict=True):
                     bar.set_description(f"scene {scene.seed}")
-                    record = client.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
+                    record = demo.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
                     record.save(folder / f"scene{scene.seed:04d}.npz")
                     records.append(record)
                     bar.update()
                     bar.write(_line(record), file=sys.stdout)
             finally:
-                client.rest()
-                client.destroy_node()
+                demo.rest()
     finally:
         rclpy.try_shutdown()
     return records, nodes, goals

@@ -11,10 +11,10 @@ finder.install()
 
 from ami_nodes import qos  # noqa: E402
 from ami_nodes.convert import as_array, to_ns  # noqa: E402
+from ami_nodes.graph_client import GraphClient  # noqa: E402
 from ami_robot.perception.checkpoint import save_checkpoint  # noqa: E402
 from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead  # noqa: E402
 from ami_robot.world_model.predictor import Predictor, PredictorConfig  # noqa: E402
-from tests.nodes.client import GraphClient  # noqa: E402
 from tests.nodes.graph import DOMAIN  # noqa: E402
 
 

@@ -5,9 +5,10 @@ import time
 import numpy as np
 import pytest
 
+from ami_nodes.demo_graph import GraphError
+from ami_nodes.graph_client import position_goal
 from ami_sim.judge import EPISODE_S
 from ami_sim.scene import Scene
-from tests.nodes.client import GraphError, position_goal
 from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, launched, wait_for
 
 pytestmark = pytest.mark.graph
@@ -19,7 +20,7 @@ SEED = 1000
 def graph(client, checkpoint):
     """The full graph with the analytic planner, shared by the tests of this file."""
     with launched(LAUNCH_FILE, config="analytic", checkpoint=checkpoint, scene_seed=str(SEED)) as launch:
-        client.wait_until_active(60.0, launch.running)
+        client.wait_until_active(60.0)
         yield launch
 
 
