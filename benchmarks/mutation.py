@@ -20,15 +20,12 @@ import hashlib
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +38,9 @@ from tqdm import tqdm
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
 from ami_sim.demo.statistics import wilson_interval
+from benchmarks.changed_package import PYTEST, ROOT, forget_package, run_changed, start
 from benchmarks.mutants import Mutant, mutants, mutated, without_row
 
-ROOT = Path(__file__).parents[1]
 TESTS = ("tests/safety", "tests/actor", "tests/cost")
 LEFT_OUT = ("-k", "not within_its_time", "--ignore=tests/safety/test_table.py")  # of speed; of the table itself
 DATA_FILES = ("arm_spheres.py", "arm_inertias.py", "__init__.py")  # tables of numbers; they would raise the score
@@ -51,6 +48,7 @@ OTHER_FILES = ("ami_robot/actor/planner.py",)
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.yaml"
 RESULT = ROOT / "benchmarks" / "results" / "mutation.json"
 KNOWN = ROOT / "data" / "mutation"
+LOADED_ONCE = ("hypothesis.extra.numpy", "torch", "pybullet", "pinocchio", "coal", "daqp")
 TEST_BUDGET_S, SLACK_S, SLOWER = 30.0, 10.0, 3.0
 PASSED, FAILED = 0, 1  # pytest's exit statuses
 
@@ -68,38 +66,11 @@ def _without_force(spec: Spec) -> Spec:
 HARMLESS: dict[str, Callable[[Spec], Spec]] = {"transport": _without_jitter, "power_and_force": _without_force}
 """Rows that change what others allow instead of refusing: with these numbers they do nothing."""
 
-Change = Callable[[Path], "ast.Module | None"]
-
 
 def files() -> list[str]:
     """The files whose mutants are counted."""
     safety = sorted(path for path in (ROOT / "ami_robot" / "safety").glob("*.py") if path.name not in DATA_FILES)
     return [*(str(path.relative_to(ROOT)) for path in safety), *OTHER_FILES]
-
-
-class _ChangedPackage(MetaPathFinder):
-    """Imports modules of ami_robot from changed source."""
-
-    def __init__(self, change: Change) -> None:
-        self._change = change
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """The module's own file, compiled after the change; None leaves it to the other finders."""
-        file = ROOT / f"{name.replace('.', '/')}.py"
-        tree = self._change(file) if name.startswith("ami_robot.") and file.exists() else None
-        if tree is None:
-            return None
-        return spec_from_file_location(name, file, loader=_ChangedLoader(name, str(file), tree))
-
-
-class _ChangedLoader(SourceFileLoader):
-    def __init__(self, name: str, path: str, tree: ast.Module) -> None:
-        super().__init__(name, path)
-        self._tree = tree
-
-    def get_code(self, name: str) -> Any:
-        """Code of the changed tree; never from or to a cache."""
-        return compile(self._tree, self.path, "exec")
 
 
 class _Observer:
@@ -125,7 +96,7 @@ def observe(target: Path) -> int:
     measured = coverage.Coverage(data_file=None, include=[f"{ROOT}/ami_robot/*"], config_file=False)
     observer = _Observer(measured)
     measured.start()
-    status = pytest.main([*_pytest_options(), *LEFT_OUT, *TESTS], plugins=[observer])
+    status = pytest.main([*PYTEST, *LEFT_OUT, *TESTS], plugins=[observer])
     measured.stop()
     data = measured.get_data()
     lines = {
@@ -153,44 +124,6 @@ def tests_of(mutant: Mutant, observed: dict[str, Any]) -> list[str]:
             break
         chosen.append(test)
     return chosen
-
-
-def start(work: Callable[[], int], log: Path, limit_s: float) -> int:
-    """Fork a process that does `work` and exits with what it returns; its output goes to `log`. Returns its id."""
-    child = os.fork()
-    if child:
-        return child
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s) + 1, int(limit_s) + 2))
-    resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
-    status = 3
-    try:
-        status = work()
-    finally:
-        os._exit(status)
-
-
-def run_changed(change: Change, tests: list[str], harmless: Callable[[Spec], Spec] | None = None) -> int:
-    """In a forked process: pytest's status on these tests with a changed package, or with other numbers of a row."""
-    for name in [name for name in sys.modules if name.startswith("ami_")]:
-        del sys.modules[name]
-    sys.meta_path.insert(0, _ChangedPackage(change))
-    if harmless is not None:
-        _change_spec(harmless)
-    return int(pytest.main([*_pytest_options(), "-x", *tests]))
-
-
-def _change_spec(harmless: Callable[[Spec], Spec]) -> None:
-    from ami_robot.safety import spec as fresh
-
-    load = fresh.load_spec
-    fresh.load_spec = lambda path=None: harmless(load(path))
-
-
-def _pytest_options() -> list[str]:
-    return ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-m", "not graph and not slow"]
 
 
 class Known:
@@ -322,6 +255,8 @@ def main() -> int:
         suppress_health_check=list(hypothesis.HealthCheck),
     )  # fmt: skip
     hypothesis.settings.load_profile("mutation")
+    for library in LOADED_ONCE:
+        import_module(library)
     written = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     if args.rows:
         written["rows"] = dies = delete_rows()
@@ -371,8 +306,7 @@ def _observed(tests_sha256: str, sources: dict[str, str]) -> dict[str, Any]:
 
 
 def _observe_afresh(target: Path) -> int:
-    for name in [name for name in sys.modules if name.startswith("ami_")]:
-        del sys.modules[name]
+    forget_package()
     return observe(target)
 
 

@@ -1,0 +1,89 @@
+"""Tests on a changed ami_robot, each in a process forked from one that has loaded the libraries already."""
+
+from __future__ import annotations
+
+import ast
+import os
+import resource
+import sys
+from collections.abc import Callable
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ami_robot.safety.spec import Spec
+
+ROOT = Path(__file__).parents[1]
+PYTEST = ("-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-m", "not graph and not slow")
+
+Change = Callable[[Path], "ast.Module | None"]
+"""A module's file -> what it becomes; None leaves it as it is."""
+
+
+def start(work: Callable[[], int], log: Path, limit_s: float) -> int:
+    """Fork a process that does `work` and exits with what it returns; its output goes to `log`. Returns its id."""
+    child = os.fork()
+    if child:
+        return child
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s) + 1, int(limit_s) + 2))
+    resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
+    status = 3
+    try:
+        status = work()
+    finally:
+        os._exit(status)
+
+
+def run_changed(change: Change, tests: list[str], harmless: Callable[[Spec], Spec] | None = None) -> int:
+    """In a forked process: pytest's status on these tests with a changed package, or with other numbers of a row."""
+    forget_package()
+    sys.meta_path.insert(0, _ChangedPackage(change))
+    if harmless is not None:
+        _change_spec(harmless)
+    return int(pytest.main([*PYTEST, "-x", *tests]))
+
+
+def _change_spec(harmless: Callable[[Spec], Spec]) -> None:
+    from ami_robot.safety import spec as fresh
+
+    load = fresh.load_spec
+    fresh.load_spec = lambda path=None: harmless(load(path))
+
+
+def forget_package() -> None:
+    """Whatever of ours is imported next is read from its file again."""
+    for name in [name for name in sys.modules if name.startswith("ami_")]:
+        del sys.modules[name]
+
+
+class _ChangedPackage(MetaPathFinder):
+    """Imports modules of ami_robot from changed source."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """The module's own file, compiled after the change; None leaves it to the other finders."""
+        file = ROOT / f"{name.replace('.', '/')}.py"
+        tree = self._change(file) if name.startswith("ami_robot.") and file.exists() else None
+        if tree is None:
+            return None
+        return spec_from_file_location(name, file, loader=_ChangedLoader(name, str(file), tree))
+
+
+class _ChangedLoader(SourceFileLoader):
+    def __init__(self, name: str, path: str, tree: ast.Module) -> None:
+        super().__init__(name, path)
+        self._tree = tree
+
+    def get_code(self, name: str) -> Any:
+        """Code of the changed tree; never from or to a cache."""
+        return compile(self._tree, self.path, "exec")
