@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ami_robot.safety.spec import Spec
 from ami_robot.types import MODEL_STEP_S, Array, JointState, JointTrajectory
@@ -76,10 +77,18 @@ class Spline:
         return sample(self._control[piece], self._lengths_s[piece], t_s - self._times_s[piece])
 
     def positions(self, times_s: Array) -> Array:
-        """Desired positions (n, 7), rad, at increasing times (n,), s, within the duration."""
-        piece = np.clip(np.searchsorted(self._times_s, times_s, side="right") - 1, 0, len(self._lengths_s) - 1)
+        """Desired positions (n, 7), rad, at times (n,), s; those of the start and the end before and after."""
+        piece = self._pieces(times_s)
         s = np.clip((times_s - self._times_s[piece]) / self._lengths_s[piece], 0.0, 1.0)
         return (_basis(5, s)[:, None, :] @ self._control[piece])[:, 0]
+
+    def states(self, times_s: Array) -> JointState:
+        """Desired states, each (n, 7), at times (n,), s, within the duration."""
+        piece = self._pieces(times_s)
+        return sample(self._control[piece], self._lengths_s[piece], times_s - self._times_s[piece])
+
+    def _pieces(self, times_s: Array) -> NDArray[np.intp]:
+        return np.clip(np.searchsorted(self._times_s, times_s, side="right") - 1, 0, len(self._lengths_s) - 1)
 
     def extremes(self) -> Extremes:
         """Bounds over the whole motion, each (7,)."""
@@ -94,20 +103,22 @@ class Spline:
 
 
 def move_to_rest(
-    start: JointState, target: Array, spec: Spec, also_from: Sequence[JointState] = ()
+    start: JointState, target: Array, spec: Spec, also_from: Sequence[JointState] = (), at_least_s: float = 0.0
 ) -> JointTrajectory | None:
     """Quintic from `start` to rest at `target` (7,), rad, as short as the limits allow; None if no duration does.
+
+    It takes no less than `at_least_s`.
 
     `also_from`: other states from which the controller may begin when the trajectory reaches it early or late. From
     each of them to the first control point the whole limits hold; from `start`, the share that commands may use.
     """
-    ends = np.broadcast_to(target, (len(MOVE_DURATIONS_S), 7))
+    durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
+    ends = np.broadcast_to(target, (len(durations_s), 7))
     for tried in (slice(0, 1), slice(1, None)):  # mostly the first one holds
-        excess = _excess_of_motions(start, ends[tried], MOVE_DURATIONS_S[tried], spec, also_from)
-        holds = excess <= ROUNDING
+        holds = _excess_of_motions(start, ends[tried], durations_s[tried], spec, also_from) <= ROUNDING
         if holds.any():
             first = int(np.argmax(holds))
-            return _trajectory(start, ends[tried][first], float(MOVE_DURATIONS_S[tried][first]), spec)
+            return _trajectory(start, ends[tried][first], float(durations_s[tried][first]), spec)
     return None
 
 
@@ -116,12 +127,15 @@ def brake(start: JointState, spec: Spec, also_from: Sequence[JointState] = ()) -
 
     When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
     """
-    durations = BRAKE_DURATIONS_S[:, None]
-    ends = start.positions + start.velocities * durations / 2.0 + start.accelerations * durations**2 / 12.0
-    excess = _excess_of_motions(start, ends, BRAKE_DURATIONS_S, spec, also_from)
-    holds = excess <= ROUNDING
+    for durations_s in (BRAKE_DURATIONS_S[:8], BRAKE_DURATIONS_S):  # mostly one of the first few holds
+        h = durations_s[:, None]
+        ends = start.positions + start.velocities * h / 2.0 + start.accelerations * h**2 / 12.0
+        excess = _excess_of_motions(start, ends, durations_s, spec, also_from)
+        holds = excess <= ROUNDING
+        if holds.any():
+            break
     best = int(np.argmax(holds) if holds.any() else np.argmin(excess))
-    return _trajectory(start, ends[best], float(BRAKE_DURATIONS_S[best]), spec)
+    return _trajectory(start, ends[best], float(durations_s[best]), spec)
 
 
 def limit_margins(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> dict[str, Array]:

@@ -1,0 +1,69 @@
+"""What was sent: where the arm is told to be at a time, and where it will come to rest. Never a measured state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ami_robot.safety.checks import NS_PER_S
+from ami_robot.safety.motion import Spline
+from ami_robot.safety.spec import Spec
+from ami_robot.types import Array, JointState, JointTrajectory
+
+_HOLD_S = 0.1
+
+
+class CommandRecord:
+    """The last sent motion, from the state at which it began until it rests. Times in ns, on the caller's clock."""
+
+    target_joints: Array  # (7,), rad: where the arm comes to rest
+    target_tool: Array  # (3,), m
+
+    def __init__(self, spec: Spec):
+        self._joint_names, self._jitter_s = spec.joint_names, spec.transport.jitter_s
+        self._motion: Spline | None = None
+        self._begin_ns = self._rest_ns = 0
+        self.target_joints, self.target_tool = np.full(7, np.nan), np.full(3, np.nan)
+        self.sequence = 0  # of the last sent trajectory
+        self.braking = False  # the last sent motion is a brake
+
+    def hold(self, q: Array, tool: Array, now_ns: int) -> None:
+        """Nothing is sent: the arm is known to be at rest here, q (7,), rad, tool (3,), m."""
+        start, trajectory = standing(self._joint_names, q)
+        self._motion, self.braking = Spline(start, trajectory), False
+        self._begin_ns = self._rest_ns = now_ns
+        self.target_joints, self.target_tool = start.positions, tool
+
+    def sent(self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int, braking: bool) -> None:
+        """This trajectory was sent at this time, out of this state, and brings the tool to rest there."""
+        self._motion, self._begin_ns, self.braking = Spline(start, trajectory), at_ns, braking
+        self._rest_ns = at_ns + int(np.ceil(self._motion.duration_s * NS_PER_S))
+        self.target_joints, self.target_tool = trajectory.positions[-1], tool
+        self.sequence += 1
+
+    def state(self, at_ns: int, later_s: float = 0.0) -> JointState:
+        """What the arm is told to do at this time and `later_s` after it."""
+        assert self._motion is not None, "nothing was sent and no rest is known"
+        return self._motion.sample((at_ns - self._begin_ns) / NS_PER_S + later_s)
+
+    def early_and_late(self, at_ns: int) -> tuple[JointState, JointState]:
+        """What the controller may desire by then, since the delay of the running motion varied as transport does."""
+        return self.state(at_ns, -self._jitter_s), self.state(at_ns, self._jitter_s)
+
+    def positions(self, at_ns: int, later_s: Array) -> Array:
+        """Joint positions (n, 7), rad, that the arm is told at increasing times (n,), s, after this one."""
+        assert self._motion is not None, "nothing was sent and no rest is known"
+        return self._motion.positions((at_ns - self._begin_ns) / NS_PER_S + later_s)
+
+    def rests_in_s(self, at_ns: int) -> float:
+        """How long it still moves, s; negative after that."""
+        return (self._rest_ns - at_ns) / NS_PER_S
+
+    def moves(self, at_ns: int) -> bool:
+        """Whether it is on its way at this time; a clock from before the motion says nothing about it."""
+        return self._begin_ns <= at_ns < self._rest_ns
+
+
+def standing(joint_names: tuple[str, ...], q: Array) -> tuple[JointState, JointTrajectory]:
+    """The arm at rest at q (7,), rad, as a state and as a motion that stays there."""
+    q, rest = np.array(q, dtype=np.float64), np.zeros(7)
+    return JointState(q, rest, rest), JointTrajectory(joint_names, np.array([_HOLD_S]), q[None], rest[None], rest[None])
