@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.masks import path_margins
+from ami_robot.safety.masks import PathCheck, path_margins
+from ami_robot.safety.outcomes import outcome_margins
 from ami_robot.safety.spec import Spec
-from ami_robot.types import TOOL_TARGET, Array, Belief, Goal, Plan, Refusal
+from ami_robot.types import TOOL_POSITION, TOOL_TARGET, Array, Belief, Goal, People, Plan, Refusal
 
 
 class Planner(Protocol):
@@ -37,9 +38,17 @@ class CheckedPaths:
 
 
 class PathMask:
-    """Displacements -> joint path -> guardrails, by analytic kinematics alone: nothing here is learned."""
+    """Displacements -> joint path -> guardrails, by analytic kinematics alone; imagined tool paths -> guardrails."""
+
+    people: People | None
+    """Who was seen last. Set it with every message; None until then, and where nobody is asked."""
+
+    widen_m: float
+    """Bound of the world model's error, m: borders, table, obstacles and people are kept further away by it."""
 
     def __init__(self, spec: Spec, kinematics: Kinematics) -> None:
+        self.people = None
+        self.widen_m = 0.0
         self._spec = spec
         self._kinematics = kinematics
 
@@ -53,7 +62,8 @@ class PathMask:
         targets = belief.proprio[TOOL_TARGET] + np.cumsum(displacements, axis=1)
         joint_paths, error_m = self._kinematics.inverse(targets)
         missed_m = error_m.max(axis=1)
-        check = path_margins(self._spec, self._kinematics, joint_paths, belief.target_joint_positions)
+        start = belief.target_joint_positions
+        check = path_margins(self._spec, self._kinematics, joint_paths, start, self.people, self.widen_m)
         tolerance_m = self._spec.inverse_kinematics.max_error_m
         reached = missed_m <= tolerance_m  # what is missed has no joint path, so nothing can be said of its safety
         return CheckedPaths(
@@ -62,6 +72,10 @@ class PathMask:
             np.where(reached, check.margin, 1 - missed_m / tolerance_m),
             np.where(reached, np.asarray(check.row, dtype=object), "inverse_kinematics"),
         )
+
+    def check_outcomes(self, belief: Belief, tool_paths: Array) -> PathCheck:
+        """Check (N, H, 3) tool positions, m, that a world model imagines from the belief on."""
+        return outcome_margins(self._spec, belief.proprio[TOOL_POSITION], tool_paths, self.widen_m)
 
 
 def unusable(belief: Belief, goal: Goal) -> Refusal | None:

@@ -7,13 +7,21 @@ from functools import lru_cache
 
 import numpy as np
 
-from ami_robot.safety.distances import table_clearance
+from ami_robot.safety.distances import (
+    arm_space_clearance,
+    capsule_distance,
+    obstacle_clearance,
+    table_clearance,
+)
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, quintic, sample
 from ami_robot.safety.spec import Spec
-from ami_robot.types import MODEL_STEP_S, Array, JointState
+from ami_robot.types import MODEL_STEP_S, Array, JointState, People
 
 _SAMPLES_PER_STEP = 8
+
+_STOP_S = 0.22
+"""No brake out of a planner's motions takes longer, s (`motion.brake`; a test looks): people come nearer so long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +33,27 @@ class PathCheck:
     row: Array  # (N,), str: the row of the guardrail file that has this least margin
 
 
-def path_margins(spec: Spec, kinematics: Kinematics, joint_path: Array, start: Array) -> PathCheck:
+def path_margins(
+    spec: Spec,
+    kinematics: Kinematics,
+    joint_path: Array,
+    start: Array,
+    people: People | None = None,
+    widen_m: float = 0.0,
+) -> PathCheck:
     """Check paths of joint targets (N, H, 7), rad, one per model step, that leave from rest at `start` (7,).
 
     Looks at joint positions, at joint velocities and accelerations of the very motion that the filter makes of such a
     path (a chain of moves to rest, each replaced half way), at the tool's displacement per step, and at the tool and
     every sphere of the arm where each step comes to rest. What is not finite is not feasible.
+
+    The row of self-collision is not among them: with the gripper straight down the arm comes nowhere in the workspace
+    near itself (a test looks everywhere), and the gate checks the row in every motion.
+
+    Args:
+        people: who was seen last, asked for where the guardrail file says so; then nothing is feasible without.
+        widen_m: by how much the arm may be elsewhere than planned. Distances to borders, table, obstacles and people
+            have to be so much greater; where they are not at the start, a path must only not lessen them.
     """
     joint_path = np.asarray(joint_path, dtype=np.float64)
     candidates, horizon, joints = joint_path.shape
@@ -46,8 +69,8 @@ def path_margins(spec: Spec, kinematics: Kinematics, joint_path: Array, start: A
             "joint_acceleration": 1.0
             - _peak(acceleration_response @ steps, spec.joint_acceleration.command_limit_rad_per_s2).max(axis=-1),
             "tool_displacement": _displacement_margin(spec, tool),
-            "workspace": _workspace_margin(spec, tool[:, 1:]),
-            "table": _table_margin(spec, kinematics, joint_path),
+            "workspace": _workspace_margin(spec, tool, widen_m),
+            **_distance_margins(spec, kinematics, joint_path, start, people, widen_m),
         }
     margins = np.stack(list(rows.values()))
     least = margins.min(axis=0)
@@ -72,17 +95,47 @@ def _displacement_margin(spec: Spec, tool: Array) -> Array:
     return np.where(slack >= 0.0, 1.0, slack)
 
 
-def _workspace_margin(spec: Spec, tool: Array) -> Array:
+def _workspace_margin(spec: Spec, tool: Array, widen_m: float) -> Array:
     lower, upper = spec.workspace.lower_m, spec.workspace.upper_m
     inside = np.minimum(tool - lower, upper - tool) + spec.tool_displacement.tolerance_m
-    return (inside / ((upper - lower) / 2.0)).min(axis=(1, 2))
+    needed_m = _needed(widen_m, inside[0, 0].min())
+    return ((inside[:, 1:] - needed_m) / ((upper - lower) / 2.0)).min(axis=(1, 2))
 
 
-def _table_margin(spec: Spec, kinematics: Kinematics, joint_path: Array) -> Array:
-    """Clearance beyond the least one, as a share of the workspace's height; at most 1."""
-    clearance = table_clearance(spec, kinematics.spheres(joint_path), kinematics.sphere_radii).min(axis=(1, 2))
-    height = spec.workspace.upper_m[2] - spec.workspace.lower_m[2]
-    return np.minimum(clearance / height, 1.0)
+def _distance_margins(
+    spec: Spec, kinematics: Kinematics, joint_path: Array, start: Array, people: People | None, widen_m: float
+) -> dict[str, Array]:
+    """Clearance (N,) beyond what each row asks for, as a share of the workspace's height; at most 1."""
+    centers = kinematics.spheres(np.concatenate([joint_path.reshape(-1, 7), np.reshape(start, (1, 7))]))
+    radii = kinematics.sphere_radii
+    clearances = {
+        "table": table_clearance(spec, centers, radii).min(axis=-1),
+        "arm_space": arm_space_clearance(spec, centers, radii).min(axis=-1),
+        "obstacles": obstacle_clearance(spec, centers, radii).min(axis=(-2, -1), initial=np.inf),
+    }
+    if spec.people.source_of_people == "topic":
+        clearances["people"] = _people_clearance(spec, centers, radii, people)
+    height_m = spec.workspace.upper_m[2] - spec.workspace.lower_m[2]
+    margins = {}
+    for row, clearance in clearances.items():
+        least = clearance[:-1].reshape(joint_path.shape[:2]).min(axis=1)
+        margins[row] = np.minimum((least - _needed(widen_m, clearance[-1])) / height_m, 1.0)
+    return margins
+
+
+def _people_clearance(spec: Spec, centers: Array, radii: Array, people: People | None) -> Array:
+    """Distance (B,) of arms (B, S, 3) to the nearest person, less how far that one comes while the arm stops, m."""
+    if people is None:
+        return np.full(len(centers), np.nan)
+    row = spec.people
+    separation_m = row.measurement_error_m + row.intrusion_m + row.max_speed_m_per_s * (row.reaction_s + _STOP_S)
+    nearest = (capsule_distance(centers, people) - radii[:, None]).min(axis=(-2, -1), initial=np.inf)
+    return nearest - separation_m
+
+
+def _needed(widen_m: float, at_start_m: float) -> float:
+    """The wider margin, or what of it there is at the start: an arm that stands near a border may stay and leave."""
+    return float(np.clip(widen_m, 0.0, np.maximum(at_start_m, 0.0)))
 
 
 @lru_cache(maxsize=8)
