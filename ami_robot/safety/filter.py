@@ -1,0 +1,253 @@
+"""The filter: the target nearest to a proposed one whose motion keeps the limits and stays clear of everything.
+
+For a fixed duration the motion from `start` to rest at a target is linear in the target. So what encloses position,
+velocity, acceleration and jerk on the way (see `motion.enclosing`) leaves each joint an exact interval: the
+acceleration, and the braking at the end, are inside the programme and not cut off after it. Distances are linearised
+at poses along the motion. A quadratic programme in the displacement x (7,) of the target, rad,
+
+    minimise |W J (x - x_nominal)|^2 + r |x - x_nominal|^2   subject to   G x >= -slack,   lower <= x <= upper
+
+is solved by DAQP, whose answer is believed only after it was put into the rows here. It promises nothing about the
+motion between those poses: the last gate looks at the whole of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import daqp
+import numpy as np
+from numpy.typing import NDArray
+
+from ami_robot.safety.distances import distance_rows
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.motion import ROUNDING, control_times, enclosing, quintic, sample
+from ami_robot.safety.spec import Spec
+from ami_robot.types import Array, JointState, Refusal
+
+POSES = (0.5, 1.0)
+"""Where along the motion distances are linearised, as shares of its duration: its greatest speed, and its end."""
+
+LINEARISATION_M = 1e-4
+"""What a distance has to keep beyond its row, since the truth bends away from its linearisation."""
+
+_SHORT_RAD = (
+    0.014  # a displacement of this length bends a distance by at most 1 m/rad^2 / 2 x 0.014^2 = LINEARISATION_M
+)
+_ROUNDS = 3  # linearisations at most
+_ANGULAR_WEIGHT_M = 0.3  # a tilt of the tool by 0.1 rad is as bad as missing the target by 3 cm
+_REGULARISATION = 1e-3  # m^2/rad^2, so that a swing of the elbow costs something
+_FEASIBLE = 1e-6  # by how much, m or rad, an answer may miss a row; DAQP's own tolerance
+_STILL = 1e-9  # a row that grows slower than this with the target does not depend on it
+_SOLVED = 1  # DAQP's exit flag for an optimal point
+_LIMITS = ("joint_position", "joint_velocity", "joint_acceleration", "joint_jerk")
+_UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredTarget:
+    """Where the motion should come to rest instead."""
+
+    joint_positions: Array  # (7,), rad
+    active_row: str  # the row that is closest there; empty when the nominal target keeps them all
+    rows: int  # how many geometric rows the programme had
+
+
+@dataclass(frozen=True, eq=False)
+class _Interval:
+    """Targets (7,), rad, that keep the limits, and which of `_LIMITS` bounds each joint."""
+
+    lower: Array
+    upper: Array
+    lower_row: list[str]
+    upper_row: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows A x >= least (R, 7) and (R,), m, for a displacement x of the target, with their names."""
+
+    matrix: Array
+    least: Array
+    names: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _MotionMap:
+    """What a motion's shape makes of its start and target; for N enclosing values and for the poses of POSES.
+
+    A value is `of_start @ (position, velocity, acceleration) + of_target * target`, for each joint alike.
+    """
+
+    of_start: Array  # (N, 3)
+    of_target: Array  # (N, 1)
+    limit: NDArray[np.intp]  # (N,): index in _LIMITS
+    moves: NDArray[np.bool_]  # (N, 1): whether the value depends on the target
+    pose_of_start: Array  # (P, 3)
+    pose_of_target: Array  # (P,)
+
+
+def nearest_target(
+    spec: Spec, kinematics: Kinematics, start: JointState, nominal: Array, duration_s: float
+) -> FilteredTarget | Refusal:
+    """The target (7,) nearest to `nominal` (7,), rad, that a motion of `duration_s` from `start` may end at.
+
+    Nearest: least deviation of the tool's pose. No input raises; what is not finite, of a wrong shape or without
+    an answer is a Refusal that names the row in the way.
+    """
+    state = [_finite(values, (7,)) for values in (start.positions, start.velocities, start.accelerations)]
+    wanted, duration = _finite(nominal, (7,)), _finite(duration_s, ())
+    if wanted is None or duration is None or any(values is None for values in state):
+        return Refusal("Start, target or duration of the motion are not finite numbers.", "filter", _UNKNOWN)
+    if not 0.0 < duration <= spec.trajectory.max_duration_s:
+        reason = f"The duration of {duration:.3g} s is not between 0 and {spec.trajectory.max_duration_s} s."
+        return Refusal(reason, "trajectory", float(spec.trajectory.max_duration_s - duration))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _nearest(spec, kinematics, np.array(state), wanted, float(duration))
+
+
+def _nearest(
+    spec: Spec, kinematics: Kinematics, start: Array, nominal: Array, duration_s: float
+) -> FilteredTarget | Refusal:
+    shape = _motion_map(duration_s)
+    interval = _interval(spec, shape, start)
+    if isinstance(interval, Refusal):
+        return interval
+    target = np.clip(nominal, interval.lower, interval.upper)
+    for _ in range(_ROUNDS):
+        rows = _geometric_rows(spec, kinematics, shape, start, target)
+        hessian = _hessian(kinematics.jacobian(target))
+        x = _solve(hessian, nominal - target, rows, interval.lower - target, interval.upper - target)
+        if isinstance(x, Refusal):
+            return x
+        target, active = np.clip(target + x, interval.lower, interval.upper), _active_row(rows, x, interval, target + x)
+        if np.linalg.norm(x) <= _SHORT_RAD:
+            break
+    bent = float(np.abs(target - nominal).max()) > ROUNDING
+    return FilteredTarget(target, active if bent else "", len(rows.names))
+
+
+def _finite(values: Any, shape: tuple[int, ...]) -> Array | None:
+    """Float64 array of this shape; None when it is not one, or not finite."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.shape == shape and np.isfinite(array).all() else None
+
+
+@lru_cache(maxsize=64)
+def _motion_map(duration_s: float) -> _MotionMap:
+    """The map, read off the motions of four "joints": one for each part of the start, one for the target."""
+    position, velocity, acceleration, target = np.eye(4)
+    rest, h = np.zeros(4), np.asarray(duration_s)
+    control = quintic(JointState(position, velocity, acceleration), JointState(target, rest, rest), h)
+    times_s = np.concatenate([[0.0], control_times(duration_s)])
+    states = sample(control, h, times_s)  # the pieces between control points, as they will be sent and checked
+    begin, end = (
+        JointState(states.positions[part], states.velocities[part], states.accelerations[part])
+        for part in (slice(None, -1), slice(1, None))
+    )
+    lengths_s = np.diff(times_s)
+    values = [value.reshape(-1, 4) for value in enclosing(quintic(begin, end, lengths_s), lengths_s)]
+    poses = sample(control, h, h * np.array(POSES)).positions
+    every = np.concatenate(values)
+    limit = np.repeat(np.arange(len(_LIMITS)), [len(value) for value in values])
+    moves = np.abs(every[:, 3:]) > _STILL
+    return _MotionMap(every[:, :3], every[:, 3:], limit, moves, poses[:, :3], poses[:, 3])
+
+
+def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusal:
+    """Targets that keep all limits, joint by joint, or the limit that leaves none."""
+    least, most = _limits(spec)
+    fixed = shape.of_start @ start  # (N, 7)
+    below, above = most[shape.limit] - fixed, least[shape.limit] - fixed
+    room = np.where(shape.moves, np.inf, np.minimum(below, -above))
+    if not room.min() >= 0.0:
+        row = _LIMITS[shape.limit[room.min(axis=1).argmin()]]
+        return Refusal(f"The motion would begin beyond the row {row}.", row, float(room.min()))
+    below, above = below / shape.of_target, above / shape.of_target
+    falling = shape.of_target < 0.0
+    uppers = np.where(shape.moves, np.where(falling, above, below), np.inf)
+    lowers = np.where(shape.moves, np.where(falling, below, above), -np.inf)
+    upper_at, lower_at = uppers.argmin(axis=0), lowers.argmax(axis=0)
+    upper, lower = uppers.min(axis=0), lowers.max(axis=0)
+    width = upper - lower
+    if not width.min() >= 0.0:
+        joint = int(width.argmin())
+        row = _LIMITS[shape.limit[upper_at[joint]]]
+        margin = float(width[joint] / 2.0 * np.abs(shape.of_target[upper_at[joint], 0]))
+        reason = f"No target keeps the row {row} of joint {joint + 1} in {spec.joint_names[joint]}'s motion."
+        return Refusal(reason, row, margin)
+    names = np.array(_LIMITS)[shape.limit]
+    return _Interval(lower, upper, names[lower_at].tolist(), names[upper_at].tolist())
+
+
+def _limits(spec: Spec) -> tuple[Array, Array]:
+    """Least and greatest values (4, 7) of _LIMITS that commands may use, widened by half of what the gate forgives."""
+    peaks = np.array(
+        [
+            spec.joint_velocity.command_limit_rad_per_s,
+            spec.joint_acceleration.command_limit_rad_per_s2,
+            spec.joint_jerk.command_limit_rad_per_s3,
+        ]
+    )
+    least = np.vstack([spec.joint_position.command_lower_rad, -peaks]) - ROUNDING / 2.0
+    return least, np.vstack([spec.joint_position.command_upper_rad, peaks]) + ROUNDING / 2.0
+
+
+def _geometric_rows(spec: Spec, kinematics: Kinematics, shape: _MotionMap, start: Array, target: Array) -> _Rows:
+    """Distances at the poses of a motion to `target`, and the tool's workspace at its end, for a displacement of it."""
+    poses = shape.pose_of_start @ start + shape.pose_of_target[:, None] * target
+    matrices, leasts, names = [], [], []
+    for pose, growth in zip(poses, shape.pose_of_target, strict=True):
+        gradients, slack, rows = distance_rows(spec, kinematics, pose)
+        matrices.append(growth * gradients)
+        leasts.append(LINEARISATION_M - slack)
+        names += rows
+    linear = kinematics.jacobian(target)[:3]
+    tool = kinematics.tool_position(target)
+    matrices += [linear, -linear]
+    leasts += [spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
+    return _Rows(np.concatenate(matrices), np.concatenate(leasts), [*names, *["workspace"] * 6])
+
+
+def _hessian(jacobian: Array) -> Array:
+    """Of half the squared deviation of the tool and the joints, (7, 7)."""
+    weighted = jacobian * np.array([1.0, 1.0, 1.0, *[_ANGULAR_WEIGHT_M] * 3])[:, None]
+    return weighted.T @ weighted + _REGULARISATION * np.eye(7)
+
+
+def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Array) -> Array | Refusal:
+    """The displacement (7,) nearest to `wanted`; a Refusal when there is none or the answer does not keep the rows."""
+    gradient = -hessian @ wanted
+    if not all(np.isfinite(part).all() for part in (hessian, gradient, rows.matrix, rows.least, lower, upper)):
+        return Refusal("The filter's programme has numbers that are not finite.", "filter", _UNKNOWN)
+    least = np.concatenate([lower, rows.least])
+    most = np.concatenate([upper, np.full(len(rows.least), np.inf)])
+    try:
+        answer, _, flag, _ = daqp.solve(hessian, gradient, rows.matrix, most, least)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        return Refusal(f"The filter's solver failed: {error}.", "filter", _UNKNOWN)
+    if flag != _SOLVED:
+        worst = int(rows.least.argmax())
+        reason = f"No target near the proposed one keeps the row {rows.names[worst]} and all the others."
+        return Refusal(reason, rows.names[worst], float(-rows.least[worst]))
+    x = _finite(answer, (7,))
+    if x is None or not ((x >= lower - _FEASIBLE) & (x <= upper + _FEASIBLE)).all():
+        return Refusal(
+            "The filter's solver gave an answer that is not finite or not within bounds.", "filter", _UNKNOWN
+        )
+    kept = rows.matrix @ x - rows.least
+    if not kept.min() >= -_FEASIBLE:
+        worst = int(kept.argmin())
+        reason = f"The filter's solver gave an answer that breaks the row {rows.names[worst]}."
+        return Refusal(reason, rows.names[worst], float(kept[worst]))
+    return x
+
+
+def _active_row(rows: _Rows, x: Array, interval: _Interval, target: Array) -> str:
+    kept = np.concatenate([rows.matrix @ x - rows.least, target - interval.lower, interval.upper - target])
+    return [*rows.names, *interval.lower_row, *interval.upper_row][int(kept.argmin())]
