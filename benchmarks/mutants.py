@@ -12,9 +12,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-UNLIMITED = 1e9
-"""A margin that nothing comes near. Finite, so that a share of it can be taken."""
-
 _SWAPPED: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
     ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
@@ -57,9 +54,21 @@ def mutated(source: str, mutant: Mutant) -> ast.Module:
     return _replaced(tree, node, _changes(node)[mutant.variant])
 
 
-def without_row(tree: ast.Module, row: str) -> ast.Module:
-    """The module without one guardrail: it refuses nothing by this name, and its margins are endless."""
-    return ast.fix_missing_locations(_RowDeleter(row).visit(tree))
+def string_constants(tree: ast.Module) -> dict[str, str]:
+    """Names that the module gives to texts: a row may be refused by such a name."""
+    return {
+        statement.targets[0].id: statement.value.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        and isinstance(statement.targets[0], ast.Name)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    }
+
+
+def without_row(tree: ast.Module, row: str, constants: dict[str, str]) -> ast.Module:
+    """The module without one guardrail: it refuses nothing by this name and has no margin of it."""
+    return ast.fix_missing_locations(_RowDeleter(row, constants).visit(tree))
 
 
 def _places(tree: ast.AST, scope: str = "") -> Iterator[tuple[ast.expr | ast.stmt, str]]:
@@ -151,10 +160,10 @@ def _replaced(tree: ast.Module, old: ast.AST, new: ast.AST) -> ast.Module:
 
 
 class _RowDeleter(ast.NodeTransformer):
-    """`Refusal(.., row, ..)` becomes None, returning it becomes nothing, `{row: margin}` an endless margin."""
+    """`Refusal(.., row, ..)` becomes None, returning it becomes nothing, `{row: margin}` and `[row] = margin` go."""
 
-    def __init__(self, row: str) -> None:
-        self._row = row
+    def __init__(self, row: str, constants: dict[str, str]) -> None:
+        self._row, self._constants = row, constants
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         return ast.Pass() if self._refuses(node.value) else self.generic_visit(node)
@@ -164,17 +173,13 @@ class _RowDeleter(ast.NodeTransformer):
 
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         self.generic_visit(node)
-        for place, key in enumerate(node.keys):
-            if self._is_row(key) and not isinstance(node.values[place], ast.Tuple):  # bounds of the file, no margin
-                node.values[place] = _endless(node.values[place])
-        return node
+        kept = [pair for pair in zip(node.keys, node.values, strict=True) if not self._is_row(pair[0])]
+        return ast.Dict([key for key, _ in kept], [value for _, value in kept])
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        self.generic_visit(node)
         target = node.targets[0]
-        if isinstance(target, ast.Subscript) and self._is_row(target.slice):
-            node.value = _endless(node.value)
-        return node
+        goes = isinstance(target, ast.Subscript) and self._is_row(target.slice)
+        return ast.Pass() if goes else self.generic_visit(node)
 
     def _refuses(self, node: ast.AST | None) -> bool:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "Refusal":
@@ -182,10 +187,6 @@ class _RowDeleter(ast.NodeTransformer):
         return any(map(self._is_row, [*node.args[1:2], *(word.value for word in node.keywords)]))
 
     def _is_row(self, node: ast.AST | None) -> bool:
+        if isinstance(node, ast.Name):
+            return self._constants.get(node.id) == self._row
         return isinstance(node, ast.Constant) and node.value == self._row
-
-
-def _endless(value: ast.expr) -> ast.expr:
-    """`value * 0 + UNLIMITED`: the same shape."""
-    nothing = ast.BinOp(value, ast.Mult(), ast.Constant(0))
-    return ast.BinOp(nothing, ast.Add(), ast.Constant(UNLIMITED))

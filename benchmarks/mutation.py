@@ -39,7 +39,7 @@ from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
 from ami_sim.demo.statistics import wilson_interval
 from benchmarks.changed_package import PYTEST, ROOT, forget_package, run_changed, start
-from benchmarks.mutants import Mutant, mutants, mutated, without_row
+from benchmarks.mutants import Mutant, mutants, mutated, string_constants, without_row
 
 TESTS = ("tests/safety", "tests/actor", "tests/cost")
 LEFT_OUT = ("-k", "not within_its_time", "--ignore=tests/safety/test_table.py")  # of speed; of the table itself
@@ -209,7 +209,9 @@ def delete_rows() -> dict[str, bool]:
 def _row_work(row: str, test: str) -> Callable[[], int]:
     if row in HARMLESS:
         return lambda: run_changed(lambda file: None, [test], HARMLESS[row])
-    return lambda: run_changed(lambda file: without_row(ast.parse(file.read_text()), row), [test])
+    trees = {file: ast.parse(file.read_text()) for file in (ROOT / "ami_robot").rglob("*.py")}
+    constants = {name: text for tree in trees.values() for name, text in string_constants(tree).items()}
+    return lambda: run_changed(lambda file: without_row(trees[file], row, constants), [test])
 
 
 def summary(chosen: list[Mutant], sources: dict[str, str], known: Known) -> dict[str, Any]:

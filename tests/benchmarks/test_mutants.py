@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.mutants import UNLIMITED, mutants, mutated, without_row
+from benchmarks.mutants import mutants, mutated, string_constants, without_row
 
 
 def changes(source: str) -> list[str]:
@@ -62,7 +62,8 @@ def test_every_mutant_of_the_same_source_is_found_again_and_differs():
 
 def run(source: str, row: str) -> dict:
     names: dict = {"Refusal": lambda reason, guardrail, margin: guardrail}
-    exec(compile(without_row(ast.parse(source), row), "module.py", "exec"), names)
+    tree = ast.parse(source)
+    exec(compile(without_row(tree, row, string_constants(tree)), "module.py", "exec"), names)
     return names
 
 
@@ -77,10 +78,16 @@ def test_without_a_row_nothing_is_refused_in_its_name():
     assert names["g"](2) is None
 
 
-def test_without_a_row_its_margin_is_endless_and_the_others_stay():
+def test_without_a_row_its_margin_goes_and_the_others_stay():
     names = run("margins = {'table': -1.0, 'reach': -2.0}\nmargins['torque'] = -3.0\n", "reach")
-    assert names["margins"] == {"table": -1.0, "reach": UNLIMITED, "torque": -3.0}
-    assert run("margins = {}\nmargins['torque'] = -3.0\n", "torque")["margins"] == {"torque": UNLIMITED}
+    assert names["margins"] == {"table": -1.0, "torque": -3.0}
+    assert run("margins = {}\nmargins['torque'] = -3.0\n", "torque")["margins"] == {}
+
+
+def test_a_row_that_is_refused_by_a_constant_goes_too():
+    source = "ROW = 'reach'\nOTHER = 'table'\ndef f(a):\n    return Refusal('far', {}, a)\n"
+    assert run(source.format("ROW"), "reach")["f"](2) is None
+    assert run(source.format("OTHER"), "reach")["f"](2) == "table"
 
 
 def test_every_mutant_listed_as_equivalent_is_one_of_the_code_and_has_a_reason():

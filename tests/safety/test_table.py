@@ -20,12 +20,18 @@ def rows_of(spec) -> list[str]:
 
 
 def refused_rows(tree: ast.Module) -> set[str]:
-    """The second argument of each Refusal(..), where it is written out."""
+    """The second argument of each Refusal(..), where it is written out or a name of the module's for a text."""
+    names = {
+        statement.targets[0].id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }
     calls = [
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refusal"
     ]
     given = [word.value for call in calls for word in call.keywords if word.arg == "guardrail"]
     given += [argument for call in calls for argument in call.args[1:2]]
+    given = [names.get(node.id) if isinstance(node, ast.Name) else node for node in given]
     return {node.value for node in given if isinstance(node, ast.Constant)}
 
 
