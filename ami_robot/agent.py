@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
-from ami_robot.actor.planner import Planner
+from ami_robot.actor.planner import PathMask, Planner
 from ami_robot.memory.command_memory import CommandMemory
+from ami_robot.safety.model_error import CALIBRATE, GUARDRAIL
+from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, Goal, Latent, Plan, Refusal
+from ami_robot.types import Array, Belief, Goal, Latent, Plan, Refusal
 from ami_robot.world_model.protocol import WorldModel
 from ami_robot.world_model.roll_forward import roll_forward
 
@@ -22,9 +25,30 @@ def image_goal(latent: Latent) -> Goal:
 class Agent:
     """Pursues one goal at a time. Give it every latent and every guardrail report, and call `act` once a model step."""
 
-    def __init__(self, memory: CommandMemory, world_model: WorldModel, planner: Planner, spec: Spec) -> None:
+    def __init__(
+        self,
+        memory: CommandMemory,
+        world_model: WorldModel,
+        planner: Planner,
+        spec: Spec,
+        mask: PathMask,
+        monitor: Monitor | Refusal | None = None,
+    ) -> None:
+        """Put together from its parts.
+
+        Args:
+            memory: of latents and commands.
+            world_model: imagines the step that is under way.
+            planner: searches, behind `mask`.
+            spec: the guardrail file.
+            mask: what the planner's candidates go through; its margins widen by the model's error.
+            monitor: watches a learned model's error; a refusal where that is unknown; None for a model that is not
+                learned.
+        """
         self.memory = memory
         self.planner = planner
+        self.mask = mask
+        self.monitor = monitor
         self.goal: Goal | None = None
         self._world_model = world_model
         self._spec = spec
@@ -37,13 +61,20 @@ class Agent:
             where = np.array2string(goal.tool_position, precision=3)
             reason = f"the goal {where} m is outside the tool's workspace, {list(lower)} to {list(upper)} m"
             return Refusal(reason, "workspace", margin_m)
+        if isinstance(self.monitor, Refusal):
+            return self.monitor
+        if self.monitor is not None:
+            self.monitor.reset()
         self.goal = goal
         self.planner.reset()
         return None
 
     def on_latent(self, latent: Latent) -> Refusal | None:
         """What the encoder saw."""
-        return self.memory.on_latent(latent)
+        refusal = self.memory.on_latent(latent)
+        if refusal is None and isinstance(self.monitor, Monitor):
+            self.monitor.observe(latent, self.memory.held_tool_target)
+        return refusal
 
     def on_report(
         self, target_joint_positions: Array, target_tool_position: Array, gripper_width: float, stamp_ns: int
@@ -64,5 +95,29 @@ class Agent:
             return recalled
         belief, in_flight = recalled
         future = roll_forward(self._world_model, belief, in_flight)
+        if refusal := self._widen(belief, future):
+            return refusal
         left_s = None if deadline_s is None else deadline_s - (time.perf_counter() - started)
-        return self.planner.plan(future, self.goal, left_s)
+        plan = self.planner.plan(future, self.goal, left_s)
+        if isinstance(plan, Refusal) or not isinstance(self.monitor, Monitor):
+            return plan
+        sha256 = self.monitor.bound.checkpoint_sha256
+        return replace(plan, model_error_bound_m=self.mask.widen_m, checkpoint_sha256=sha256)
+
+    def _widen(self, belief: Belief, future: Belief) -> Refusal | None:
+        """Let the mask's margins widen by the model's error, or say why that error forbids to plan."""
+        if self.monitor is None or isinstance(self.monitor, Refusal):
+            return self.monitor
+        seen, calibrated = self.memory.checkpoint_sha256, self.monitor.bound.checkpoint_sha256
+        if seen != calibrated:
+            reason = f"the model error is that of checkpoint {calibrated[:12]}, the latents come from {seen[:12]}"
+            return Refusal(f"{reason}; run {CALIBRATE}", GUARDRAIL, float("nan"))
+        self.monitor.expect(belief.image_latent, future)
+        if refusal := self.monitor.refusal():
+            return refusal
+        widen_m, most_m = self.monitor.widen_m, self._spec.model_error.max_bound_m
+        if not widen_m <= most_m:
+            reason = f"the world model was just off by {widen_m:.3f} m; at most {most_m:g} m is planned with"
+            return Refusal(reason, GUARDRAIL, most_m - widen_m)
+        self.mask.widen_m = widen_m
+        return None

@@ -89,7 +89,9 @@ class Plan:
     cost_terms: dict[str, float]  # the cost's parts by name; they sum to `cost`
     candidates: int  # how many were looked at
     masked: int  # how many of those broke a guardrail and were never imagined
-    margin: float  # least normalised guardrail margin along joint_path; 0 is at the limit, 1 far from it
+    margin: float  # least normalised guardrail margin of joint_path and imagined_tool_path; 0 at the limit, 1 far off
+    model_error_bound_m: float = float("nan")  # by which margins were widened; NaN: no learned model was used
+    checkpoint_sha256: str = ""  # of that model
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, load_task
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.model_error import DriftLimit, ModelErrorBound
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import MODEL_STEP_S, Goal, Latent, Plan, Refusal
 from ami_robot.world_model.kinematic import KinematicModel
@@ -16,10 +17,12 @@ SPEC, KINEMATICS = load_spec(), Kinematics()
 STEP_NS = round(MODEL_STEP_S * 1e9)
 START = np.array([0.5, 0.0, 0.2])
 AT_START = KINEMATICS.inverse(START)[0]
+# The kinematic model knows nothing of the lag below, so it errs by up to one step of 0.04 m.
+BOUND = ModelErrorBound("a" * 64, 0.1, 7, 0.045, {}, {}, DriftLimit((0.0, 0.0, 0.0), 1.5), {})
 
 
 def make(task) -> Agent:
-    return build_agent(load_task(task), SPEC, KINEMATICS, KinematicModel())
+    return build_agent(load_task(task), SPEC, KINEMATICS, KinematicModel(), model_error=BOUND)
 
 
 def latent_at(step: int, tool, velocity) -> Latent:
@@ -116,7 +119,7 @@ def test_the_time_that_the_roll_forward_takes_is_taken_off_the_deadline():
             time.sleep(0.03)
             return super().predict(*args)
 
-    agent = build_agent(load_task(REACH), SPEC, KINEMATICS, Slow())
+    agent = build_agent(load_task(REACH), SPEC, KINEMATICS, Slow(), model_error=BOUND)
     agent.pursue(Goal(START))
     agent.on_report(AT_START, START, 0.04, 0)
     agent.on_latent(latent_at(0, START, np.zeros(3)))

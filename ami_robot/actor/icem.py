@@ -131,9 +131,10 @@ class ICEM:
             masked += int((~candidates.feasible).sum())
             pool = self._imagine(belief, goal, cost, candidates.take(candidates.feasible))
             if elites is not None:
-                pool = pool.joined(elites.best(max(1, self.settings.kept_elites)))
-            if len(pool.terms) == 0:
-                return Refusal("the world model has no finite outcome for any candidate", "imagination", float("nan"))
+                kept = elites.best(max(1, self.settings.kept_elites))
+                pool = kept if isinstance(pool, Refusal) else pool.joined(kept)
+            if isinstance(pool, Refusal):
+                return pool
             elites = pool.best(self.settings.elites)
             mean, std = self._refit(mean, std, elites.actions[..., :3], limit_m)
             anchors = [mean]
@@ -167,16 +168,25 @@ class ICEM:
         paths = self._mask.check(belief, displacements)
         return _Candidates(displacements, paths.joint_paths, paths.feasible, paths.margin, paths.row)
 
-    def _imagine(self, belief: Belief, goal: Goal, cost: WeightedSum, safe: _Candidates) -> _Pool:
-        """Roll the feasible candidates out; those with an outcome or a cost that is not finite are left out."""
+    def _imagine(self, belief: Belief, goal: Goal, cost: WeightedSum, safe: _Candidates) -> _Pool | Refusal:
+        """Roll the feasible candidates out and leave out those whose outcome or cost is not finite, and those whose
+        outcome breaks a guardrail; the refusal says why none is left.
+        """
         widths = np.full((*safe.displacements.shape[:2], 1), belief.proprio[GRIPPER_WIDTH])
         actions = np.concatenate([safe.displacements, widths], axis=-1)
         outcomes = self._world_model.predict(belief.image_latent, belief.proprio, actions)
         terms = cost.terms(Imagined(belief, goal, actions, outcomes))
         tool_paths = np.asarray(outcomes.proprio[..., TOOL_POSITION], dtype=np.float64)
-        pool = _Pool(actions, safe.joint_paths, safe.margin, tool_paths, terms)
         parts = (terms, outcomes.proprio.sum(axis=-1), outcomes.image_latents.sum(axis=-1))
-        return pool.take(np.flatnonzero(np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)))
+        finite = np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
+        if not finite.any():
+            return Refusal("the world model has no finite outcome for any candidate", "imagination", float("nan"))
+        outcome = self._mask.check_outcomes(belief, tool_paths)
+        usable = np.flatnonzero(finite & outcome.feasible)
+        if not usable.size:
+            return _outcomes_refused(outcome.margin[finite], outcome.row[finite])
+        margin = np.minimum(safe.margin, outcome.margin)
+        return _Pool(actions, safe.joint_paths, margin, tool_paths, terms).take(usable)
 
     def _refit(self, mean: Array, std: Array, elites: Array, limit_m: float) -> tuple[Array, Array]:
         """Mean and standard deviation of the elites, with momentum and a floor."""
@@ -196,6 +206,13 @@ def _as_plan(best: _Pool, names: tuple[str, ...], looked_at: int, masked: int) -
         masked=masked,
         margin=float(best.margin[0]),
     )
+
+
+def _outcomes_refused(margins: Array, rows: Array) -> Refusal:
+    best = int(np.argmax(margins))
+    row, margin = str(rows[best]), float(margins[best])
+    reason = f"whatever is tried, the world model sees the tool break guardrail {row} (normalised margin {margin:.3f})"
+    return Refusal(reason, row, margin)
 
 
 def _hold_refused(candidates: _Candidates) -> Refusal:

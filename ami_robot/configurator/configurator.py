@@ -16,10 +16,20 @@ from ami_robot.cost.distance import LatentDistance, ToolDistance
 from ami_robot.cost.motion import ActionRate
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.model_error import (
+    GUARDRAIL,
+    ModelErrorBound,
+    ModelErrorError,
+    load_model_error,
+    unusable_bound,
+)
+from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import Spec
+from ami_robot.types import Refusal
 from ami_robot.world_model.kinematic import KinematicModel
 from ami_robot.world_model.protocol import WorldModel
 
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 REACH = Path(__file__).with_name("reach.yaml")
 ANALYTIC = Path(__file__).with_name("analytic.yaml")
 
@@ -50,6 +60,7 @@ class TaskSettings:
     icem: ICEMSettings | None = None
     cost: CostSettings | None = None
     straight_line: StraightLineSettings | None = None
+    model_error: Path | None = None  # the calibration of the world model's error
 
     @property
     def uses_world_model(self) -> bool:
@@ -70,10 +81,13 @@ def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
     """The same for a mapping that has been read; `where` begins the sentence of a ConfigError."""
     planner = data.get("planner")
     if planner == "icem":
-        check_keys(data, {"planner", "icem", "cost"}, where)
+        check_keys(data, {"planner", "icem", "cost", "model_error"}, where)
+        if not isinstance(data["model_error"], str):
+            raise ConfigError(f"{where}.model_error is {data['model_error']!r}; it must be the name of a file")
         return TaskSettings(
             icem=build(ICEMSettings, data["icem"], f"{where}: icem"),
             cost=build(CostSettings, data["cost"], f"{where}: cost"),
+            model_error=CHECKPOINTS / data["model_error"],
         )
     if planner == "straight_line":
         check_keys(data, {"planner", "straight_line"}, where)
@@ -87,6 +101,7 @@ def build_agent(
     kinematics: Kinematics,
     world_model: WorldModel | None = None,
     checkpoint_sha256: str | None = None,
+    model_error: ModelErrorBound | None = None,
 ) -> Agent:
     """Put the parts together.
 
@@ -96,23 +111,39 @@ def build_agent(
         kinematics: of the arm.
         world_model: required where `task.uses_world_model`.
         checkpoint_sha256: what latents must come from; None accepts the first one's.
+        model_error: in place of the calibration that the task names. An agent whose model has none refuses to plan.
 
     Raises:
         ConfigError: the task needs a world model and none is given.
     """
     mask = PathMask(spec, kinematics)
     planner: Planner
+    monitor: Monitor | Refusal | None = None
     if task.icem is not None and task.cost is not None:
         if world_model is None:
             raise ConfigError("planner icem imagines with a world model and none was given")
         planner = ICEM(task.icem, mask, world_model, build_cost(task.cost))
+        monitor = build_monitor(task, spec, model_error)
     elif task.straight_line is not None:
         world_model = world_model or KinematicModel()
         planner = StraightLine(task.straight_line, mask)
     else:
         raise ConfigError("the task has no planner; valid are icem with cost, straight_line")
     memory = CommandMemory(spec.staleness.frame_s, spec.staleness.frame_s, checkpoint_sha256)
-    return Agent(memory, world_model, planner, spec)
+    return Agent(memory, world_model, planner, spec, mask, monitor)
+
+
+def build_monitor(task: TaskSettings, spec: Spec, bound: ModelErrorBound | None = None) -> Monitor | Refusal:
+    """The watch over the world model's error, or why it cannot be planned with; `bound` is read where not given."""
+    assert task.icem is not None and task.model_error is not None  # both come with a world model
+    if bound is None:
+        try:
+            bound = load_model_error(task.model_error)
+        except ModelErrorError as error:
+            return Refusal(f"the model error is not known: {error}", GUARDRAIL, float("nan"))
+    if refusal := unusable_bound(bound, spec, task.icem.horizon + 1):  # and the step that is under way
+        return refusal
+    return Monitor(bound, int(spec.model_error.window), int(spec.model_error.trips))
 
 
 def build_cost(settings: CostSettings) -> WeightedSum:

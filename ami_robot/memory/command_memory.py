@@ -54,6 +54,17 @@ class CommandMemory:
         """The newest latent that was let in."""
         return self._latent
 
+    @property
+    def checkpoint_sha256(self) -> str:
+        """The encoder that latents come from, empty while that is open."""
+        return self._checkpoint_sha256 or ""
+
+    @property
+    def held_tool_target(self) -> Array | None:
+        """Where the tool was told to go when the newest latent was seen, (3,) m; None when that is not known."""
+        held = self._held()
+        return None if held is None else held.tool_position
+
     def on_latent(self, latent: Latent) -> Refusal | None:
         """Take in an encoded frame; the refusal says why it was left out."""
         values = np.concatenate([latent.image_latent, latent.tool_position, latent.tool_velocity])
@@ -117,7 +128,7 @@ class CommandMemory:
             if -age_s > self._max_future_s:
                 reason = f"the latest {name} is stamped {-age_s:.2f} s ahead of the clock; do both follow one clock?"
                 return _refused(reason, self._max_future_s + age_s)
-        held = next((t for t in reversed(self._targets) if t.stamp_ns <= self._latent.stamp_ns), None)
+        held = self._held()
         if held is None:
             return _refused("the latest frame is older than the first guardrail report; wait for the next frame")
         newest = self._targets[-1]
@@ -138,6 +149,13 @@ class CommandMemory:
             target_joint_positions=held.joint_positions,
         )
         return belief, InFlight(action, newest.joint_positions)
+
+    def _held(self) -> _Target | None:
+        """The last target that is not newer than the newest latent."""
+        if self._latent is None:
+            return None
+        stamp_ns = self._latent.stamp_ns
+        return next((target for target in reversed(self._targets) if target.stamp_ns <= stamp_ns), None)
 
 
 def _refused(reason: str, margin: float = float("nan")) -> Refusal:

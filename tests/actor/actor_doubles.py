@@ -3,6 +3,7 @@
 import numpy as np
 
 from ami_robot.actor.planner import CheckedPaths
+from ami_robot.safety.masks import PathCheck
 from ami_robot.types import PROPRIO_DIM, TOOL_POSITION, TOOL_TARGET, Outcomes
 
 START = np.array([0.5, 0.0, 0.2])
@@ -24,12 +25,13 @@ class LinearWorld:
 
 
 class BoxMask:
-    """Feasible while the tool target stays inside a box; the joint path is the target itself, padded."""
+    """Feasible while target and imagined tool each stay inside a box; the joint path is the target itself, padded."""
 
     max_displacement_m = 0.04
 
-    def __init__(self, lower=(-9, -9, -9), upper=(9, 9, 9)):
+    def __init__(self, lower=(-9, -9, -9), upper=(9, 9, 9), imagined=(-9, 9)):
         self.lower, self.upper = np.array(lower), np.array(upper)
+        self.imagined_lower, self.imagined_upper = imagined
         self.checked = 0
 
     def check(self, belief, displacements):
@@ -38,3 +40,7 @@ class BoxMask:
         margin = np.minimum(targets - self.lower, self.upper - targets).min(axis=(1, 2))
         paths = np.concatenate([targets, np.zeros((*targets.shape[:2], 4))], axis=-1)
         return CheckedPaths(paths, margin >= 0, margin, np.full(len(targets), "workspace", dtype=object))
+
+    def check_outcomes(self, belief, tool_paths):
+        margin = np.minimum(tool_paths - self.imagined_lower, self.imagined_upper - tool_paths).min(axis=(1, 2))
+        return PathCheck(margin >= 0, margin, np.full(len(margin), "workspace"))

@@ -41,7 +41,7 @@ def test_icem_without_a_world_model_is_refused():
     ("change", "sentence"),
     [
         (lambda d: d["icem"].update(elits=3), r"icem has unknown keys elits; valid are .*elites"),
-        (lambda d: d.update(extra=3), r"unknown keys extra; valid are cost, icem, planner"),
+        (lambda d: d.update(extra=3), r"unknown keys extra; valid are cost, icem, model_error, planner"),
         (lambda d: d["cost"].update(height=1.0), r"cost has unknown keys height; valid are .*tool_distance"),
         (lambda d: d["icem"].pop("elites"), r"icem lacks the keys elites"),
         (lambda d: d.pop("cost"), r"lacks the keys cost"),

@@ -205,6 +205,8 @@ class PlannerNode(AmiNode):
             valid_for_s=MODEL_STEP_S,
             gripper_width=float(action[ACTION_DIM - 1]),
             tool_displacement=action[:3],
+            model_error_bound_m=plan.model_error_bound_m,
+            checkpoint_sha256=plan.checkpoint_sha256,
         )
         self.proposal_publisher.publish(to_proposal_msg(proposal))
         return proposal.sequence
