@@ -7,6 +7,7 @@ visual meshes cost 20 ms a frame in the software renderer, the collision meshes 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,12 @@ import pybullet_data
 
 from ami_robot.perception.camera import CameraModel
 from ami_robot.types import Array
+from ami_sim.body import FLOOR_M
+from ami_sim.held_tool import ToolInHand
 from ami_sim.lens import lens_of
+from ami_sim.people import Approach, PeopleInWorld, point_velocity
 from ami_sim.scene import Block, Scene
+from ami_sim.walks import Walk
 
 PHYSICS_HZ = 240
 ARM_JOINTS = tuple(range(7))  # PyBullet's joint indices
@@ -30,6 +35,7 @@ SOLVER_ITERATIONS = 20  # tracking stays below 1 mm at 0.2 m/s, as with the defa
 TABLE_HALF_EXTENTS_M, TABLE_X_M = (1.6, 1.7, 0.02), 0.0
 BLOCK_DENSITY_KG_PER_M3 = 600.0  # 40 to 160 g
 BLOCK_STIFFNESS_N_PER_M, BLOCK_DAMPING_N_S_PER_M = 3e3, 100.0  # foam rubber: a hard block under the hand is a wedge
+TABLE_TOP_M, TABLE_TOP_X_M, FLOOR_RGBA = (1.3, 1.3), 0.2, (0.80, 0.81, 0.82, 1.0)  # in films with people
 NEAR_M, FAR_M = 0.1, 5.0
 ARM_RGBA, HAND_RGBA, FINGER_RGBA = (0.93, 0.93, 0.93, 1.0), (0.22, 0.22, 0.25, 1.0), (0.95, 0.62, 0.10, 1.0)
 
@@ -64,6 +70,9 @@ class World:
         """Build the scene from nothing, so that what happened before leaves no trace in the solver's caches."""
         client = self.client
         self.scene = scene
+        self.people: PeopleInWorld | None = None
+        self.held_tool: ToolInHand | None = None
+        self._substeps = 0  # since the scene's start
         pybullet.resetSimulation(physicsClientId=client)
         pybullet.setGravity(0, 0, -9.81, client)
         pybullet.setTimeStep(1.0 / PHYSICS_HZ, client)
@@ -99,17 +108,74 @@ class World:
             physicsClientId=self.client,
         )
         pybullet.stepSimulation(self.client)
+        self._substeps += 1
+        if self.people is not None:
+            self.people.move_to(self._substeps / PHYSICS_HZ)
+        if self.held_tool is not None:
+            self.held_tool.follow(*self._tool_frame())
+
+    def add_people(self, walks: Sequence[Walk], solid: bool = False) -> PeopleInWorld:
+        """Let people walk through the scene from its start on, until the next reset; they replace those before.
+
+        Ghosts by default, whom the arm goes through; solid ones push it and are not pushed.
+        """
+        if self.people is not None:
+            self.people.remove()
+        self.people = PeopleInWorld(self.client, walks, solid)
+        self.people.move_to(self._substeps / PHYSICS_HZ)
+        return self.people
+
+    def furnish(self) -> None:
+        """For films with people: a table of a cell's size on a floor instead of the slab that fills a camera's view.
+
+        Looks only, until the next reset: a policy that was trained above the slab has never seen it.
+        """
+        pybullet.changeVisualShape(self.table, -1, rgbaColor=(0, 0, 0, 0), physicsClientId=self.client)
+        x, (length, width) = TABLE_TOP_X_M, TABLE_TOP_M
+        legs = [(x + sx * (length / 2 - 0.06), sy * (width / 2 - 0.06)) for sx in (-1, 1) for sy in (-1, 1)]
+        boxes = [((x, 0.0, -0.02), (length, width, 0.04), self.scene.table_rgba)]
+        boxes += [((*leg, FLOOR_M / 2 - 0.02), (0.06, 0.06, -FLOOR_M - 0.04), ARM_RGBA) for leg in legs]
+        boxes += [((x, 0.0, FLOOR_M - 0.01), (8.0, 8.0, 0.02), FLOOR_RGBA)]
+        for centre, size, rgba in boxes:
+            visual = pybullet.createVisualShape(
+                pybullet.GEOM_BOX, halfExtents=np.divide(size, 2), rgbaColor=rgba, physicsClientId=self.client
+            )
+            pybullet.createMultiBody(0, -1, visual, centre, physicsClientId=self.client)
+
+    def hold_tool(self, hazard: str, tip: Array) -> None:
+        """Put a tool into the hand, until the next reset; see HeldTool. It weighs nothing; blocks do not feel it."""
+        if self.held_tool is not None:
+            self.held_tool.remove()
+        self.held_tool = ToolInHand(self.client, hazard, tip)
+        self.held_tool.follow(*self._tool_frame())
+
+    def tip(self) -> tuple[Array, Array]:
+        """Position (3,), m, and velocity (3,), m/s, of the held tool's tip, or of the tool point, in base_link."""
+        position, orientation = self._tool_frame()
+        if self.held_tool is not None:
+            position = pybullet.multiplyTransforms(position, orientation, self.held_tool.tip, (0, 0, 0, 1))[0]
+        return np.array(position), point_velocity(self.client, self.robot, HAND_LINK, np.array(position))
+
+    def nearest_person(self, up_to_m: float = 0.5) -> Approach | None:
+        """Where the arm, or what it holds, is nearest to anybody; None when nobody is within `up_to_m`."""
+        if self.people is None:
+            return None
+        held = None if self.held_tool is None else self.held_tool.body
+        return self.people.nearest(self.robot, HAND_LINK, held, up_to_m)
 
     def joint_state(self) -> tuple[Array, Array]:
         """Measured positions (9,) and velocities (9,), rad and m: arm, then fingers."""
         states = pybullet.getJointStates(self.robot, (*ARM_JOINTS, *FINGER_JOINTS), self.client)
         return np.array([state[0] for state in states]), np.array([state[1] for state in states])
 
+    def joint_efforts(self) -> Array:
+        """What the motors applied in the last substep, (9,) N m and N: arm, then fingers."""
+        states = pybullet.getJointStates(self.robot, (*ARM_JOINTS, *FINGER_JOINTS), self.client)
+        return np.array([state[3] for state in states])
+
     def tool_position(self) -> Array:
         """The true tool point, (3,) m in base_link."""
-        link = pybullet.getLinkState(self.robot, HAND_LINK, computeForwardKinematics=1, physicsClientId=self.client)
-        rotation = np.array(pybullet.getMatrixFromQuaternion(link[5])).reshape(3, 3)
-        return np.array(link[4]) + TOOL_BELOW_HAND_M * rotation[:, 2]
+        return np.array(self._tool_frame()[0])
 
     def clearance_to_table(self, up_to_m: float = 0.15) -> float:
         """Least distance, m, from the arm above its first link to the table, negative in contact; capped at up_to_m."""
@@ -132,6 +198,8 @@ class World:
             self.blocks, snapshot.block_positions, snapshot.block_orientations, strict=True
         ):
             pybullet.resetBasePositionAndOrientation(block, position, orientation, self.client)
+        if self.held_tool is not None:
+            self.held_tool.follow(*self._tool_frame())
 
     def render(self, camera: CameraModel | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
         """The picture (height, width, 3) uint8 rgb that a camera sees, by default the world's own at its own size."""
@@ -160,6 +228,11 @@ class World:
             physicsClientId=self.client,
         )
         return np.ascontiguousarray(np.reshape(rgba, (camera.height, camera.width, 4))[..., :3]).astype(np.uint8)
+
+    def _tool_frame(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The true tool point (3,), m, and its orientation, x y z w, in base_link."""
+        link = pybullet.getLinkState(self.robot, HAND_LINK, computeForwardKinematics=1, physicsClientId=self.client)
+        return pybullet.multiplyTransforms(link[4], link[5], (0, 0, TOOL_BELOW_HAND_M), (0, 0, 0, 1))
 
     def _set_joints(self, positions: Array) -> None:
         """Put the joints (9,) somewhere at rest, without stepping."""
