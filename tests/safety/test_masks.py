@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ami_robot.safety.distances import self_clearance
+from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.masks import path_margins
@@ -15,7 +16,7 @@ from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import JointState, People, Person, Proposal
 
-SPEC, KINEMATICS = load_spec(), Kinematics()
+SPEC, KINEMATICS, DYNAMICS = load_spec(), Kinematics(), Dynamics()
 CENTRE = np.array([0.5, 0.0, 0.2])
 
 
@@ -137,7 +138,7 @@ def separation_m(spec=ASKED) -> float:
     )
 
 
-LONGEST_STOP_S = 0.22
+LONGEST_STOP_S = 0.3
 
 
 def person_ahead(room_m: float, fatter_by: float = 0.0, error_by: float = 0.0) -> People:
@@ -296,7 +297,7 @@ def test_the_guardrail_accepts_what_the_mask_lets_through(start, displacements):
     targets = path_of(start + np.cumsum(steps, axis=0))
     first = KINEMATICS.inverse(start)[0]
     assume(path_margins(SPEC, KINEMATICS, targets, first).feasible[0])
-    guardrail = Guardrail(SPEC, KINEMATICS)
+    guardrail = Guardrail(SPEC, KINEMATICS, DYNAMICS)
     guardrail.select_source("planner")
     rest = np.zeros(7)
     assert guardrail.arm(JointState(first, rest, rest), 0, 0) is None
