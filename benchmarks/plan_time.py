@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/plan_time.py                        # analytic stand-in: masks and search alone
     OMP_NUM_THREADS=1 python benchmarks/plan_time.py --checkpoint default   # the committed world model
+    OMP_NUM_THREADS=1 python benchmarks/plan_time.py --persons 4            # beside four capsules, out of the way
 
 Wall time and process CPU time are both given: on a shared machine the first is what the arm waits for, the second what
 the work costs. `mask` is kinematics and guardrails, `model` the rollouts (with the one that rolls the belief forward).
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from ami_robot.actor.planner import PathMask
 from ami_robot.configurator.configurator import REACH, build_cost, load_task
 from ami_robot.memory.command_memory import InFlight
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.spec import load_spec
-from ami_robot.types import ACTION_DIM, Belief, Goal, Refusal
+from ami_robot.safety.spec import Spec, load_spec
+from ami_robot.types import ACTION_DIM, Belief, Goal, People, Person, Refusal
 from ami_robot.world_model.kinematic import KinematicModel
 from ami_robot.world_model.roll_forward import roll_forward
 
@@ -56,13 +58,16 @@ def main() -> None:
     parser.add_argument("--checkpoint", default=None, help="a checkpoint folder, or 'default'; without it a stand-in")
     parser.add_argument("--task", type=Path, default=REACH)
     parser.add_argument("--plans", type=int, default=60)
+    parser.add_argument("--persons", type=int, default=0, help="capsules that the guardrail file asks for")
     args = parser.parse_args()
 
     task, spec, kinematics = load_task(args.task), load_spec(), Kinematics()
     if task.icem is None or task.cost is None:
         parser.error(f"{args.task} does not plan with icem")
     model: Any = Timed(_world_model(args.checkpoint), "predict")
-    mask: Any = Timed(PathMask(spec, kinematics), "check")
+    path_mask = PathMask(_with_topic(spec) if args.persons else spec, kinematics)
+    path_mask.people = People(0, tuple(_bystander(index) for index in range(args.persons)))
+    mask: Any = Timed(path_mask, "check")
     planner = ICEM(task.icem, mask, model, build_cost(task.cost))
     rng = np.random.default_rng(0)
     rows, refused = [], 0
@@ -91,6 +96,16 @@ def _world_model(checkpoint: str | None) -> Any:
     from ami_robot.world_model.model import LatentWorldModel
 
     return LatentWorldModel(load_checkpoint(None if checkpoint == "default" else Path(checkpoint)))
+
+
+def _with_topic(spec: Spec) -> Spec:
+    return replace(spec, people=replace(spec.people, source_of_people="topic"))
+
+
+def _bystander(index: int) -> Person:
+    """Far enough away to forbid nothing."""
+    foot = np.array([3.0, float(index), 0.0])
+    return Person(foot, foot + np.array([0.0, 0.0, 1.7]), 0.2, np.zeros(3), 0.0)
 
 
 def _random_goal(rng: np.random.Generator, spec: Any) -> Goal:

@@ -21,8 +21,8 @@ from ami_robot.types import MODEL_STEP_S, Array, JointState, People
 _SAMPLES_PER_STEP = 8
 
 _STOP_S = 0.3
-"""For how long a person comes nearer while the arm brakes, s. In 45,000 states of chains of longest steps `motion.brake`
-took 0.22 s or less in 99.9 % and at most 0.28 s."""
+"""For how long a person comes nearer while the arm brakes, s. Of 45,000 brakes out of chains of longest steps 99.9 %
+took at most 0.22 s and the longest 0.28 s."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def path_margins(
     every sphere of the arm where each step comes to rest. What is not finite is not feasible.
 
     The row of self-collision is not among them: with the gripper straight down the arm comes nowhere in the workspace
-    near itself (a test looks everywhere), and the gate checks the row in every motion.
+    near itself (a test looks at a grid), and the gate checks the row in every motion.
 
     Args:
         people: who was seen last, asked for where the guardrail file says so; then nothing is feasible without.

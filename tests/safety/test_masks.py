@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ami_robot.actor.planner import PathMask
 from ami_robot.safety.distances import self_clearance
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
@@ -14,7 +15,7 @@ from ami_robot.safety.masks import path_margins
 from ami_robot.safety.motion import Spline, brake, move_to_rest
 from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import load_spec
-from ami_robot.types import JointState, People, Person, Proposal
+from ami_robot.types import Belief, JointState, People, Person, Proposal
 
 SPEC, KINEMATICS, DYNAMICS = load_spec(), Kinematics(), Dynamics()
 CENTRE = np.array([0.5, 0.0, 0.2])
@@ -228,6 +229,30 @@ def test_model_error_widens_the_margin_of(row):
     assert result.row[0] == row
     for way in ([start, start], [start, back]):
         assert check(way, start=start, spec=spec, people=people, widen_m=0.03).feasible[0]
+
+
+def belief_at(position) -> Belief:
+    position = np.array(position, dtype=float)
+    proprio = np.concatenate([position, np.zeros(3), position, [0.04]])
+    return Belief(0, np.zeros(4), proprio, KINEMATICS.inverse(position)[0])
+
+
+def test_the_planners_mask_asks_for_the_people_that_it_was_told_of():
+    mask, still = PathMask(ASKED, KINEMATICS), np.zeros((1, 2, 3))
+    assert mask.check(belief_at(CENTRE), still).row[0] == "people"
+    for people, feasible in ((person_ahead(0.01), True), (person_ahead(-0.01), False), (People(0, ()), True)):
+        mask.people = people
+        assert mask.check(belief_at(CENTRE), still).feasible[0] == feasible
+
+
+def test_the_planners_mask_widens_its_margins_by_the_model_error_that_it_was_told_of():
+    mask, start = PathMask(SPEC, KINEMATICS), np.array([0.66, 0.0, 0.2])
+    towards_border = np.array([[[0.005, 0.0, 0.0], [0.005, 0.0, 0.0]]])
+    assert mask.check(belief_at(start), towards_border).feasible[0]
+    mask.widen_m = 0.03
+    result = mask.check(belief_at(start), towards_border)
+    assert not result.feasible[0]
+    assert result.row[0] == "workspace"
 
 
 def test_an_unknown_model_error_masks_everything():
