@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ami_robot.safety.checks import NS_PER_S, check_age, is_number, is_stamp
+from ami_robot.safety.distances import capsule_distance
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, HeldTool, People, Person, Refusal
@@ -115,7 +116,7 @@ def facing_margin(
     if not people.persons or tool is None or tool.may_face_people:
         return math.inf
     with np.errstate(over="ignore", invalid="ignore"):
-        way, _ = _ways(tip_position, people)
+        way = _ways(tip_position, people)
         lengths = np.linalg.norm(way, axis=-1) * np.linalg.norm(tip_direction, axis=-1)[..., None]
         cosines = np.einsum("...ni,...i->...n", way, tip_direction) / lengths
     return float((spec.tool_hazard.max_facing_cosine - cosines).min())
@@ -149,25 +150,23 @@ def check_held_tool(spec: Spec, held_tool: HeldTool | None, now_ns: int) -> Refu
     return None
 
 
-def _ways(points: Array, people: People) -> tuple[Array, Array]:
-    """Vectors (..., N, 3), m, from points (..., 3) to the nearest point of each axis; radii with errors (N,), m."""
-    ends = np.full((2, len(people.persons), 3), np.nan)
-    radii = np.full(len(people.persons), np.nan)
-    for index, person in enumerate(people.persons):
-        if _is_capsule(person):  # what is not one stays NaN
-            ends[:, index] = person.end_a, person.end_b
-            radii[index] = person.radius + person.radius_error
-    axes = ends[1] - ends[0]
-    squares = (axes * axes).sum(axis=-1)
-    from_a = np.asarray(points, dtype=np.float64)[..., None, :] - ends[0]
-    along = np.einsum("...ni,ni->...n", from_a, axes) / np.where(squares == 0.0, 1.0, squares)  # a point has no axis
-    return np.clip(along, 0.0, 1.0)[..., None] * axes - from_a, radii
-
-
 def _distances(points: Array, people: People) -> Array:
-    """Distances (..., N), m, from points (..., 3) to the capsules, as wide as their errors."""
-    way, radii = _ways(points, people)
-    return np.sqrt(np.einsum("...i,...i->...", way, way)) - radii
+    """Distances (..., N), m, from points (..., 3) to the capsules with their errors; NaN unless all are capsules."""
+    if not all(map(_is_capsule, people.persons)):
+        return np.full((*points.shape[:-1], len(people.persons)), np.nan)
+    return capsule_distance(points, people)
+
+
+def _ways(points: Array, people: People) -> Array:
+    """Vectors (..., N, 3), m, from points (..., 3) to the nearest point of each axis; NaN unless all are capsules."""
+    if not all(map(_is_capsule, people.persons)):
+        return np.full((*points.shape[:-1], len(people.persons), 3), np.nan)
+    ends_a = np.array([person.end_a for person in people.persons], dtype=np.float64)
+    axes = np.array([person.end_b for person in people.persons], dtype=np.float64) - ends_a
+    squares = np.maximum((axes * axes).sum(axis=-1), np.finfo(np.float64).tiny)  # a ball has no axis
+    from_a = np.asarray(points)[..., None, :] - ends_a
+    along = np.clip(np.einsum("...ni,ni->...n", from_a, axes) / squares, 0.0, 1.0)
+    return along[..., None] * axes - from_a
 
 
 def _age_s(people: People, now_ns: Any) -> float:
