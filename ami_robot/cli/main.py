@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import ami_robot
 
-VERBS = ("collect", "train", "demo", "calibrate", "guardrails")
+VERBS = ("collect", "train", "demo", "calibrate", "guardrails", "verify-run")
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -47,7 +47,7 @@ def build_parser() -> tuple[Parser, dict[str, ModuleType]]:
     )
     parser.add_argument("--version", action="version", version=f"ami-robot {ami_robot.__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verbs = {verb: import_module(f"ami_robot.cli.{verb}") for verb in VERBS}
+    verbs = {verb: import_module(f"ami_robot.cli.{verb.replace('-', '_')}") for verb in VERBS}
     for verb in verbs.values():
         verb.add_parser(subparsers)
     return parser, verbs

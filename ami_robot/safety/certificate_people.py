@@ -1,0 +1,152 @@
+"""People and the held tool, reckoned anew for `certificate` from what the report says was known of them.
+
+separation  an arm that goes on for reaction_s and then brakes as hard as its limits allow is at rest before anybody
+            who runs at max_speed from where they were seen can be there (ISO/TS 15066, 5.5.4)
+caps        while somebody could be there within reach_horizon_s: no part faster than power and force allow
+            (Annex A), the tip of the tool no faster than its energy allows, and no blade pointed at them
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ami_robot.safety.certificate_geometry import Arm, Neighbours
+from ami_robot.safety.certificate_motion import Motion
+from ami_robot.safety.certificate_rows import CAUTION, ROUNDING, SAMPLE_S, Margin, joint_margins
+from ami_robot.safety.spec import Spec
+from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, People
+
+NS_PER_S = 1_000_000_000
+_BORDER_M = 0.005  # of being in reach: two samplings of one motion may differ about who stands there
+_BRAKES_S = np.arange(0.1, 1.02, 0.02)
+
+
+def people_margins(spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport) -> dict[str, Margin]:
+    """Margins of the rows about people of a command that follows a proposal; empty when nobody is there.
+
+    The report's people must be known.
+    """
+    people = report.people
+    if people is None or not people.persons:
+        return {}
+    row, tip = spec.people, _tip(report)
+    neighbours = Neighbours(people.persons, tip)
+    age_s = max(0.0, (report.stamp_ns - people.stamp_ns) / NS_PER_S)
+    errors_m = row.measurement_error_m + row.intrusion_m
+    times_s, q = _until_stopped(spec, motion)
+    free_m = neighbours.distances(arm, q) - errors_m - row.max_speed_m_per_s * (age_s + times_s)
+    margins = {"people": _margin("people", float(free_m.min()))}
+    times_s = _steps(motion.duration_s)
+    q, dq, ddq = motion.sample(times_s)
+    nearest_m = float(neighbours.distances(arm, q).min())
+    if nearest_m - errors_m - row.max_speed_m_per_s * (age_s + row.reach_horizon_s) < -_BORDER_M:
+        seen = arm.sample(q, dq, ddq, 0.0)
+        tips = seen.tool_m + seen.tool_axes @ tip
+        arm_cap, tip_cap = _caps(spec, report)
+        of_tip = _greatest_speed(tips[:, None], times_s)
+        of_arm = max(of_tip, _greatest_speed(seen.centers_m, times_s))
+        margins["power_and_force"] = _margin("power_and_force", arm_cap - of_arm)
+        margins["tool_hazard"] = _margin("tool_hazard", tip_cap - of_tip)
+        margins["facing"] = _margin("facing", _facing(spec, report, tips, seen.tool_axes, people))
+    return margins
+
+
+def why_unknown(spec: Spec, report: GuardrailReport) -> Iterator[str]:
+    """One sentence when the command was decided without knowing about people, though the file asks for them."""
+    if spec.people.source_of_people != "topic":
+        return
+    if report.people is None:
+        yield "It was decided although nothing was known about people."
+        return
+    age_s = (report.stamp_ns - report.people.stamp_ns) / NS_PER_S
+    if not -spec.staleness.future_s <= age_s <= spec.staleness.people_s:
+        yield f"What was known about people was {age_s:.3f} s old; at most {spec.staleness.people_s} s are allowed."
+
+
+def _until_stopped(spec: Spec, motion: Motion) -> tuple[Array, Array]:
+    """Times (T,), s, and joint positions (T, 7): on for the reaction time, then the shortest brake within the limits.
+
+    The motion itself where that rests sooner, or where no brake keeps the limits.
+    """
+    reaction_s = spec.people.reaction_s
+    start = motion.state(reaction_s)
+    for brake_s in _BRAKES_S:
+        if not reaction_s + brake_s < motion.duration_s:
+            break
+        stop = _brake(start, float(brake_s))
+        if all(margin.holds for margin in joint_margins(spec, stop).values()):
+            on_s, braking_s = _steps(reaction_s), _steps(float(brake_s))
+            q = np.concatenate([motion.sample(on_s)[0], stop.sample(braking_s)[0]])
+            return np.concatenate([on_s, reaction_s + braking_s]), q
+    times_s = _steps(motion.duration_s)
+    return times_s, motion.sample(times_s)[0]
+
+
+def _brake(start: JointState, duration_s: float) -> Motion:
+    """To rest with a velocity that is a cubic: the way is v T / 2 + a T^2 / 12."""
+    end = start.positions + start.velocities * duration_s / 2.0 + start.accelerations * duration_s**2 / 12.0
+    rest = np.zeros((1, len(end)))
+    return Motion(start, JointTrajectory((), np.array([duration_s]), end[None], rest, rest))
+
+
+def _caps(spec: Spec, report: GuardrailReport) -> tuple[float, float]:
+    """Greatest speed, m/s, of the arm and of the tip."""
+    load_kg = report.held_tool.mass_kg if report.held_tool is not None else 0.0
+    energy_j, _ = _hazard(spec, report)
+    arm_kg = spec.power_and_force.moving_mass_kg / 2.0 + load_kg
+    arm = min(
+        region.max_force_n * math.sqrt((1.0 / region.mass_kg + 1.0 / arm_kg) / region.stiffness_n_per_m)
+        for region in spec.power_and_force.regions
+    )
+    return arm, min(arm, math.sqrt(2.0 * energy_j / spec.tool_hazard.effective_mass_kg))
+
+
+def _hazard(spec: Spec, report: GuardrailReport) -> tuple[float, bool]:
+    """Energy, J, that the tip may have, and whether it may face people; what is not known is a point."""
+    tool, classes = report.held_tool, {each.name: each for each in spec.tool_hazard.classes}
+    if tool is not None:
+        age_s = (report.stamp_ns - tool.stamp_ns) / NS_PER_S
+        fresh = -spec.staleness.future_s <= age_s <= spec.staleness.held_tool_s
+        if fresh and tool.hazard == "none":
+            return math.inf, True
+        if fresh and tool.hazard in ("blunt", "edge"):
+            known = classes["blunt" if tool.hazard == "blunt" else "edge"]
+            return known.max_energy_j, known.may_face_people
+    return classes["point"].max_energy_j, classes["point"].may_face_people
+
+
+def _tip(report: GuardrailReport) -> Array:
+    """From the tool point, m, in the frame of the tool; a tool that is not known ends at the fingertips."""
+    return np.zeros(3) if report.held_tool is None else np.asarray(report.held_tool.tip, dtype=np.float64)
+
+
+def _facing(spec: Spec, report: GuardrailReport, tips: Array, axes: Array, people: People) -> float:
+    """max_facing_cosine less the greatest cosine between the tool's direction and the way to anybody."""
+    if _hazard(spec, report)[1]:
+        return math.inf
+    tip = _tip(report)
+    along = axes @ (tip if tip.any() else np.array([0.0, 0.0, 1.0]))  # down the hand where no tip is known
+    greatest = -1.0
+    for person in people.persons:
+        axis = person.end_b - person.end_a
+        share = np.clip((tips - person.end_a) @ axis / max(float(axis @ axis), 1e-300), 0.0, 1.0)
+        way = person.end_a + share[:, None] * axis - tips
+        cosines = (way * along).sum(axis=-1) / (np.linalg.norm(way, axis=-1) * np.linalg.norm(along, axis=-1))
+        greatest = max(greatest, float(cosines.max()))
+    return spec.tool_hazard.max_facing_cosine - greatest
+
+
+def _greatest_speed(points: Array, times_s: Array) -> float:
+    """Of points (n, S, 3) at times (n,), m/s."""
+    return float(np.linalg.norm(np.gradient(points, times_s, axis=0), axis=-1).max())
+
+
+def _margin(row: str, least: float) -> Margin:
+    return Margin(least, bool(least >= -ROUNDING), least, least - CAUTION[row])
+
+
+def _steps(duration_s: float) -> Array:
+    return np.linspace(0.0, duration_s, max(3, int(np.ceil(duration_s / SAMPLE_S)) + 1))

@@ -1,0 +1,130 @@
+"""How close a motion comes to each row of the guardrail file, reckoned anew for `certificate`.
+
+Joint limits are exact, from roots. Everything else is looked at every SAMPLE_S; between two samples a smooth margin
+dips below their chord by at most h^2 f'' / 8, which is an eighth of its second difference, and so much is taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ami_robot.safety.certificate_geometry import Arm
+from ami_robot.safety.certificate_motion import QUANTITIES, Motion
+from ami_robot.safety.spec import Spec
+from ami_robot.types import Array
+
+SAMPLE_S = 0.005
+
+CAUTION = {
+    "torque": 10.0,
+    "singularity": 0.05,
+    "contact": 1.0,
+    "workspace": 0.02,
+    "table": 0.02,
+    "arm_space": 0.02,
+    "obstacles": 0.05,
+    "self_collision": 0.05,
+    "people": 0.1,
+    "power_and_force": 0.1,
+    "tool_hazard": 0.1,
+    "facing": 0.0,
+}
+"""By how much a report may claim less than this finds, in the row's unit: the gate takes off what 20 ms may
+hide from it, which grows with the square of the speed; at working speeds it is below 4 mm."""
+
+BOUND_SLACK = 0.01
+"""The same for joint margins, as a share of the greatest value: the gate's come from bounds, not from roots."""
+
+ROUNDING = 1e-6
+"""In a row's unit, or as a share of a margin above 1: nanoseconds in messages, two ways to the same number."""
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Least margin of a row along a motion, in the row's unit."""
+
+    least: float  # between samples too
+    holds: bool
+    greatest_claim: float  # what an honest report may say at most,
+    least_claim: float  # and at least
+
+    def agrees(self, reported: float) -> bool:
+        """Whether the report may say so; NaN never may."""
+        slack = ROUNDING * max(1.0, abs(self.greatest_claim))
+        return self.least_claim - slack <= reported <= self.greatest_claim + slack
+
+
+def joint_margins(spec: Spec, motion: Motion, whole_limits: bool = False) -> dict[str, Margin]:
+    """Exact margins of the four joint rows, to what commands may use of a limit.
+
+    With `whole_limits` to the whole limit, and only up to the first control point.
+    """
+    extremes, limits = motion.extremes(join_only=whole_limits), _limits(spec, whole_limits)
+    margins = {}
+    for quantity in QUANTITIES:
+        (low, high), (lower, upper) = extremes[quantity], limits[quantity]
+        margin = np.minimum(low - lower, upper - high).min()
+        greatest = np.maximum(np.abs(low), np.abs(high)).max()
+        holds = bool(margin >= -ROUNDING * max(1.0, float(upper.max())))
+        margins[f"joint_{quantity}"] = Margin(
+            float(margin), holds, float(margin), float(margin - BOUND_SLACK * greatest)
+        )
+    return margins
+
+
+def path_margins(spec: Spec, arm: Arm, motions: Sequence[tuple[Motion, float]], load_kg: float) -> dict[str, Margin]:
+    """Margins of the rows that speak of the whole arm: the least of some motions, each up to its time, s."""
+    of_each = [_along(spec, arm, motion, until_s, load_kg) for motion, until_s in motions]
+    return {row: _least([margins[row] for margins in of_each]) for row in of_each[0]}
+
+
+def _along(spec: Spec, arm: Arm, motion: Motion, until_s: float, load_kg: float) -> dict[str, Margin]:
+    times_s = np.linspace(0.0, until_s, max(3, int(np.ceil(until_s / SAMPLE_S)) + 1))
+    seen = arm.sample(*motion.sample(times_s), load_kg)
+    inside = np.minimum(seen.tool_m - spec.workspace.lower_m, spec.workspace.upper_m - seen.tool_m).min(axis=-1)
+    inside += spec.workspace.path_tolerance_m
+    rows = {
+        "torque": (spec.torque.command_limit_n_m - np.abs(seen.torques_n_m)).min(axis=-1),
+        "singularity": seen.least_singular_value - spec.singularity.min_singular_value,
+        "contact": _contact(spec, seen.heights_m, times_s),
+        **seen.clearances_m,
+    }
+    margins = {row: _of_samples(row, values, 0.0) for row, values in rows.items()}
+    back_inside = min(0.0, float(inside[0]))  # a motion that begins outside may lead back, never further out
+    return margins | {"workspace": _of_samples("workspace", inside, back_inside)}
+
+
+def _contact(spec: Spec, heights_m: Array, times_s: Array) -> Array:
+    """By how much (n,) every sphere close to the table comes down slower than it may, m/s."""
+    down = -np.gradient(heights_m, times_s, axis=0)
+    near = heights_m < spec.contact.approach_height_m
+    return spec.contact.approach_speed_m_per_s - np.where(near, down, 0.0).max(axis=-1)
+
+
+def _of_samples(row: str, values: Array, least_allowed: float) -> Margin:
+    """A margin (n,) every SAMPLE_S, with what it may dip between two of them."""
+    lowest = float(values.min())
+    dip = 0.0 if np.isinf(lowest) else max(0.0, float(np.diff(values, n=2).max())) / 8.0
+    holds = bool(lowest - dip >= least_allowed - ROUNDING - dip * (least_allowed < 0.0))
+    return Margin(lowest - dip, holds, lowest, lowest - CAUTION[row])
+
+
+def _least(margins: Sequence[Margin]) -> Margin:
+    columns = zip(*((m.least, m.holds, m.greatest_claim, m.least_claim) for m in margins), strict=True)
+    least, holds, greatest, smallest = (min(column) for column in columns)
+    return Margin(least, bool(holds), greatest, smallest)
+
+
+def _limits(spec: Spec, whole: bool) -> dict[str, tuple[Array, Array]]:
+    position = spec.joint_position
+    stops = (
+        (position.lower_rad, position.upper_rad) if whole else (position.command_lower_rad, position.command_upper_rad)
+    )
+    rows = (spec.joint_velocity, spec.joint_acceleration, spec.joint_jerk)
+    greatest = (rows[0].limit_rad_per_s, rows[1].limit_rad_per_s2, rows[2].limit_rad_per_s3)
+    shares = [1.0 if whole else row.command_fraction for row in rows]
+    symmetric = [(-limit * share, limit * share) for limit, share in zip(greatest, shares, strict=True)]
+    return dict(zip(QUANTITIES, (stops, *symmetric), strict=True))
