@@ -32,6 +32,17 @@ def read_joint_state(spec: Spec, names: Any, positions: Any, velocities: Any) ->
     return JointState(q[order], dq[order], np.zeros(len(order)))
 
 
+def read_efforts(spec: Spec, names: Any, efforts: Any) -> Array | Refusal:
+    """The arm's joint torques (7,), N m, out of joint states whose names are known to be good."""
+    torques = _array(efforts)
+    if torques is None or torques.shape != (len(names),):
+        return Refusal("The joint states' efforts are not one number for each name.", "joint_state", _UNKNOWN)
+    torques = torques[[names.index(name) for name in spec.joint_names]]
+    if not np.isfinite(torques).all():
+        return Refusal("The joint states have efforts that are not finite.", "joint_state", _UNKNOWN)
+    return torques
+
+
 def check_age(stamp_ns: Any, now_ns: Any, max_age_s: float, max_future_s: float, what: str) -> Refusal | None:
     """Neither older than `max_age_s` nor further ahead than `max_future_s`."""
     if not (is_stamp(stamp_ns) and is_stamp(now_ns)):

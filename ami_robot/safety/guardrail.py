@@ -1,4 +1,4 @@
-"""The filter and last gate: every command passes here, or nothing moves.
+"""Decisions: every command passes here, or nothing moves.
 
 A proposal becomes motion only as a whole trajectory that ends at rest and was checked from its first to its last
 instant. So a refused proposal leaves the running motion alone, and a guardrail that dies leaves an arm that stops.
@@ -11,55 +11,44 @@ from typing import Any
 
 import numpy as np
 
-from ami_robot.safety.checks import (
-    NS_PER_S,
-    check_age,
-    check_measured,
-    check_proposal,
-    in_spec_order,
-    is_stamp,
-    read_joint_state,
-)
-from ami_robot.safety.gate import check_motion, table_margin, workspace_margin
+from ami_robot.safety.checks import check_age, is_number, is_stamp, read_joint_state
+from ami_robot.safety.choice import Chooser
+from ami_robot.safety.dynamics import Dynamics
+from ami_robot.safety.gate import check_motion
+from ami_robot.safety.inbox import Inbox
+from ami_robot.safety.joint_watch import JointWatch
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import (
-    MOVE_DURATIONS_S,
-    ROUNDING,
-    Spline,
-    bounds,
-    brake,
-    limit_margins,
-    move_to_rest,
-    quintic,
-)
+from ami_robot.safety.last_gate import LastGate
+from ami_robot.safety.motion import brake
+from ami_robot.safety.people_watch import PeopleWatch
+from ami_robot.safety.record import CommandRecord, standing
 from ami_robot.safety.spec import Spec
+from ami_robot.safety.switches import EStop, Sources
 from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, Proposal, Refusal
 
 _UNKNOWN = float("nan")
 
 
 class Guardrail:
-    """Turns proposals of the selected source into checked motions; brakes and disarms when the arm is not known.
+    """Turns proposals of whoever may move the arm into checked motions; brakes when anything is not known.
 
-    Call `step` on every joint state message, `silence` when they stop. Each returns a report; its `sent` has to be
-    published at once. The commanded state is the guardrail's own record of what it sent, never the measured one.
+    Call `step` on every joint state message, `silence` when they stop, `e_stop`, `deadman`, `people` and `held_tool` on
+    what their topics say. What comes back is a report; its `sent` has to be published at once. Faults of the arm and
+    the e-stop brake and disarm. People, the held tool and deadman switches brake in a protective stop: the guardrail
+    stays armed, and the next proposal that holds moves the arm again.
     """
 
-    def __init__(self, spec: Spec, kinematics: Kinematics):
-        self._spec, self._kinematics = spec, kinematics
+    def __init__(self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics):
+        self._spec, self._kinematics, self._dynamics = spec, kinematics, dynamics
+        self._record, self._gate = CommandRecord(spec), LastGate(spec)
+        self._e_stop, self._sources = EStop(spec), Sources(spec)
+        self._joints = JointWatch(spec, dynamics)
+        self._people = PeopleWatch(spec, kinematics)
+        self._inbox = Inbox(spec)
+        self._chooser = Chooser(spec, kinematics, dynamics, self._people)
         self._armed = False
-        self._motion: Spline | None = None  # last sent, or the rest at which it was armed
-        self._motion_start_ns = self._rest_ns = 0  # when it began, when it ends
-        self._target_joints, self._target_tool = np.full(7, np.nan), np.full(3, np.nan)
+        self._stopping: Refusal | None = None  # why a protective stop is wanted, until the arm rests or moves anew
         self._gripper_width = spec.gripper.lower_m
-        self._source: str | None = None
-        self._pending: Proposal | None = None  # the newest of the selected source
-        self._stray: Proposal | None = None  # the last that cannot win, kept to be refused by name
-        self._last_proposal_sequence: int | None = None
-        self._last_command_ns: int | None = None
-        self._last_stamp_ns: int | None = None
-        self._last_now_ns = 0
-        self._sequence = 0  # of the last sent trajectory
 
     @property
     def armed(self) -> bool:
@@ -67,57 +56,88 @@ class Guardrail:
         return self._armed
 
     def arm(self, measured: JointState, stamp_ns: int, now_ns: int) -> Refusal | None:
-        """Take the measured state as the commanded one, or say why not: moving, stale, out of limits, already armed."""
-        refusal = self._why_not_arm(measured, stamp_ns, now_ns)
+        """Take the measured state as the commanded one, or say why not: moving, stale, out of limits, e-stopped."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            refusal = self._why_not_arm(measured, stamp_ns, now_ns)
         if refusal is not None:
             return refusal
-        q, rest = np.array(measured.positions, dtype=np.float64), np.zeros(7)
-        hold = JointTrajectory(self._spec.joint_names, np.array([0.1]), q[None], rest[None], rest[None])
-        self._motion = Spline(JointState(q, rest, rest), hold)
-        self._motion_start_ns = self._rest_ns = int(now_ns)
-        self._target_joints, self._target_tool = q, self._kinematics.tool_position(q)
-        self._pending = self._stray = None
-        self._last_proposal_sequence = self._last_command_ns = None
-        self._last_stamp_ns, self._last_now_ns = int(stamp_ns), int(now_ns)
-        self._armed = True
+        q = np.array(measured.positions, dtype=np.float64)
+        self._record.hold(q, self._kinematics.tool_position(q), int(now_ns))
+        self._gate.hold(q, int(now_ns))
+        self._inbox.clear()
+        self._joints.start(stamp_ns, now_ns)
+        self._armed, self._stopping = True, None
         return None
 
     def disarm(self, now_ns: int) -> GuardrailReport:
         """Brake, and let nothing through until armed again. A status report when it was not armed."""
         if not self._armed:
             return self.status(now_ns)
-        return self._brake(Refusal("Disarmed on request.", "arming", _UNKNOWN), now_ns)
+        return self._brake_and_disarm(Refusal("Disarmed on request.", "arming", _UNKNOWN), now_ns)
 
     def select_source(self, name: str) -> None:
-        """Listen to this source alone from now on; its sequence numbers may start anywhere. ValueError if empty."""
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"a source is named by a text, got {name!r}.")
-        self._source = name
-        self._pending = None
-        self._last_proposal_sequence = None
+        """Listen to this source alone from now on; its sequence numbers may start anywhere.
+
+        ValueError if it is empty, or while somebody holds a deadman switch.
+        """
+        self._sources.select(name)
+        self._inbox.listen_to_another()
+
+    def deadman(self, source: str, pressed: bool, now_ns: int) -> None:
+        """What a deadman switch says. A held one moves the arm before all others; let go, the next step brakes."""
+        before = self._sources.active
+        self._sources.hear(source, pressed, now_ns)
+        if self._sources.active != before:
+            self._inbox.listen_to_another()
+
+    def e_stop(self, pressed: bool, now_ns: int) -> GuardrailReport | None:
+        """What the e-stop's line says. Pressed, it brakes at once, disarms and stays latched; None when it is released.
+
+        A status report when the arm was disarmed already.
+        """
+        self._e_stop.hear(pressed, now_ns)
+        refusal = self._e_stop.check(now_ns)
+        if refusal is None or pressed is False:
+            return None
+        return self._brake_and_disarm(refusal, now_ns) if self._armed else self.status(now_ns)
+
+    def reset_e_stop(self, now_ns: int) -> Refusal | None:
+        """Unlatch deliberately, or say why not: still pressed, or the arm moves. It does not arm."""
+        if self._armed or not is_stamp(now_ns) or self._record.moves(int(now_ns)):
+            return Refusal("The e-stop is reset only while the arm is disarmed and at rest.", "e_stop", _UNKNOWN)
+        return self._e_stop.reset(now_ns)
+
+    def people(self, people: Any) -> None:
+        """What is known about people near the arm, from now on."""
+        self._people.hear_people(people)
+
+    def held_tool(self, held_tool: Any) -> None:
+        """What the gripper holds, from now on."""
+        self._people.hear_held_tool(held_tool)
 
     def propose(self, proposal: Proposal) -> None:
-        """Keep for the next step; the newest of the selected source wins, and nobody else can push it out."""
-        waiting = self._pending
-        if not self._is_selected(proposal) or (waiting is not None and proposal.sequence <= waiting.sequence):
-            self._stray = proposal
-        else:
-            self._pending = proposal
+        """Keep for the next step; the newest of the active source wins, and nobody else can push it out."""
+        self._inbox.put(proposal, self._sources.active)
 
-    def step(self, names: Any, positions: Any, velocities: Any, stamp_ns: int, now_ns: int) -> GuardrailReport | None:
-        """Check joint states (J,) in any order, then the newest proposal; None when there was nothing to decide.
+    def step(
+        self, names: Any, positions: Any, velocities: Any, stamp_ns: int, now_ns: int, efforts: Any = None
+    ) -> GuardrailReport | None:
+        """Check joint states (J,) in any order, then people and switches, then the newest proposal.
 
-        Joint states that are malformed, not finite, stale, from the future, out of order, beyond a limit or away from
-        the commanded position brake and disarm. No input raises.
+        Positions rad, velocities rad/s, efforts N m or None. None when there was nothing to decide. No input raises.
         """
-        proposal = self._pending if self._pending is not None else self._stray
-        self._pending = self._stray = None
-        with np.errstate(over="ignore", invalid="ignore"):
+        proposal = self._inbox.take()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if self._armed:
-                fault = self._joint_state_fault(names, positions, velocities, stamp_ns, now_ns)
+                load_kg = self._people.load_kg(now_ns)
+                fault = self._e_stop.check(now_ns) or self._joints.fault(
+                    names, positions, velocities, efforts, stamp_ns, now_ns, self._record, load_kg
+                )
                 if fault is not None:
-                    return self._brake(fault, now_ns)
-                self._last_stamp_ns, self._last_now_ns = int(stamp_ns), int(now_ns)
+                    return self._brake_and_disarm(fault, now_ns, proposal)
+                stopped = self._protective_stop(int(now_ns), proposal)
+                if stopped is not None:
+                    return stopped
             return None if proposal is None else self._decide(proposal, now_ns)
 
     def silence(self, now_ns: int) -> GuardrailReport | None:
@@ -125,7 +145,7 @@ class Guardrail:
         if not self._armed:
             return None
         limit_s = self._spec.staleness.joint_state_s
-        return self._brake(Refusal(f"No joint states came for {limit_s} s.", "staleness", _UNKNOWN), now_ns)
+        return self._brake_and_disarm(Refusal(f"No joint states came for {limit_s} s.", "staleness", _UNKNOWN), now_ns)
 
     def status(self, now_ns: int) -> GuardrailReport:
         """The heartbeat: armed or not, and where the arm will come to rest; NaN before it was first armed."""
@@ -138,185 +158,86 @@ class Guardrail:
         state = read_joint_state(spec, spec.joint_names, measured.positions, measured.velocities)
         if isinstance(state, Refusal):
             return state
-        stale = check_age(stamp_ns, now_ns, spec.staleness.joint_state_s, spec.staleness.future_s, "joint state")
-        if stale is not None:
-            return stale
-        if self._motion_start_ns <= int(now_ns) < self._rest_ns:
+        refusal = self._e_stop.check(now_ns) or check_age(
+            stamp_ns, now_ns, spec.staleness.joint_state_s, spec.staleness.future_s, "joint state"
+        )
+        if refusal is not None:
+            return refusal
+        if self._record.moves(int(now_ns)):
             return Refusal("The last motion has not come to rest yet.", "arming", _UNKNOWN)
         margin = spec.arming.rest_velocity_rad_per_s - float(np.abs(state.velocities).max())
         if not margin >= 0.0:
             return Refusal("The arm moves; it can be armed only at rest.", "arming", margin)
-        row = spec.joint_position
-        lower, upper = row.command_lower_rad, row.command_upper_rad
-        margin = float(np.minimum(state.positions - lower, upper - state.positions).min())
-        if not margin >= 0.0:
-            return Refusal("A joint is beyond its limits, or closer than the margin.", "joint_position", margin)
-        margin = table_margin(spec, self._kinematics, state.positions)
-        if not margin >= 0.0:
-            return Refusal("The arm is closer to the table than the clearance.", "table", margin)
-        return None
+        load_kg = self._people.load_kg(now_ns)
+        hold = standing(spec.joint_names, state.positions)
+        return check_motion(spec, self._kinematics, self._dynamics, *hold, load_kg=load_kg).refusal
 
-    def _joint_state_fault(
-        self, names: Any, positions: Any, velocities: Any, stamp_ns: Any, now_ns: Any
-    ) -> Refusal | None:
-        spec = self._spec
-        measured = read_joint_state(spec, names, positions, velocities)
-        if isinstance(measured, Refusal):
-            return measured
-        stale = check_age(stamp_ns, now_ns, spec.staleness.joint_state_s, spec.staleness.future_s, "joint state")
-        if stale is not None:
-            return stale
-        assert self._last_stamp_ns is not None and self._motion is not None, "armed without a record"
-        if int(stamp_ns) < self._last_stamp_ns or int(now_ns) < self._last_now_ns:
-            step_s = min(int(stamp_ns) - self._last_stamp_ns, int(now_ns) - self._last_now_ns) / NS_PER_S
-            return Refusal(f"Time went back by {-step_s:.3f} s.", "staleness", step_s)
-        beyond = check_measured(spec, measured)
-        if beyond is not None:
-            return beyond
-        commanded = self._motion.sample(self._elapsed_s(int(stamp_ns))).positions
-        error_rad = float(np.abs(measured.positions - commanded).max())
-        margin = spec.tracking.max_error_rad - error_rad
-        if not margin >= 0.0:
-            return Refusal(f"The arm is {error_rad:.3f} rad away from where it was sent.", "tracking", margin)
-        return None
+    def _protective_stop(self, now_ns: int, proposal: Any) -> GuardrailReport | None:
+        """Brake, armed, when somebody let go of a switch or people are too near; one report unless there is more to do.
 
-    def _decide(self, proposal: Proposal, now_ns: Any) -> GuardrailReport:
-        refusal = self._why_not_listen(proposal, now_ns)
+        A stop that no verified brake could begin is tried again at every step while the running motion goes on.
+        """
+        record = self._record
+        let_go = self._sources.expire(now_ns)
+        if let_go is not None:
+            self._inbox.listen_to_another()
+        if not record.moves(now_ns):
+            self._stopping = None
+            return None
+        if record.braking:
+            return None
+        reason = let_go or self._stopping or self._people.why_stop(*record.running(now_ns), now_ns)
+        if reason is None:
+            return None
+        said, self._stopping = self._stopping is not None, reason
+        report = self._brake(reason, now_ns, proposal)
+        return None if said and report.sent is None else report
+
+    def _decide(self, proposal: Any, now_ns: Any) -> GuardrailReport:
+        refusal = self._inbox.check(proposal, self._sources.active, self._armed, now_ns)
         if refusal is not None:
             return self._report("refused", now_ns, proposal, refusal=refusal)
         now_ns = int(now_ns)
-        if proposal.trajectory is not None:
-            return self._decide_trajectory(proposal, in_spec_order(self._spec, proposal.trajectory), now_ns)
-        tool = self._target_tool + np.asarray(proposal.tool_displacement, dtype=np.float64)
-        refusal = self._outside(tool)
-        if refusal is not None:
-            return self._report("refused", now_ns, proposal, refusal=refusal)
-        target, error_m = self._kinematics.inverse(tool)
-        margin = self._spec.inverse_kinematics.max_error_m - float(error_m)
-        if not margin >= 0.0:
-            refusal = Refusal("No joint positions put the tool at its target.", "inverse_kinematics", margin)
-            return self._report("refused", now_ns, proposal, refusal=refusal)
-        start, also_from = self._commanded(now_ns)
-        trajectory = move_to_rest(start, target, self._spec, also_from)
-        change = self._why_stretched(start, target, trajectory)
-        if trajectory is None:
-            return self._report("refused", now_ns, proposal, refusal=change)
-        return self._send(proposal, trajectory, tool, start, also_from, now_ns, change)
+        choice = self._chooser.choose(proposal, self._record, now_ns)
+        if isinstance(choice, Refusal):
+            return self._report("refused", now_ns, proposal, refusal=choice)
+        barred = self._send(choice.start, choice.trajectory, choice.tool, now_ns, braking=False)
+        if barred is not None:
+            return self._report("refused", now_ns, proposal, refusal=barred)
+        row = self._spec.gripper
+        self._gripper_width = float(np.clip(proposal.gripper_width, row.lower_m, row.upper_m))
+        self._inbox.commanded(now_ns)
+        decision = "accepted" if choice.change is None else "modified"
+        return self._report(decision, now_ns, proposal, choice.trajectory, choice.change, choice.margins)
 
-    def _decide_trajectory(self, proposal: Proposal, trajectory: JointTrajectory, now_ns: int) -> GuardrailReport:
-        tool = self._kinematics.tool_position(trajectory.positions[-1])
-        refusal = self._outside(tool)
-        if refusal is not None:
-            return self._report("refused", now_ns, proposal, refusal=refusal)
-        start, also_from = self._commanded(now_ns)
-        return self._send(proposal, trajectory, tool, start, also_from, now_ns, None)
+    def _brake_and_disarm(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport:
+        self._armed = False
+        believed_ns = self._joints.last_now_ns
+        return self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
 
-    def _why_not_listen(self, proposal: Any, now_ns: Any) -> Refusal | None:
-        if not isinstance(proposal, Proposal):
-            return Refusal("What was proposed is not a Proposal.", "proposal", _UNKNOWN)
-        if not self._armed:
-            return Refusal("The guardrail is not armed.", "arming", _UNKNOWN)
-        if not self._is_selected(proposal):
-            reason = f"The source {proposal.source!r} is not the selected one, {self._source!r}, or has no sequence."
-            return Refusal(reason, "source", _UNKNOWN)
-        last = self._last_proposal_sequence
-        if last is not None and not proposal.sequence > last:
-            reason = f"The sequence number {proposal.sequence!r} is not greater than the last one, {last}."
-            return Refusal(reason, "sequence", _UNKNOWN)
-        self._last_proposal_sequence = int(proposal.sequence)
-        malformed = check_proposal(self._spec, proposal, now_ns)
-        if malformed is not None:
-            return malformed
-        if self._last_command_ns is not None:
-            interval_s = (int(now_ns) - self._last_command_ns) / NS_PER_S
-            margin = interval_s - self._spec.command_rate.min_interval_s
-            if not margin >= 0.0:
-                reason = f"The proposal comes {interval_s:.3f} s after the last command, too soon."
-                return Refusal(reason, "command_rate", margin)
-        return None
-
-    def _is_selected(self, proposal: Any) -> bool:
-        if not isinstance(proposal, Proposal) or not isinstance(proposal.source, str):
-            return False
-        return proposal.source == self._source and is_stamp(proposal.sequence)
-
-    def _outside(self, tool: Array) -> Refusal | None:
-        margin = float(workspace_margin(self._spec, tool))
-        if margin >= -self._spec.tool_displacement.tolerance_m:
-            return None
-        where = ", ".join(f"{value:.3f}" for value in tool)
-        return Refusal(f"The tool target ({where}) m is outside the workspace.", "workspace", margin)
-
-    def _why_stretched(self, start: JointState, target: Array, trajectory: JointTrajectory | None) -> Refusal | None:
-        """Which row would break in the shortest time; None when the motion takes no longer."""
-        shortest_s = float(MOVE_DURATIONS_S[0])
-        if trajectory is not None and trajectory.times_s[-1] <= shortest_s:
-            return None
-        rest = np.zeros(7)
-        control = quintic(start, JointState(target, rest, rest), np.asarray(shortest_s))
-        rows = {
-            row: float(m.min()) for row, m in limit_margins(bounds(control, np.asarray(shortest_s)), self._spec).items()
-        }
-        broken = [row for row, margin in rows.items() if not margin >= -ROUNDING]
-        row = broken[0] if broken else "transport"
-        what = (
-            f"No duration up to {MOVE_DURATIONS_S[-1]:.2f} s keeps"
-            if trajectory is None
-            else f"Stretched to {trajectory.times_s[-1]:.2f} s to keep"
+    def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
+        """Stop on the shortest brake that holds; where there is none, the running motion ends at rest anyway."""
+        start, also_from = self._record.state(at_ns), self._record.early_and_late(at_ns)
+        trajectory = brake(start, self._spec, also_from)
+        load_kg = self._people.load_kg(at_ns)
+        verdict = check_motion(
+            self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg=load_kg
         )
-        return Refusal(f"{what} the row {row}.", row, rows.get(row, _UNKNOWN))
+        sooner = trajectory.times_s[-1] < self._record.rests_in_s(at_ns)
+        tool = self._kinematics.tool_position(trajectory.positions[-1])
+        if verdict.refusal is not None or not sooner or self._send(start, trajectory, tool, at_ns, braking=True):
+            return self._report("brake", at_ns, proposal, refusal=reason)
+        return self._report("brake", at_ns, proposal, trajectory, reason, verdict.margins)
 
     def _send(
-        self,
-        proposal: Proposal,
-        trajectory: JointTrajectory,
-        tool: Array,
-        start: JointState,
-        also_from: tuple[JointState, ...],
-        now_ns: int,
-        change: Refusal | None,
-    ) -> GuardrailReport:
-        """Through the last gate, and onto the record."""
-        verdict = check_motion(self._spec, self._kinematics, start, trajectory, also_from)
-        if verdict.refusal is not None:
-            return self._report("refused", now_ns, proposal, refusal=verdict.refusal)
-        self._gripper_width = float(
-            np.clip(proposal.gripper_width, self._spec.gripper.lower_m, self._spec.gripper.upper_m)
-        )
-        self._record(start, trajectory, tool, now_ns)
-        self._last_command_ns = now_ns
-        decision = "accepted" if change is None else "modified"
-        return self._report(decision, now_ns, proposal, trajectory, change, verdict.margins)
-
-    def _brake(self, reason: Refusal, now_ns: Any) -> GuardrailReport:
-        """Disarm, and stop on the shortest checked motion; where there is none, the running one ends at rest anyway."""
-        assert self._motion is not None, "armed without a record"
-        self._armed = False
-        at_ns = max(int(now_ns), self._last_now_ns) if is_stamp(now_ns) else self._last_now_ns
-        start, also_from = self._commanded(at_ns)
-        trajectory = brake(start, self._spec, also_from)
-        verdict = check_motion(self._spec, self._kinematics, start, trajectory, also_from)
-        sooner = trajectory.times_s[-1] * NS_PER_S < self._rest_ns - at_ns
-        if verdict.refusal is not None or not sooner:
-            return self._report("brake", at_ns, refusal=reason)
-        self._record(start, trajectory, self._kinematics.tool_position(trajectory.positions[-1]), at_ns)
-        return self._report("brake", at_ns, None, trajectory, reason, verdict.margins)
-
-    def _elapsed_s(self, at_ns: int) -> float:
-        return (at_ns - self._motion_start_ns) / NS_PER_S
-
-    def _commanded(self, at_ns: int) -> tuple[JointState, tuple[JointState, ...]]:
-        """What the controller should desire at this time, and as much earlier and later as transport varies."""
-        assert self._motion is not None, "armed without a record"
-        elapsed_s, jitter_s = self._elapsed_s(at_ns), self._spec.transport.jitter_s
-        now, early, late = (self._motion.sample(elapsed_s + shift_s) for shift_s in (0.0, -jitter_s, jitter_s))
-        return now, (early, late)
-
-    def _record(self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int) -> None:
-        self._motion, self._motion_start_ns = Spline(start, trajectory), at_ns
-        self._rest_ns = at_ns + int(np.ceil(self._motion.duration_s * NS_PER_S))
-        self._target_joints, self._target_tool = trajectory.positions[-1], tool
-        self._sequence += 1
+        self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int, braking: bool
+    ) -> Refusal | None:
+        """Through the last gate and onto the record, or why not."""
+        barred = self._gate.release(trajectory, self._record.sequence + 1, start, at_ns)
+        if barred is None:
+            self._record.sent(start, trajectory, tool, at_ns, braking)
+            self._stopping = None
+        return barred
 
     def _report(
         self,
@@ -327,22 +248,30 @@ class Guardrail:
         refusal: Refusal | None = None,
         margins: dict[str, float] | None = None,
     ) -> GuardrailReport:
-        known = isinstance(proposal, Proposal)
+        known = proposal if isinstance(proposal, Proposal) else None
+        stamp_ns = int(now_ns) if is_stamp(now_ns) else self._joints.last_now_ns
         return GuardrailReport(
-            stamp_ns=int(now_ns) if is_stamp(now_ns) else self._last_now_ns,
+            stamp_ns=stamp_ns,
             decision=decision,
             armed=self._armed,
-            source=str(proposal.source) if known else "",
-            proposal_sequence=int(proposal.sequence) if known and is_stamp(proposal.sequence) else 0,
+            source=str(known.source) if known else "",
+            proposal_sequence=int(known.sequence) if known and is_stamp(known.sequence) else 0,
             observation_stamp_ns=(
-                int(proposal.observation_stamp_ns) if known and is_stamp(proposal.observation_stamp_ns) else 0
+                int(known.observation_stamp_ns) if known and is_stamp(known.observation_stamp_ns) else 0
             ),
-            sequence=self._sequence if sent is not None else 0,
+            sequence=self._record.sequence if sent is not None else 0,
             sent=sent,
-            target_joint_positions=self._target_joints.copy(),
-            target_tool_position=self._target_tool.copy(),
+            target_joint_positions=self._record.target_joints.copy(),
+            target_tool_position=self._record.target_tool.copy(),
             gripper_width=self._gripper_width,
             refusal=refusal,
             margins=margins or {},
             spec_sha256=self._spec.sha256,
+            model_error_bound_m=(
+                float(known.model_error_bound_m) if known and is_number(known.model_error_bound_m) else _UNKNOWN
+            ),
+            checkpoint_sha256=str(known.checkpoint_sha256) if known else "",
+            people=self._people.known_people(stamp_ns),
+            held_tool=self._people.known_tool(stamp_ns),
+            e_stopped=self._e_stop.latched,
         )

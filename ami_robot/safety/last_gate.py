@@ -31,10 +31,10 @@ class LastGate:
     def __init__(self, spec: Spec):
         self._spec = spec
         self._sequence = 0
-        self._lengths_s = np.zeros(0)  # (K,) of the pieces of what was let through last
-        self._pieces = np.zeros((0, 6, 7))  # their coefficients over normalised time
+        self._lengths_s: Array = np.zeros(0)  # (K,) of the pieces of what was let through last
+        self._pieces: Array = np.zeros((0, 6, 7))  # their coefficients over normalised time
         self._begin_ns = 0
-        self._rest = np.full(7, np.nan)
+        self._rest: Array = np.full(7, np.nan)
 
     def hold(self, q: Array, now_ns: int) -> None:
         """The arm is at rest at q (7,), rad: the next trajectory begins there."""

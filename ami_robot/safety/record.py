@@ -42,17 +42,17 @@ class CommandRecord:
 
     def state(self, at_ns: int, later_s: float = 0.0) -> JointState:
         """What the arm is told to do at this time and `later_s` after it."""
-        assert self._motion is not None, "nothing was sent and no rest is known"
-        return self._motion.sample((at_ns - self._begin_ns) / NS_PER_S + later_s)
+        motion, elapsed_s = self.running(at_ns)
+        return motion.sample(elapsed_s + later_s)
 
     def early_and_late(self, at_ns: int) -> tuple[JointState, JointState]:
         """What the controller may desire by then, since the delay of the running motion varied as transport does."""
         return self.state(at_ns, -self._jitter_s), self.state(at_ns, self._jitter_s)
 
-    def positions(self, at_ns: int, later_s: Array) -> Array:
-        """Joint positions (n, 7), rad, that the arm is told at increasing times (n,), s, after this one."""
+    def running(self, at_ns: int) -> tuple[Spline, float]:
+        """The last sent motion, and how far into it the arm is, s."""
         assert self._motion is not None, "nothing was sent and no rest is known"
-        return self._motion.positions((at_ns - self._begin_ns) / NS_PER_S + later_s)
+        return self._motion, (at_ns - self._begin_ns) / NS_PER_S
 
     def rests_in_s(self, at_ns: int) -> float:
         """How long it still moves, s; negative after that."""

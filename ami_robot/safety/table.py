@@ -36,24 +36,27 @@ class Entry:
 
 PLANNER, FILTER, GATE, WATCH, SWITCH = LAYERS
 _GUARDRAIL = "tests/safety/test_guardrail.py::"
+_JOINTS = "tests/safety/test_joint_watch.py::"
+_INBOX = "tests/safety/test_inbox.py::"
+_CHOICE = "tests/safety/test_choice.py::"
 
 TABLE = (
     Entry(
         "joint_position",
         "lower_rad + margin_rad <= q(t) <= upper_rad - margin_rad; measured: lower_rad <= q <= upper_rad",
-        (PLANNER, FILTER, GATE, WATCH), "rad", _GUARDRAIL + "test_a_trajectory_beyond_an_end_stop_is_refused",
+        (PLANNER, FILTER, GATE, WATCH), "rad", _CHOICE + "test_a_trajectory_beyond_an_end_stop_is_refused",
     ),
     Entry(
         "joint_velocity", "|dq/dt| <= command_fraction * limit_rad_per_s; measured: |dq/dt| <= limit_rad_per_s",
-        (PLANNER, FILTER, GATE, WATCH), "rad/s", _GUARDRAIL + "test_a_measured_joint_velocity_beyond_its_limit_brakes",
+        (PLANNER, FILTER, GATE, WATCH), "rad/s", _JOINTS + "test_a_measured_joint_velocity_beyond_its_limit_brakes",
     ),
     Entry(
         "joint_acceleration", "|d2q/dt2| <= command_fraction * limit_rad_per_s2",
-        (PLANNER, FILTER, GATE), "rad/s^2", _GUARDRAIL + "test_a_trajectory_beyond_a_joint_limit_is_refused",
+        (PLANNER, FILTER, GATE), "rad/s^2", _CHOICE + "test_a_trajectory_beyond_a_joint_limit_is_refused",
     ),
     Entry(
         "joint_jerk", "|d3q/dt3| <= command_fraction * limit_rad_per_s3",
-        (FILTER, GATE), "rad/s^3", _GUARDRAIL + "test_a_trajectory_that_jerks_is_refused",
+        (FILTER, GATE), "rad/s^3", _CHOICE + "test_a_trajectory_that_jerks_is_refused",
     ),
     Entry(
         "torque", "|M(q) q'' + C(q, q') q' + g(q)| <= command_fraction * limit_n_m, held load included",
@@ -61,7 +64,7 @@ TABLE = (
     ),
     Entry(
         "workspace", "lower_m <= tool target <= upper_m; between two of them out by at most path_tolerance_m",
-        (PLANNER, FILTER, GATE), "m", _GUARDRAIL + "test_a_tool_target_outside_the_workspace_is_refused",
+        (PLANNER, FILTER, GATE), "m", _INBOX + "test_a_tool_target_outside_the_workspace_is_refused",
     ),
     Entry(
         "arm_space", "lower_m + r <= sphere centre <= upper_m - r for every sphere of the moving arm",
@@ -69,7 +72,7 @@ TABLE = (
     ),
     Entry(
         "table", "z of sphere centre - r - height_m >= clearance_m for every sphere of the moving arm",
-        (PLANNER, FILTER, GATE), "m", _GUARDRAIL + "test_a_trajectory_that_dips_towards_the_table_is_refused",
+        (PLANNER, FILTER, GATE), "m", _CHOICE + "test_a_trajectory_that_dips_towards_the_table_is_refused",
     ),
     Entry(
         "obstacles", "|sphere centre - box| - r >= clearance_m for every sphere and every box",
@@ -115,36 +118,36 @@ TABLE = (
     ),
     Entry(
         "tool_displacement", "|displacement| <= max_m_per_step + tolerance_m",
-        (PLANNER, GATE), "m", _GUARDRAIL + "test_a_displacement_longer_than_one_step_allows_is_refused",
+        (PLANNER, GATE), "m", _INBOX + "test_a_displacement_longer_than_one_step_allows_is_refused",
     ),
     Entry(
         "command_rate", "time since the last command >= min_interval_s",
-        (GATE,), "s", _GUARDRAIL + "test_commands_faster_than_the_model_step_cannot_add_up_to_a_higher_speed",
+        (GATE,), "s", _INBOX + "test_commands_faster_than_the_model_step_cannot_add_up_to_a_higher_speed",
     ),
     Entry(
         "trajectory",
         "names, shapes, finite, 0 < t_1 < t_2 < .. <= max_duration_s, at most max_points, rest at the end",
-        (GATE,), "s", _GUARDRAIL + "test_a_malformed_trajectory_or_one_that_does_not_end_at_rest_is_refused",
+        (GATE,), "s", _CHOICE + "test_a_malformed_trajectory_or_one_that_does_not_end_at_rest_is_refused",
     ),
     Entry(
         "gripper", "lower_m - tolerance_m <= width <= upper_m + tolerance_m",
-        (GATE,), "m", _GUARDRAIL + "test_a_gripper_width_out_of_range_is_refused",
+        (GATE,), "m", _INBOX + "test_a_gripper_width_out_of_range_is_refused",
     ),
     Entry(
         "inverse_kinematics", "|asked - solved tool position| <= max_error_m",
-        (PLANNER, GATE), "m", _GUARDRAIL + "test_a_target_that_the_arm_cannot_reach_is_refused",
+        (PLANNER, GATE), "m", _INBOX + "test_a_target_that_the_arm_cannot_reach_is_refused",
     ),
     Entry(
         "staleness", "-future_s <= age <= the input's own limit; stamps and clock never go back",
-        (PLANNER, GATE, WATCH), "s", _GUARDRAIL + "test_a_stale_joint_state_brakes",
+        (PLANNER, GATE, WATCH), "s", _JOINTS + "test_a_stale_joint_state_brakes",
     ),
     Entry(
         "transport", "a trajectory that arrives jitter_s early or late still keeps the whole joint limits",
-        (FILTER, GATE), "s", _GUARDRAIL + "test_a_trajectory_that_only_holds_when_it_arrives_in_time_is_refused",
+        (FILTER, GATE), "s", _CHOICE + "test_a_trajectory_that_only_holds_when_it_arrives_in_time_is_refused",
     ),
     Entry(
         "tracking", "|measured - commanded q| <= max_error_rad for each joint",
-        (WATCH,), "rad", _GUARDRAIL + "test_an_arm_that_does_not_follow_brakes",
+        (WATCH,), "rad", _JOINTS + "test_an_arm_that_does_not_follow_brakes",
     ),
     Entry(
         "arming", "armed on request, at rest: |dq/dt| <= rest_velocity_rad_per_s, inside every limit, last motion over",
@@ -161,19 +164,23 @@ TABLE = (
     ),
     Entry(
         "joint_state", "each joint named once, positions and velocities finite, as many as names",
-        (WATCH,), "", _GUARDRAIL + "test_a_malformed_joint_state_brakes",
+        (WATCH,), "", _JOINTS + "test_a_malformed_joint_state_brakes",
     ),
     Entry(
         "proposal", "a Proposal with exactly one of displacement and trajectory",
-        (GATE,), "", _GUARDRAIL + "test_a_proposal_of_both_kinds_or_of_none_is_refused",
+        (GATE,), "", _INBOX + "test_a_proposal_of_both_kinds_or_of_none_is_refused",
     ),
     Entry(
         "source", "comes from the one selected source",
-        (SWITCH,), "", _GUARDRAIL + "test_another_source_is_refused_and_cannot_push_out_the_selected_one",
+        (SWITCH,), "", _INBOX + "test_another_source_is_refused_and_cannot_push_out_the_selected_one",
     ),
     Entry(
         "sequence", "greater than the source's last one",
-        (GATE,), "", _GUARDRAIL + "test_a_replayed_or_older_sequence_is_refused",
+        (GATE,), "", _INBOX + "test_a_replayed_or_older_sequence_is_refused",
+    ),
+    Entry(
+        "filter", "the quadratic programme is finite, its solver ends with a solution, and numpy finds it in every row",
+        (FILTER,), "", "",
     ),
     Entry(
         "goal", "there is a goal",

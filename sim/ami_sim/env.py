@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from ami_robot.perception.camera import CameraModel, load_camera
 from ami_robot.perception.view import VIEW_PIXELS, TrainingView
+from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec, load_spec
@@ -50,6 +51,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
     ):
         self.limits = limits or load_spec()
         self.kinematics = Kinematics()
+        self._dynamics = Dynamics()
         self._camera = camera or load_camera()
         self._view = TrainingView(self._camera, self._camera)
         self.render_mode = render_mode
@@ -71,7 +73,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
             self.arm = SimulatedArm(self.scene, self._camera)
         else:
             self.arm.reset(self.scene)
-        self.guardrail = Guardrail(self.limits, self.kinematics)
+        self.guardrail = Guardrail(self.limits, self.kinematics, self._dynamics)
         self.guardrail.select_source(SOURCE)
         self._sequence = 0
         positions, velocities = self.arm.joint_states()

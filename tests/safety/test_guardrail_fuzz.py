@@ -5,13 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import Spline
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import JointState, JointTrajectory, Proposal
 
-SPEC, KINEMATICS = load_spec(), Kinematics()
+SPEC, KINEMATICS, DYNAMICS = load_spec(), Kinematics(), Dynamics()
 REST = np.zeros(7)
 START = KINEMATICS.inverse(np.array([0.5, 0.0, 0.2]))[0]
 MS = 1_000_000
@@ -63,7 +64,7 @@ proposals = st.one_of(
 
 
 def armed() -> Guardrail:
-    guardrail = Guardrail(SPEC, KINEMATICS)
+    guardrail = Guardrail(SPEC, KINEMATICS, DYNAMICS)
     guardrail.select_source("planner")
     assert guardrail.arm(JointState(START, REST, REST), 0, 0) is None
     return guardrail

@@ -20,6 +20,7 @@ from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import as_array, from_proposal_msg, to_ns, to_report_msg
 from ami_nodes.parameters import Param
 from ami_robot.safety.checks import read_joint_state
+from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import GuardrailReport, Refusal
@@ -44,7 +45,7 @@ class GuardrailNode(AmiNode):
     def build(self) -> None:
         """Read the guardrail file; disarmed until guardrail/arm is called."""
         self.spec = self.load_spec()
-        self.guardrail = Guardrail(self.spec, Kinematics())
+        self.guardrail = Guardrail(self.spec, Kinematics(), Dynamics())
         self.guardrail.select_source(self.settings.source)
         self.trajectory_publisher = self.publisher(
             JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND

@@ -1,0 +1,147 @@
+"""Which motion answers a proposal: the nominal one, a slower one, or the nearest one that keeps every guardrail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ami_robot.safety.checks import in_spec_order
+from ami_robot.safety.dynamics import Dynamics
+from ami_robot.safety.filter import nearest_target
+from ami_robot.safety.gate import check_motion, workspace_margin
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, Spline, bounds, limit_margins, move_to_rest, quintic
+from ami_robot.safety.people_watch import PeopleVerdict, PeopleWatch
+from ami_robot.safety.record import CommandRecord
+from ami_robot.safety.spec import Spec
+from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
+
+_UNKNOWN = float("nan")
+_ABOUT_PEOPLE = ("people", "power_and_force", "tool_hazard")  # nearer targets do not help against these
+_SLOWER = 1.01  # at least by this much at a time
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A motion that keeps every guardrail, out of `start`."""
+
+    start: JointState
+    trajectory: JointTrajectory
+    tool: Array  # (3,), m: where the tool comes to rest
+    margins: dict[str, float]
+    change: Refusal | None = None  # what the proposal, taken literally, would have broken
+
+
+class Chooser:
+    """Answers proposals that are well-formed and come from whom they should."""
+
+    def __init__(self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics, people: PeopleWatch):
+        self._spec, self._kinematics, self._dynamics, self._people = spec, kinematics, dynamics, people
+
+    def choose(self, proposal: Proposal, record: CommandRecord, now_ns: int) -> Choice | Refusal:
+        """The motion for a proposal, from where the arm is told to be now; or why there is none."""
+        start, also_from = record.state(now_ns), record.early_and_late(now_ns)
+        if proposal.trajectory is not None:
+            trajectory = in_spec_order(self._spec, proposal.trajectory)
+            tool = self._kinematics.tool_position(trajectory.positions[-1])
+            near = self._people.check(Spline(start, trajectory), now_ns)
+            return self._outside(tool) or self._verified(trajectory, tool, start, also_from, now_ns, near)
+        tool = record.target_tool + np.asarray(proposal.tool_displacement, dtype=np.float64)
+        refusal = self._outside(tool)
+        if refusal is not None:
+            return refusal
+        target, error_m = self._kinematics.inverse(tool)
+        margin = self._spec.inverse_kinematics.max_error_m - float(error_m)
+        if not margin >= 0.0:
+            return Refusal("No joint positions put the tool at its target.", "inverse_kinematics", margin)
+        nominal = self._to(target, tool, start, also_from, now_ns)
+        if isinstance(nominal, Choice) or nominal.guardrail in _ABOUT_PEOPLE:
+            return nominal
+        return self._nearest(target, nominal, start, also_from, now_ns) or nominal
+
+    def _outside(self, tool: Array) -> Refusal | None:
+        margin = float(workspace_margin(self._spec, tool))
+        if margin >= -self._spec.tool_displacement.tolerance_m:
+            return None
+        where = ", ".join(f"{value:.3f}" for value in tool)
+        return Refusal(f"The tool target ({where}) m is outside the workspace.", "workspace", margin)
+
+    def _to(
+        self,
+        target: Array,
+        tool: Array,
+        start: JointState,
+        also_from: tuple[JointState, ...],
+        now_ns: int,
+        at_least_s: float = 0.0,
+    ) -> Choice | Refusal:
+        """The shortest motion to this target that keeps all limits and the caps near people, and then all the rest."""
+        slowed: Refusal | None = None
+        while True:
+            trajectory = move_to_rest(start, target, self._spec, also_from, at_least_s)
+            if trajectory is None:
+                return slowed or self._why_stretched(start, target, None)  # type: ignore[return-value]
+            near = self._people.check(Spline(start, trajectory), now_ns)
+            if not near.slower_by > 1.0:
+                break
+            slowed, at_least_s = near.refusal, float(trajectory.times_s[-1]) * max(near.slower_by, _SLOWER)
+        choice = self._verified(trajectory, tool, start, also_from, now_ns, near)
+        if isinstance(choice, Refusal):
+            return choice
+        return replace(choice, change=slowed or self._why_stretched(start, target, trajectory))
+
+    def _nearest(
+        self, target: Array, broken: Refusal, start: JointState, also_from: tuple[JointState, ...], now_ns: int
+    ) -> Choice | None:
+        """The motion to the nearest target that the filter finds, if it holds."""
+        shortest = move_to_rest(start, target, self._spec, also_from)
+        duration_s = float(MOVE_DURATIONS_S[-1] if shortest is None else shortest.times_s[-1])
+        filtered = nearest_target(self._spec, self._kinematics, start, target, duration_s)
+        if isinstance(filtered, Refusal):
+            return None
+        tool = self._kinematics.tool_position(filtered.joint_positions)
+        if self._outside(tool) is not None:
+            return None
+        choice = self._to(filtered.joint_positions, tool, start, also_from, now_ns, duration_s)
+        if isinstance(choice, Refusal):
+            return None
+        missed_m = float(np.linalg.norm(tool - self._kinematics.tool_position(target)))
+        reason = f"Bent by {missed_m:.4f} m to keep the row {broken.guardrail}."
+        return replace(choice, change=Refusal(reason, broken.guardrail, broken.margin))
+
+    def _verified(
+        self,
+        trajectory: JointTrajectory,
+        tool: Array,
+        start: JointState,
+        also_from: tuple[JointState, ...],
+        now_ns: int,
+        near: PeopleVerdict,
+    ) -> Choice | Refusal:
+        if near.refusal is not None:
+            return near.refusal
+        load_kg = self._people.load_kg(now_ns)
+        verdict = check_motion(self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg)
+        if verdict.refusal is not None:
+            return verdict.refusal
+        return Choice(start, trajectory, tool, verdict.margins | near.margins)
+
+    def _why_stretched(self, start: JointState, target: Array, trajectory: JointTrajectory | None) -> Refusal | None:
+        """Which row would break in the shortest time; None when the motion takes no longer."""
+        shortest_s = float(MOVE_DURATIONS_S[0])
+        if trajectory is not None and trajectory.times_s[-1] <= shortest_s:
+            return None
+        rest = np.zeros(7)
+        control = quintic(start, JointState(target, rest, rest), np.asarray(shortest_s))
+        rows = {
+            row: float(m.min()) for row, m in limit_margins(bounds(control, np.asarray(shortest_s)), self._spec).items()
+        }
+        broken = [row for row, margin in rows.items() if not margin >= -ROUNDING]
+        row = broken[0] if broken else "transport"
+        what = (
+            f"No duration up to {MOVE_DURATIONS_S[-1]:.2f} s keeps"
+            if trajectory is None
+            else f"Stretched to {trajectory.times_s[-1]:.2f} s to keep"
+        )
+        return Refusal(f"{what} the row {row}.", row, rows.get(row, _UNKNOWN))

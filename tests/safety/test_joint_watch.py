@@ -1,0 +1,148 @@
+"""Joint states that are not what they should be brake and disarm."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from guardrail_bench import MS, REST, SPEC, START, Bench, assert_braked
+
+
+def open_space():
+    """A cell in which the arm may be anywhere and anyhow."""
+    return replace(
+        SPEC,
+        table=replace(SPEC.table, height_m=-2.0),
+        arm_space=replace(SPEC.arm_space, lower_m=np.full(3, -2.0), upper_m=np.full(3, 2.0)),
+        self_collision=replace(SPEC.self_collision, clearance_m=-1.0),
+        singularity=replace(SPEC.singularity, min_singular_value=-1.0),
+        contact=replace(SPEC.contact, approach_height_m=-2.0),
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("quantity", ["positions", "velocities"])
+@pytest.mark.parametrize("joint", range(7))
+def test_a_joint_state_that_is_not_finite_brakes(joint, quantity, bad):
+    bench = Bench().moving()
+    values = np.array(getattr(bench.state, quantity))
+    values[joint] = bad
+    assert_braked(bench, bench.step(**{quantity: values}), "joint_state")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"positions": REST[:6]},
+        {"velocities": REST[:6]},
+        {"velocities": []},
+        {"positions": None, "names": SPEC.joint_names[:6]},
+        {"names": ("other", *SPEC.joint_names[1:])},
+        {"names": (SPEC.joint_names[1], *SPEC.joint_names[1:])},
+        {"names": None},
+        {"names": 7},
+        {"names": "panda_joint1"},
+        {"names": (1, 2, 3, 4, 5, 6, 7)},
+        {"names": [np.zeros(2)] * 7},
+        {"positions": "seven"},
+        {"velocities": "seven"},
+        {"positions": [None] * 7},
+        {"positions": np.zeros((7, 1))},
+    ],
+)
+def test_a_malformed_joint_state_brakes(bad):
+    bench = Bench().moving()
+    assert_braked(bench, bench.step(**bad), "joint_state")
+
+
+def test_a_joint_named_twice_brakes():
+    bench = Bench().moving()
+    state = bench.state
+    names = (*SPEC.joint_names, SPEC.joint_names[0])
+    report = bench.step(names, np.append(state.positions, 0.0), np.append(state.velocities, 0.0))
+    assert_braked(bench, report, "joint_state")
+
+
+def test_a_stale_joint_state_brakes():
+    bench = Bench().moving()
+    assert bench.step(stamp_ns=bench.now_ns - 49 * MS) is None
+    assert_braked(bench, bench.step(stamp_ns=bench.now_ns - 51 * MS), "staleness")
+
+
+def test_a_joint_state_from_the_future_brakes():
+    bench = Bench().moving()
+    assert_braked(bench, bench.step(stamp_ns=bench.now_ns + 51 * MS), "staleness")
+
+
+def test_stamps_that_go_back_brake():
+    bench = Bench().moving()
+    assert bench.step() is None
+    assert_braked(bench, bench.step(stamp_ns=bench.now_ns - MS), "staleness")
+
+
+def test_a_clock_that_goes_back_brakes():
+    bench = Bench().moving()
+    assert bench.step() is None
+    assert_braked(bench, bench.step(now_ns=bench.now_ns - MS), "staleness")
+
+
+@pytest.mark.parametrize("bad", [None, 0.5, "now", True, -1, 2**63, 10**400])
+def test_a_stamp_that_is_no_time_brakes(bad):
+    for which in ("stamp_ns", "now_ns"):
+        bench = Bench().moving()
+        report = bench.guardrail.step(
+            SPEC.joint_names,
+            bench.state.positions,
+            bench.state.velocities,
+            **({"stamp_ns": bench.now_ns, "now_ns": bench.now_ns} | {which: bad}),
+        )
+        assert_braked(bench, report, "staleness")
+
+
+@pytest.mark.parametrize("joint", range(7))
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_arm_that_does_not_follow_brakes(joint, side):
+    bench = Bench().moving()
+    offset = np.eye(7)[joint] * side
+    assert bench.step(positions=bench.state.positions + 0.09 * offset) is None
+    assert_braked(bench, bench.step(positions=bench.state.positions + 0.11 * offset), "tracking")
+
+
+@pytest.mark.parametrize("joint", range(7))
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_measured_joint_beyond_its_limit_brakes(joint, side):
+    row, q = SPEC.joint_position, START.copy()
+    q[joint] = (row.upper_rad if side > 0 else row.lower_rad)[joint] - side * 0.03
+    bench = Bench(q=q, spec=open_space())
+    q[joint] += side * 0.031
+    assert_braked(bench, bench.step(positions=q), "joint_position")
+
+
+@pytest.mark.parametrize("joint", range(7))
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_measured_joint_velocity_beyond_its_limit_brakes(joint, side):
+    bench = Bench().moving()
+    velocities = np.eye(7)[joint] * side * (SPEC.joint_velocity.limit_rad_per_s + 1e-3)
+    assert_braked(bench, bench.step(velocities=velocities), "joint_velocity")
+
+
+def test_silence_brakes_once_and_disarms():
+    bench = Bench().moving()
+    report = bench.guardrail.silence(bench.now_ns)
+    assert_braked(bench, report, "staleness")
+    assert report.sent is not None
+    assert bench.guardrail.silence(bench.now_ns) is None
+
+
+def test_a_fault_takes_precedence_over_a_waiting_proposal():
+    bench = Bench().moving()
+    bench.guardrail.propose(bench.proposal())
+    assert_braked(bench, bench.step(positions=START * np.nan), "joint_state")
+    assert bench.wait(10).step() is None, "the proposal is gone"
+
+
+def test_a_clock_that_jumps_far_ahead_sends_no_stop_at_the_end_of_the_way():
+    """By that clock the motion is over, but the arm may be half way: a hold at the end would jerk it there."""
+    bench = Bench().moving()
+    report = bench.step(stamp_ns=bench.now_ns, now_ns=bench.now_ns + 10**11)
+    assert_braked(bench, report, "staleness")
+    assert report.sent is None
