@@ -67,7 +67,7 @@ def distance_rows(spec: Spec, kinematics: Kinematics, q: Array) -> tuple[Array, 
         G (R, 7), m/rad: how fast each distance grows; slack (R,), m: the clearance at `q`; the R rows' names.
         Two spheres with one centre have no direction apart: their row of G is zero, so no x mends it.
     """
-    centers, jacobians, radii = kinematics.spheres(q), kinematics.sphere_jacobians(q), kinematics.sphere_radii
+    radii, (centers, jacobians) = kinematics.sphere_radii, kinematics.spheres_and_jacobians(q)
     moving = kinematics.sphere_links >= 2
     arm, arm_jacobians = centers[moving], jacobians[moving]
     first, second = _sphere_pairs()
@@ -79,7 +79,7 @@ def distance_rows(spec: Spec, kinematics: Kinematics, q: Array) -> tuple[Array, 
         "arm_space": (np.concatenate([arm_jacobians, -arm_jacobians], axis=1), inside - radii[moving, None]),
         "obstacles": (_box_normals(spec, centers) @ jacobians, obstacle_clearance(spec, centers, radii)),
         "self_collision": (
-            np.einsum("pk,pkj->pj", apart, jacobians[first] - jacobians[second]),
+            apart[:, None] @ (jacobians[first] - jacobians[second]),
             self_clearance(spec, centers, radii),
         ),
     }
@@ -138,5 +138,6 @@ def _box_normals(spec: Spec, centers: Array) -> Array:
     away = points - np.clip(points, lower, upper)
     out = np.maximum(lower - points, points - upper)
     nearest_face = np.where(points - lower < upper - points, -1.0, 1.0) * (out == out.max(axis=-1, keepdims=True))
-    outward = np.where((out > 0.0).any(axis=-1, keepdims=True), away, nearest_face)
+    outside = np.linalg.norm(away, axis=-1, keepdims=True) > 0.0
+    outward = np.where(outside, away, nearest_face)
     return outward / np.linalg.norm(outward, axis=-1, keepdims=True)

@@ -70,24 +70,27 @@ class Kinematics:
     def spheres(self, q: Array) -> Array:
         """Centres (..., S, 3), m, of spheres that cover base, links 1 to 7, hand, and fingers at any width."""
         q = np.asarray(q, dtype=np.float64)
-        axes, origins = _frames(q)
-        batch = origins[0].shape[1]
-        base = np.broadcast_to(self._sphere_offsets[0][:, :, None], (len(self._sphere_offsets[0]), 3, batch))
-        moving = (
-            origin + np.tensordot(offsets, link_axes, axes=1)
-            for offsets, link_axes, origin in zip(self._sphere_offsets[1:], axes, origins, strict=True)
-        )
-        centers = np.concatenate([base, *moving])  # (S, 3, B)
+        centers = self._sphere_centers(*_frames(q))
         return np.moveaxis(centers, -1, 0).reshape(*q.shape[:-1], *centers.shape[:2])
 
-    def sphere_jacobians(self, q: Array) -> Array:
-        """Derivatives (S, 3, 7), m/rad, of the spheres' centres by the joint positions (7,)."""
+    def spheres_and_jacobians(self, q: Array) -> tuple[Array, Array]:
+        """Centres (S, 3), m, at joint positions (7,), rad, and their derivatives (S, 3, 7) by these, m/rad."""
         axes, origins = _frames(np.asarray(q, dtype=np.float64))
-        joint_axes = np.array([axes[joint][2, :, 0] for joint in range(7)])
-        joint_origins = np.array(origins[:7])[..., 0]
-        levers = self.spheres(q)[:, None] - joint_origins  # (S, 7, 3)
+        centers = self._sphere_centers(axes, origins)[..., 0]
+        joint_axes = np.array(axes[:7])[:, 2, :, 0]
+        levers = centers[:, None] - np.array(origins[:7])[..., 0]  # (S, 7, 3)
         moved_by = np.arange(1, 8) <= self.sphere_links[:, None]
-        return np.swapaxes(np.where(moved_by[..., None], np.cross(joint_axes, levers), 0.0), 1, 2)
+        jacobians = np.where(moved_by[..., None], np.cross(joint_axes, levers), 0.0)
+        return centers, np.swapaxes(jacobians, 1, 2)
+
+    def _sphere_centers(self, axes: list[Array], origins: list[Array]) -> Array:
+        """(S, 3, B) from the frames of links 1 to 7 and the hand."""
+        batch = origins[0].shape[1]
+        base, *moving = self._sphere_offsets
+        parts = [np.broadcast_to(base[:, :, None], (*base.shape, batch))]
+        for offsets, link_axes, origin in zip(moving, axes, origins, strict=True):
+            parts.append((offsets @ link_axes.reshape(3, -1)).reshape(-1, 3, batch) + origin)
+        return np.concatenate(parts)
 
     def inverse(self, position: Array) -> tuple[Array, Array]:
         """Joint positions (..., 7) that put the tool at `position` (..., 3), gripper straight down with yaw 0.

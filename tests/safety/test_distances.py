@@ -388,5 +388,6 @@ def test_two_spheres_in_one_place_leave_the_filter_no_way_out():
 class OnePoint(Kinematics):
     """An arm that is folded into one point."""
 
-    def spheres(self, q):
-        return np.zeros_like(super().spheres(q))
+    def spheres_and_jacobians(self, q):
+        centers, jacobians = super().spheres_and_jacobians(q)
+        return np.zeros_like(centers), jacobians

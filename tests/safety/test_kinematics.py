@@ -68,10 +68,11 @@ def test_the_jacobian_is_the_derivative_of_the_tool_pose(spec, kinematics):
             np.testing.assert_allclose(jacobian[3:, joint], [spin[2, 1], spin[0, 2], spin[1, 0]], atol=1e-8)
 
 
-def test_the_sphere_jacobians_are_the_derivatives_of_the_centres(spec, kinematics):
+def test_the_jacobians_of_the_spheres_are_the_derivatives_of_their_centres(spec, kinematics):
     step = 1e-6
     for q in random_joints(spec, 5):
-        jacobians = kinematics.sphere_jacobians(q)
+        centers, jacobians = kinematics.spheres_and_jacobians(q)
+        np.testing.assert_array_equal(centers, kinematics.spheres(q))
         assert jacobians.shape == (len(kinematics.sphere_radii), 3, 7)
         for joint, nudge in enumerate(np.eye(7) * step):
             slope = (kinematics.spheres(q + nudge) - kinematics.spheres(q - nudge)) / (2 * step)
