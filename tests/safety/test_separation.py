@@ -321,6 +321,14 @@ def test_facing_is_measured_to_the_nearest_point_of_anybody():
             assert facing_margin(SPEC, tip, direction, seen(column), harmless) == math.inf
 
 
+@pytest.mark.parametrize("ends_z", [(1.0, 2.0), (2.0, 1.0), (-1.0, -2.0), (-2.0, -1.0)])
+def test_facing_ends_where_the_capsule_ends(ends_z):
+    """The nearest point is 1 m away and 1 m up or down, so a level tool is turned 45 degrees from it."""
+    person = Person(*(np.array([1.0, 0.0, z]) for z in ends_z), 0.2, STILL, 0.0)
+    expected = SPEC.tool_hazard.max_facing_cosine - math.sqrt(0.5)
+    assert facing_margin(SPEC, np.zeros(3), np.array([1.0, 0, 0]), seen(person), EDGE) == pytest.approx(expected)
+
+
 def test_facing_is_the_least_along_a_motion():
     tips = np.zeros((3, 3))
     directions = np.array([[-1.0, 0, 0], [1.0, 0, 0], [0, 1.0, 0]])

@@ -14,7 +14,7 @@ from ami_robot.safety.spec import load_spec
 from ami_robot.types import People, Person
 from ami_sim.arm import SimulatedArm
 from ami_sim.body import FLOOR_M, PARTS, REACH_M, TOLD, capsules, right_shoulder
-from ami_sim.people import PeopleTruth
+from ami_sim.people import PeopleTruth, quaternions_from_z
 from ami_sim.people_sensor import PeopleSensor
 from ami_sim.scene import Scene
 from ami_sim.walks import Walk, approaching, pacing, reaching, standing, walking, wandering
@@ -127,6 +127,12 @@ def test_wanderers_repeat_with_their_seed_and_stay_in_their_rectangle():
 def test_a_walk_with_knots_out_of_order_is_no_walk():
     with pytest.raises(ValueError, match="increasing times"):
         Walk(np.array([1.0, 0.5]), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 3)))
+
+
+def test_bodies_lie_along_their_axes():
+    for direction in np.vstack([np.eye(3), -np.eye(3), np.random.default_rng(0).normal(size=(5, 3))]):
+        turned = pybullet.rotateVector(quaternions_from_z(direction).tolist(), (0.0, 0.0, 1.0))
+        np.testing.assert_allclose(turned, direction / np.linalg.norm(direction), atol=1e-6)
 
 
 def test_people_move_with_the_physics_and_are_gone_after_a_reset(world):
