@@ -83,12 +83,15 @@ def _run_graph(
 ) -> tuple[list[EpisodeRecord], list[dict], list[np.ndarray]]:
     """The episodes' records, the node processes, the goal pictures."""
     import rclpy
+    from ami_interfaces.msg import GuardrailReport
     from rclpy.signals import SignalHandlerOptions
     from tqdm import tqdm
 
     from ami_nodes.demo_client import DemoClient
     from ami_nodes.demo_graph import Graph
     from ami_nodes.graph_client import GraphClient
+    from ami_nodes.recorder import record
+    from ami_robot.episodes.recording import REPORT_TOPIC
     from ami_robot.perception.camera import load_camera
     from ami_sim.scene import Scene
 
@@ -99,24 +102,26 @@ def _run_graph(
     records: list[EpisodeRecord] = []
     try:
         log, interval_s = folder / "nodes.log", 0.2 if sys.stderr.isatty() else 2.0
-        with (
-            Graph(launcher, arguments, log) as graph,
-            GraphClient("demo", ANSWER_S, graph.check) as client,
-            tqdm(scenes, unit="goal", desc="starting", mininterval=interval_s) as bar,
-        ):
-            demo = DemoClient(client)
-            try:
-                client.wait_until_active(BRING_UP_S)
-                nodes = graph.nodes()
-                for scene, goal in zip(scenes, goals, strict=True):
-                    bar.set_description(f"scene {scene.seed}")
-                    record = demo.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
-                    record.save(folder / f"scene{scene.seed:04d}.npz")
-                    records.append(record)
-                    bar.update()
-                    bar.write(_line(record), file=sys.stdout)
-            finally:
-                demo.rest()
+        with Graph(launcher, arguments, log) as graph:
+            client = GraphClient("demo", ANSWER_S, graph.check)
+            with (
+                record(client.node, GuardrailReport, REPORT_TOPIC, folder / REPORT_TOPIC),  # ends after the client
+                client,
+                tqdm(scenes, unit="goal", desc="starting", mininterval=interval_s) as bar,
+            ):
+                demo = DemoClient(client)
+                try:
+                    client.wait_until_active(BRING_UP_S)
+                    nodes = graph.nodes()
+                    for scene, goal in zip(scenes, goals, strict=True):
+                        bar.set_description(f"scene {scene.seed}")
+                        episode = demo.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
+                        episode.save(folder / f"scene{scene.seed:04d}.npz")
+                        records.append(episode)
+                        bar.update()
+                        bar.write(_line(episode), file=sys.stdout)
+                finally:
+                    demo.rest()
     finally:
         rclpy.try_shutdown()
     return records, nodes, goals

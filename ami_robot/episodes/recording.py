@@ -102,7 +102,7 @@ class ReportRecording:
                 yield bytes(data)
         except (ReaderError, OSError) as error:
             raise RecordingError(f"{self.folder}: the recording breaks off: {error}") from error
-        written = (self._reader.metadata.custom or {}).get(_DIGEST)
+        written = (self._reader.storage.metadata.custom or {}).get(_DIGEST)
         if written not in (None, digest.hexdigest()):
             raise RecordingError(f"{self.folder}: these are not the messages that were recorded; their digest differs.")
 

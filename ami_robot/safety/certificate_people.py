@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,9 @@ def people_margins(spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport
         of_arm = max(of_tip, _greatest_speed(seen.centers_m, times_s))
         margins["power_and_force"] = _margin("power_and_force", arm_cap - of_arm)
         margins["tool_hazard"] = _margin("tool_hazard", tip_cap - of_tip)
-        margins["facing"] = _margin("facing", _facing(spec, report, tips, seen.tool_axes, people))
+        facing = _facing(spec, report, tips, seen.tool_axes, people)
+        if not facing >= -ROUNDING:  # the row's other half, which reports do not measure
+            margins["tool_hazard"] = replace(margins["tool_hazard"], least=facing, holds=False)
     return margins
 
 

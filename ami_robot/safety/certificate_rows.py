@@ -30,7 +30,6 @@ CAUTION = {
     "people": 0.1,
     "power_and_force": 0.1,
     "tool_hazard": 0.1,
-    "facing": 0.0,
 }
 """By how much a report may claim less than this finds, in the row's unit: the gate takes off what 20 ms may
 hide from it, which grows with the square of the speed; at working speeds it is below 4 mm."""

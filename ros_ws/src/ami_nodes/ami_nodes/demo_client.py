@@ -23,6 +23,7 @@ from ami_sim.demo.record import EpisodeRecord
 from ami_sim.judge import EPISODE_S
 from ami_sim.scene import Scene
 
+REPORT_S = 1.0  # wall time, for a report after a service's answer; heartbeats come ten times a second
 STATE_S = 5.0  # wall time until the first state after a reset
 SETTLE_S = 0.03  # the guardrail must not be armed on joint states from before the reset, which arrive every 10 ms
 EPISODE_TIMEOUT_S = 4 * EPISODE_S  # wall time: a slower simulation than this is broken
@@ -75,9 +76,10 @@ class DemoClient:
         return self._record(scene, goal_image, result, verdict)
 
     def rest(self) -> None:
-        """Bring the arm to rest and disarm; what does not answer any more is passed over."""
+        """Bring the arm to rest, disarm and hear of it; what does not answer any more is passed over."""
         with contextlib.suppress(GraphError):
             self._graph.arm(False)
+            self._graph.wait_until(lambda: self._reports and not self._reports[-1].armed, REPORT_S, "the last report")
 
     def _record(self, scene: Scene, goal_image: np.ndarray, result: Any, verdict: Any) -> EpisodeRecord:
         """Messages -> arrays."""

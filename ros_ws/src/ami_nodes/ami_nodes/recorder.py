@@ -22,7 +22,10 @@ _PRIMITIVES = {"boolean": "bool", "float": "float32", "double": "float64", "octe
 
 
 def record(node: Node, message_class: Any, topic: str, folder: Path) -> RecordingWriter:
-    """Write every message of the topic into a new folder from now on, until the writer is closed."""
+    """Write every message of the topic into a new folder from now on.
+
+    Close the writer after the node stopped listening. Raises RecordingError.
+    """
     writer = RecordingWriter(folder, topic, _type_name(message_class), definition(message_class))
     node.create_subscription(
         message_class, topic, lambda data: writer.write(bytes(data), time.time_ns()), EVERY_MESSAGE, raw=True

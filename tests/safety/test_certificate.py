@@ -1,0 +1,380 @@
+"""What a recording proves: an honest one is verified, and whatever is altered, left out or moved is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from recorded_run import TICK_NS, RecordedRun, whole_run
+
+from ami_robot.safety import distances
+from ami_robot.safety.certificate import Finding, Verifier
+from ami_robot.safety.certificate_geometry import Arm
+from ami_robot.safety.certificate_motion import QUANTITIES, Motion
+from ami_robot.safety.certificate_rows import SAMPLE_S
+from ami_robot.safety.dynamics import Dynamics
+from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.spec import Spec, load_spec
+from ami_robot.types import GuardrailReport, JointState, JointTrajectory
+
+SPEC = load_spec()
+REST = np.zeros(7)
+Reports = list[GuardrailReport]
+
+
+@pytest.fixture(scope="module")
+def honest() -> Reports:
+    return whole_run(SPEC)
+
+
+def verify(reports: Reports, spec: Spec = SPEC) -> list[Finding]:
+    verifier = Verifier(spec)
+    return [finding for report in reports for finding in verifier.verify(report)]
+
+
+def sent(reports: Reports, decision: str = "accepted") -> list[int]:
+    """Where the commands are."""
+    return [index for index, report in enumerate(reports) if report.sent is not None and report.decision == decision]
+
+
+def altered(reports: Reports, index: int, **changes: object) -> Reports:
+    return [*reports[:index], replace(reports[index], **changes), *reports[index + 1 :]]
+
+
+def with_sent(reports: Reports, index: int, name: str, change: Callable[[np.ndarray], None]) -> Reports:
+    """One of the sent arrays changed in one place."""
+    trajectory = reports[index].sent
+    assert trajectory is not None
+    values = np.array(getattr(trajectory, name))
+    change(values)
+    return altered(reports, index, sent=replace(trajectory, **{name: values}))
+
+
+def assert_found(reports: Reports, *rows: str) -> None:
+    found = verify(reports)
+    assert found, "nothing was found"
+    assert not rows or {finding.row for finding in found} & set(rows), found
+
+
+def test_an_honest_run_is_verified_and_holds_commands_of_every_kind(honest):
+    verifier = Verifier(SPEC)
+    assert [finding for report in honest for finding in verifier.verify(report)] == []
+    assert {report.decision for report in honest} >= {"accepted", "refused", "brake", "status"}
+    assert verifier.commands == sum(report.sent is not None for report in honest) >= 10
+    assert sent(honest, "brake")
+    assert verifier.least.keys() >= {*(row for report in honest for row in report.margins), "gripper", "staleness"}
+    assert all(margin >= -1e-6 for margin, _ in verifier.least.values())
+
+
+# What is altered in a command
+
+
+@pytest.mark.parametrize("joint", range(7))
+def test_an_end_position_altered_by_a_thousandth_is_found(honest, joint):
+    def alter(values):
+        values[-1, joint] += 1e-3
+
+    assert_found(with_sent(honest, sent(honest)[3], "positions", alter))
+
+
+@pytest.mark.parametrize("name", ["velocities", "accelerations"])
+def test_a_velocity_or_acceleration_altered_at_a_control_point_is_found(honest, name):
+    def alter(values):
+        values[0, 1] += 0.05 * 20 ** (name == "accelerations")
+
+    assert_found(with_sent(honest, sent(honest)[3], name, alter))
+
+
+@pytest.mark.parametrize("point", [0, -1])
+def test_an_altered_time_is_found(honest, point):
+    def alter(values):
+        values[point] += 0.01
+
+    assert_found(with_sent(honest, sent(honest)[3], "times_s", alter))
+
+
+def test_a_trajectory_that_does_not_end_at_rest_is_found(honest):
+    def alter(values):
+        values[-1, 6] = 1e-4
+
+    assert_found(with_sent(honest, sent(honest)[3], "velocities", alter), "chain")
+
+
+def test_numbers_that_are_not_finite_are_found(honest):
+    def alter(values):
+        values[0, 0] = np.nan
+
+    assert_found(with_sent(honest, sent(honest)[3], "positions", alter), "chain")
+
+
+def test_joints_in_another_order_are_found(honest):
+    index = sent(honest)[3]
+    trajectory = honest[index].sent
+    names = (trajectory.joint_names[1], trajectory.joint_names[0], *trajectory.joint_names[2:])
+    assert_found(altered(honest, index, sent=replace(trajectory, joint_names=names)), "chain")
+
+
+@pytest.mark.parametrize("row", sorted(whole_run(SPEC, commands=1)[2].margins))
+@pytest.mark.parametrize("change", [0.03, -0.2])
+def test_a_margin_altered_by_more_than_the_tolerance_is_found(honest, row, change):
+    index = sent(honest)[3]
+    margins = honest[index].margins
+    scale = max(1.0, 10.0 * abs(margins[row])) if row.startswith("joint") or change < 0.0 else 1.0
+    scale *= {"torque": 100.0, "contact": 10.0}.get(row, 1.0)
+    assert_found(altered(honest, index, margins=margins | {row: margins[row] + change * scale}), row)
+
+
+def test_a_missing_a_foreign_and_a_nan_margin_are_found(honest):
+    index = sent(honest)[3]
+    margins = honest[index].margins
+    assert_found(altered(honest, index, margins={row: m for row, m in margins.items() if row != "table"}), "table")
+    assert_found(altered(honest, index, margins=margins | {"luck": 1.0}), "luck")
+    assert_found(altered(honest, index, margins=margins | {"table": float("nan")}), "table")
+
+
+def test_a_command_without_its_trajectory_is_found(honest):
+    assert_found(altered(honest, sent(honest)[3], sent=None), "certificate")
+
+
+@pytest.mark.parametrize("width", [-1e-3, 0.081, float("nan")])
+def test_a_gripper_width_out_of_range_is_found(honest, width):
+    assert_found(altered(honest, sent(honest)[3], gripper_width=width))
+
+
+# What is altered in any report
+
+
+@pytest.mark.parametrize("kind", ["accepted", "refused", "brake", "status"])
+def test_another_hash_of_the_guardrail_file_is_found(honest, kind):
+    index = next(i for i, report in enumerate(honest) if report.decision == kind)
+    assert_found(altered(honest, index, spec_sha256="0" * 64), "certificate")
+
+
+def test_reports_of_another_guardrail_file_are_found(honest):
+    other = replace(SPEC, sha256="1" * 64)
+    assert len([finding for finding in verify(honest, other) if finding.row == "certificate"]) == len(honest)
+
+
+def test_an_altered_sequence_is_found(honest):
+    index = sent(honest)[3]
+    for sequence in (honest[index].sequence + 1, honest[index].sequence - 1, 0):
+        assert_found(altered(honest, index, sequence=sequence), "certificate")
+
+
+def test_an_altered_decision_is_found(honest):
+    index = sent(honest)[3]
+    assert_found(altered(honest, index, decision="refused"), "certificate")
+    assert_found(altered(honest, index, decision="blessed"), "certificate")
+    assert_found(altered(honest, sent(honest, "brake")[0], decision="accepted"), "arming")
+
+
+@pytest.mark.parametrize("shift_ns", [-5 * TICK_NS, 5 * TICK_NS])
+def test_a_command_stamped_at_another_time_is_found(honest, shift_ns):
+    index = sent(honest)[3]
+    assert_found(altered(honest, index, stamp_ns=honest[index].stamp_ns + shift_ns))
+
+
+def test_a_command_on_an_old_frame_is_found(honest):
+    index = sent(honest)[3]
+    old = honest[index].stamp_ns - int(1e9 * SPEC.staleness.frame_s) - 1
+    assert_found(altered(honest, index, observation_stamp_ns=old), "staleness")
+
+
+def test_a_model_that_errs_more_than_allowed_is_found(honest):
+    index = sent(honest)[3]
+    for bound_m in (SPEC.model_error.max_bound_m + 1e-3, float("nan"), -1e-3):
+        changed = altered(honest, index, checkpoint_sha256="c" * 64, model_error_bound_m=bound_m)
+        assert_found(changed, "model_error")
+
+
+@pytest.mark.parametrize("kind", ["accepted", "refused", "brake", "status"])
+def test_another_place_of_rest_is_found(honest, kind):
+    index = next(i for i, r in enumerate(honest) if r.decision == kind and np.isfinite(r.target_joint_positions).all())
+    wrong = honest[index].target_joint_positions + np.array([1e-3, 0, 0, 0, 0, 0, 0])
+    assert_found(altered(honest, index, target_joint_positions=wrong), "chain")
+    tool = honest[index].target_tool_position + np.array([0, 0, 1e-3])
+    assert_found(altered(honest, index, target_tool_position=tool), "chain")
+
+
+# What is left out, moved, or should not be there
+
+
+def test_every_dropped_command_is_found(honest):
+    for index in sent(honest) + sent(honest, "brake"):
+        if any(report.sent is not None for report in honest[index + 1 :]) or index + 1 < len(honest):
+            assert_found(honest[:index] + honest[index + 1 :])
+
+
+def test_two_commands_in_swapped_order_are_found(honest):
+    first, second = sent(honest)[3:5]
+    reports = list(honest)
+    reports[first], reports[second] = reports[second], reports[first]
+    assert_found(reports, "certificate")
+
+
+def test_a_repeated_command_is_found(honest):
+    index = sent(honest)[3]
+    assert_found([*honest[: index + 1], *honest[index:]], "certificate")
+
+
+def test_a_beginning_cut_off_while_armed_is_found(honest):
+    for start in sent(honest)[1:4]:
+        assert_found(honest[start:])
+        assert_found(honest[start + 1 :])
+
+
+def test_a_recording_that_begins_before_arming_may_follow_other_runs(honest):
+    second = next(i for i in range(len(honest) // 3, len(honest)) if honest[i].decision == "brake") + 1
+    while honest[second].armed:
+        second += 1
+    assert verify(honest[second:]) == []
+
+
+def test_disarming_without_a_brake_is_found(honest):
+    index = next(i for i, report in enumerate(honest) if report.decision == "brake")
+    assert_found(altered(honest, index, decision="status", sent=None, sequence=0), "arming")
+
+
+def test_a_command_while_disarmed_is_found(honest):
+    index = sent(honest)[0]
+    reports = [replace(report, armed=False) for report in honest[: index + 1]]
+    assert_found(reports, "arming")
+
+
+def test_a_command_while_the_e_stop_is_latched_is_found(honest):
+    assert_found(altered(honest, sent(honest)[3], e_stopped=True), "e_stop")
+
+
+def test_arming_while_the_e_stop_is_latched_is_found(honest):
+    index = next(i for i, report in enumerate(honest) if report.armed)
+    assert_found(altered(honest, index, e_stopped=True), "e_stop")
+
+
+def test_arming_before_the_arm_rests_is_found():
+    run = RecordedRun(SPEC)
+    run.begin()
+    run.propose(np.array([0.0, 0.0, 0.03]), ticks=10)
+    moving = run.reports[:-1] if run.reports[-1].sent is None else list(run.reports)
+    run.disarm()
+    braking = run.reports[-1]
+    early = replace(
+        braking, decision="status", armed=True, sent=None, sequence=0, refusal=None, stamp_ns=braking.stamp_ns + 1
+    )
+    assert_found([*moving, braking, early], "arming")
+
+
+def test_commands_that_follow_too_fast_are_found(honest):
+    first, second = sent(honest)[3:5]
+    soon = honest[first].stamp_ns + int(1e9 * SPEC.command_rate.min_interval_s) - TICK_NS
+    reports = [r if i <= first or i >= second else None for i, r in enumerate(honest)]
+    kept = [report for report in reports if report is not None]
+    index = next(i for i, report in enumerate(kept) if report is honest[second])
+    assert_found(altered(kept, index, stamp_ns=soon, observation_stamp_ns=soon), "command_rate")
+
+
+# A motion that breaks a row is found whatever its report says
+
+
+@pytest.mark.parametrize("row", ["joint_velocity", "torque", "workspace", "arm_space", "table", "obstacles",
+                                 "self_collision", "singularity", "contact"])  # fmt: skip
+def test_a_row_that_was_tightened_afterwards_breaks(honest, row):
+    """The same run against a file in which this row allows less than what was done."""
+    tight = {
+        "joint_velocity": {"limit_rad_per_s": np.full(7, 0.05)},
+        "torque": {"limit_n_m": np.full(7, 5.0)},
+        "workspace": {"lower_m": np.array([0.48, -0.3, 0.03])},
+        "arm_space": {"upper_m": np.array([0.45, 0.75, 1.3])},
+        "table": {"clearance_m": 0.4},
+        "obstacles": {"clearance_m": 0.5},
+        "self_collision": {"clearance_m": 0.05},
+        "singularity": {"min_singular_value": 0.5},
+        "contact": {"approach_height_m": 0.5, "approach_speed_m_per_s": 0.01},
+    }[row]
+    spec = replace(SPEC, **{row: replace(getattr(SPEC, row), **tight)})
+    assert any("breaks the row" in finding.reason for finding in verify(honest, spec) if finding.row == row)
+
+
+# The second opinion itself
+
+
+def test_extremes_are_those_of_numpys_own_roots():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        start = JointState(*rng.normal(size=(3, 7)))
+        points = rng.normal(size=(3, 3, 7))
+        points[1:, -1] = 0.0
+        motion = Motion(start, JointTrajectory(SPEC.joint_names, np.array([0.2, 0.5, 0.9]), *points))
+        dense = motion.sample(np.linspace(0.0, 0.9, 40_001))
+        for quantity, values in zip(QUANTITIES, dense, strict=False):
+            low, high = motion.extremes()[quantity]
+            assert (low <= values.min(axis=0) + 1e-9).all()
+            assert (high >= values.max(axis=0) - 1e-9).all()
+            np.testing.assert_allclose(low, values.min(axis=0), atol=1e-4)
+            np.testing.assert_allclose(high, values.max(axis=0), atol=1e-4)
+
+
+def test_a_motion_passes_through_its_control_points_and_ends_at_rest():
+    rng = np.random.default_rng(4)
+    points = rng.normal(size=(3, 2, 7))
+    points[1:, -1] = 0.0
+    start = JointState(*rng.normal(size=(3, 7)))
+    motion = Motion(start, JointTrajectory(SPEC.joint_names, np.array([0.2, 0.4]), *points))
+    for t_s, expected in ((0.0, start), (0.2, JointState(*points[:, 0])), (0.4, JointState(*points[:, 1]))):
+        state = motion.state(t_s)
+        for name in ("positions", "velocities", "accelerations"):
+            np.testing.assert_allclose(getattr(state, name), getattr(expected, name), atol=1e-9)
+    assert motion.extremes()["jerk"][1].shape == (7,)
+
+
+def test_a_motion_at_rest_has_no_extremes_but_its_place():
+    extremes = Motion.at_rest(HOME).extremes()
+    np.testing.assert_array_equal(extremes["position"], [HOME, HOME])
+    for quantity in QUANTITIES[1:]:
+        np.testing.assert_array_equal(extremes[quantity], np.zeros((2, 7)))
+
+
+def test_it_agrees_with_the_gate_to_rounding_on_random_postures():
+    """Two descriptions of one arm, two codes for each distance: a mistake would have to be made twice."""
+    rng = np.random.default_rng(5)
+    kinematics, dynamics = Kinematics(), Dynamics()
+    q = rng.uniform(SPEC.joint_position.lower_rad, SPEC.joint_position.upper_rad, (100, 7))
+    dq, ddq = rng.normal(size=(2, 100, 7))
+    seen = Arm(SPEC).sample(q, dq, ddq, 0.3)
+    centers, radii = kinematics.spheres(q), kinematics.sphere_radii
+    np.testing.assert_allclose(seen.tool_m, kinematics.tool_position(q), atol=1e-12)
+    np.testing.assert_allclose(seen.torques_n_m, dynamics.torques(q, dq, ddq, 0.3), atol=1e-9)
+    singular_values = np.linalg.svd(kinematics.jacobian(q), compute_uv=False)
+    np.testing.assert_allclose(seen.least_singular_value, singular_values[:, -1], atol=1e-9)
+    for row, clearance in (
+        ("table", distances.table_clearance),
+        ("arm_space", distances.arm_space_clearance),
+        ("obstacles", distances.obstacle_clearance),
+        ("self_collision", distances.self_clearance),
+    ):
+        expected = clearance(SPEC, centers, radii).reshape(100, -1).min(axis=-1)
+        np.testing.assert_allclose(seen.clearances_m[row], expected, atol=1e-9, err_msg=row)
+
+
+def test_it_shares_nothing_with_what_decided():
+    """Only the guardrail file, the records and tables of numbers may be common to both."""
+    import ami_robot.safety as package
+
+    folder = next(iter(package.__path__))
+    allowed = {"spec", "arm_spheres", "arm_inertias"}
+    for name in ("certificate", "certificate_geometry", "certificate_motion", "certificate_rows"):
+        with open(f"{folder}/{name}.py") as file:
+            lines = [line for line in file if line.startswith("from ami_robot.safety.")]
+        imported = {line.split()[1].rpartition(".")[2] for line in lines}
+        assert {each for each in imported if not each.startswith("certificate")} <= allowed
+
+
+def test_what_dips_between_two_samples_is_taken_off():
+    from ami_robot.safety.certificate_rows import _of_samples
+
+    times_s = np.arange(0.0, 0.2, SAMPLE_S) + 0.4 * SAMPLE_S
+    parabola = 1000.0 * (times_s - 0.1) ** 2
+    margin = _of_samples("table", parabola, 0.0)
+    assert margin.least <= 0.0 < parabola.min()
+    assert not margin.holds or margin.least >= -1e-6
