@@ -47,7 +47,8 @@ class Guardrail:
         self._inbox = Inbox(spec)
         self._chooser = Chooser(spec, kinematics, dynamics, self._people)
         self._armed = False
-        self._stopping: Refusal | None = None  # why a protective stop is wanted, until the arm rests or moves anew
+        self._stopping: Refusal | None = None  # why a protective stop is wanted, until it began or the arm rests
+        self._said: Refusal | None = None  # of which stop there was a report
         self._gripper_width = spec.gripper.lower_m
 
     @property
@@ -135,10 +136,11 @@ class Guardrail:
                 )
                 if fault is not None:
                     return self._brake_and_disarm(fault, now_ns, proposal)
-                stopped = self._protective_stop(int(now_ns), proposal)
-                if stopped is not None:
-                    return stopped
-            return None if proposal is None else self._decide(proposal, now_ns)
+                self._let_go(int(now_ns))
+            decided = None if proposal is None else self._decide(proposal, now_ns)
+            if not self._armed or (decided is not None and decided.sent is not None):
+                return decided
+            return self._protective_stop(int(now_ns), proposal) or decided
 
     def silence(self, now_ns: int) -> GuardrailReport | None:
         """No joint states came for too long: brake and disarm, once."""
@@ -172,25 +174,29 @@ class Guardrail:
         hold = standing(spec.joint_names, state.positions)
         return check_motion(spec, self._kinematics, self._dynamics, *hold, load_kg=load_kg).refusal
 
+    def _let_go(self, now_ns: int) -> None:
+        """Nobody moves the arm any more when a deadman switch was let go, and it stops."""
+        refusal = self._sources.expire(now_ns)
+        if refusal is not None:
+            self._stopping = refusal
+            self._inbox.listen_to_another()
+
     def _protective_stop(self, now_ns: int, proposal: Any) -> GuardrailReport | None:
-        """Brake, armed, when somebody let go of a switch or people are too near; one report unless there is more to do.
+        """Brake, armed, when somebody let go of a switch or people are too near; None when there is nothing new to say.
 
         A stop that no verified brake could begin is tried again at every step while the running motion goes on.
         """
         record = self._record
-        let_go = self._sources.expire(now_ns)
-        if let_go is not None:
-            self._inbox.listen_to_another()
-        if not record.moves(now_ns):
+        if not record.moves(now_ns) or record.braking:
             self._stopping = None
             return None
-        if record.braking:
-            return None
-        reason = let_go or self._stopping or self._people.why_stop(*record.running(now_ns), now_ns)
+        reason = self._stopping or self._people.why_stop(*record.running(now_ns), now_ns)
         if reason is None:
             return None
-        said, self._stopping = self._stopping is not None, reason
+        said, self._said = self._said is reason, reason
         report = self._brake(reason, now_ns, proposal)
+        if report.sent is None:
+            self._stopping = reason
         return None if said and report.sent is None else report
 
     def _decide(self, proposal: Any, now_ns: Any) -> GuardrailReport:

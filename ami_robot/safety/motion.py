@@ -175,16 +175,16 @@ def excess(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> Array:
 
 def quintic(start: JointState, end: JointState, length_s: Array) -> Array:
     """Bernstein coefficients (..., 6, 7) of the quintics between states (..., 7) that take `length_s` (...,)."""
-    h = np.asarray(length_s)[..., None]
-    points = (
-        start.positions,
-        start.positions + start.velocities * (h / 5.0),
-        start.positions + start.velocities * (2.0 * h / 5.0) + start.accelerations * (h**2 / 20.0),
-        end.positions - end.velocities * (2.0 * h / 5.0) + end.accelerations * (h**2 / 20.0),
-        end.positions - end.velocities * (h / 5.0),
-        end.positions,
-    )
-    return np.stack(np.broadcast_arrays(*points), axis=-2)
+    h = np.asarray(length_s, dtype=np.float64)[..., None]
+    shape = np.broadcast_shapes(start.positions.shape, end.positions.shape, h.shape)
+    control = np.empty((*shape[:-1], 6, shape[-1]))
+    control[..., 0, :] = start.positions
+    control[..., 1, :] = start.positions + start.velocities * (h / 5.0)
+    control[..., 2, :] = start.positions + start.velocities * (2.0 * h / 5.0) + start.accelerations * (h**2 / 20.0)
+    control[..., 3, :] = end.positions - end.velocities * (2.0 * h / 5.0) + end.accelerations * (h**2 / 20.0)
+    control[..., 4, :] = end.positions - end.velocities * (h / 5.0)
+    control[..., 5, :] = end.positions
+    return control
 
 
 def sample(control: Array, length_s: Array | float, t_s: Array | float) -> JointState:
@@ -192,14 +192,10 @@ def sample(control: Array, length_s: Array | float, t_s: Array | float) -> Joint
     h = np.asarray(length_s, dtype=np.float64)
     s, h = np.asarray(t_s) / h, h[..., None]
 
-    def blend(coefficients: Array) -> Array:
-        return (_basis(coefficients.shape[-2] - 1, s)[..., None, :] @ coefficients)[..., 0, :]
+    def blend(order: int) -> Array:
+        return ((_basis(5 - order, s) @ _DERIVATIVES[order])[..., None, :] @ control)[..., 0, :] / h**order
 
-    return JointState(
-        blend(control),
-        blend(np.diff(control, axis=-2)) * (5.0 / h),
-        blend(np.diff(control, n=2, axis=-2)) * (20.0 / h**2),
-    )
+    return JointState(blend(0), blend(1), blend(2))
 
 
 def bounds(control: Array, length_s: Array) -> Extremes:
@@ -216,10 +212,10 @@ def enclosing(control: Array, length_s: Array) -> tuple[Array, Array, Array, Arr
     """
     h = np.asarray(length_s)[..., None, None]
     return (
-        _SUBDIVIDE[5] @ control,
-        _SUBDIVIDE[4] @ (np.diff(control, axis=-2) * (5.0 / h)),
-        _SUBDIVIDE[3] @ (np.diff(control, n=2, axis=-2) * (20.0 / h**2)),
-        _SUBDIVIDE[2] @ (np.diff(control, n=3, axis=-2) * (60.0 / h**3)),
+        _ENCLOSE[0] @ control,
+        _ENCLOSE[1] @ control / h,
+        _ENCLOSE[2] @ control / h**2,
+        _ENCLOSE[3] @ control / h**3,
     )
 
 
@@ -232,10 +228,13 @@ def _excess_of_motions(
     worst = excess(bounds(control, durations_s), spec)
     if also_from:
         join_s = np.array([control_times(duration)[0] for duration in durations_s])
-        joined = sample(control, durations_s, join_s)
-        for other in also_from:
-            joining = bounds(quintic(other, joined, join_s), join_s)
-            worst = np.maximum(worst, excess(joining, spec, whole_limits=True))
+        others = JointState(
+            np.array([other.positions for other in also_from])[:, None],
+            np.array([other.velocities for other in also_from])[:, None],
+            np.array([other.accelerations for other in also_from])[:, None],
+        )
+        joining = bounds(quintic(others, sample(control, durations_s, join_s), join_s), join_s)
+        worst = np.maximum(worst, excess(joining, spec, whole_limits=True).max(axis=0))
     return worst
 
 
@@ -256,7 +255,8 @@ def control_times(duration_s: float) -> Array:
 
 def _basis(degree: int, s: Array | float) -> Array:
     """Bernstein polynomials (..., degree + 1) at s (...)."""
-    return np.stack([comb(degree, k) * s**k * (1.0 - s) ** (degree - k) for k in range(degree + 1)], axis=-1)
+    s, k = np.asarray(s)[..., None], np.arange(degree + 1)
+    return _BINOMIALS[degree] * s**k * (1.0 - s) ** (degree - k)
 
 
 def _subdivision(degree: int) -> Array:
@@ -275,4 +275,14 @@ def _subdivision(degree: int) -> Array:
     return np.array(rows)
 
 
-_SUBDIVIDE = {degree: _subdivision(degree) for degree in (2, 3, 4, 5)}
+def _derivatives() -> list[Array]:
+    """Matrices from the coefficients of a quintic on [0, 1] to those of its derivatives, from the 0th to the third."""
+    matrices: list[Array] = [np.eye(6)]
+    for degree in (5, 4, 3):
+        matrices.append(degree * np.diff(matrices[-1], axis=0))
+    return matrices
+
+
+_BINOMIALS = {degree: np.array([float(comb(degree, k)) for k in range(degree + 1)]) for degree in (3, 4, 5)}
+_DERIVATIVES = _derivatives()
+_ENCLOSE = [_subdivision(5 - order) @ matrix for order, matrix in enumerate(_DERIVATIVES)]
