@@ -22,6 +22,7 @@ from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory,
 
 NS_PER_S = 1_000_000_000
 _BORDER_M = 0.005  # of being in reach: two samplings of one motion may differ about who stands there
+_SAMPLING = 0.002  # m, m/s: by how much a coarser sampling of the same motion may look better
 _BRAKES_S = np.arange(0.1, 1.02, 0.02)
 
 
@@ -148,7 +149,7 @@ def _greatest_speed(points: Array, times_s: Array) -> float:
 
 
 def _margin(row: str, least: float) -> Margin:
-    return Margin(least, bool(least >= -ROUNDING), least, least - CAUTION[row])
+    return Margin(least, bool(least >= -ROUNDING), least + _SAMPLING, least - CAUTION[row])
 
 
 def _steps(duration_s: float) -> Array:

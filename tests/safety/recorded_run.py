@@ -8,7 +8,7 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
-from ami_robot.types import GuardrailReport, JointState, Proposal
+from ami_robot.types import GuardrailReport, HeldTool, JointState, People, Person, Proposal
 from ami_sim.controller import JointTrajectoryController
 
 TICK_NS = 10_000_000
@@ -29,6 +29,7 @@ class RecordedRun:
         self.arm.hold(kinematics.inverse(START_TOOL_M)[0], 0.0)
         self.reports: list[GuardrailReport] = []
         self.now_ns, self._ticks, self._proposals = START_NS, 0, 0
+        self._seen: tuple[tuple[Person, ...], str, np.ndarray] | None = None
 
     @property
     def state(self) -> JointState:
@@ -42,6 +43,17 @@ class RecordedRun:
 
     def status(self) -> None:
         self.keep(self.guardrail.status(self.now_ns))
+
+    def see(self, persons: tuple[Person, ...], hazard: str, tip: tuple[float, float, float] = (0.0, 0.0, 0.1)) -> None:
+        """Say now, and with every heartbeat, who is there and what the gripper holds."""
+        self._seen = persons, hazard, np.array(tip)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._seen is not None:
+            persons, hazard, tip = self._seen
+            self.guardrail.people(People(self.now_ns, persons))
+            self.guardrail.held_tool(HeldTool(self.now_ns, hazard, tip, 0.2))
 
     def keep(self, report: GuardrailReport | None) -> None:
         if report is None:
@@ -58,6 +70,7 @@ class RecordedRun:
         step = self.guardrail.step(self.arm.joint_names, state.positions, state.velocities, self.now_ns, self.now_ns)
         self.keep(step)
         if self._ticks % 10 == 0:
+            self._tell()
             self.status()
 
     def propose(self, displacement_m: np.ndarray, ticks: int = STEP_TICKS, **changes) -> None:

@@ -17,9 +17,10 @@ from ami_robot.safety.certificate_rows import SAMPLE_S
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.kinematics import HOME, Kinematics
 from ami_robot.safety.spec import Spec, load_spec
-from ami_robot.types import GuardrailReport, JointState, JointTrajectory
+from ami_robot.types import GuardrailReport, JointState, JointTrajectory, People, Person
 
 SPEC = load_spec()
+WITH_PEOPLE = replace(SPEC, people=replace(SPEC.people, source_of_people="topic"))
 REST = np.zeros(7)
 Reports = list[GuardrailReport]
 
@@ -52,8 +53,8 @@ def with_sent(reports: Reports, index: int, name: str, change: Callable[[np.ndar
     return altered(reports, index, sent=replace(trajectory, **{name: values}))
 
 
-def assert_found(reports: Reports, *rows: str) -> None:
-    found = verify(reports)
+def assert_found(reports: Reports, *rows: str, spec: Spec = SPEC) -> None:
+    found = verify(reports, spec)
     assert found, "nothing was found"
     assert not rows or {finding.row for finding in found} & set(rows), found
 
@@ -274,6 +275,96 @@ def test_commands_that_follow_too_fast_are_found(honest):
     assert_found(altered(kept, index, stamp_ns=soon, observation_stamp_ns=soon), "command_rate")
 
 
+def test_a_run_with_an_e_stop_in_full_motion_is_verified_up_to_its_rearming():
+    run = RecordedRun(SPEC)
+    run.begin()
+    run.propose(np.array([0.0, 0.0, 0.03]), ticks=15)
+    run.keep(run.guardrail.e_stop(True, run.now_ns))
+    assert run.reports[-1].sent is not None
+    assert run.reports[-1].e_stopped
+    run.rest()
+    assert run.guardrail.e_stop(False, run.now_ns) is None
+    assert run.guardrail.reset_e_stop(run.now_ns) is None
+    run.begin()
+    run.wander(2, seed=1)
+    assert verify(run.reports) == []
+
+
+# People and the tool that was held
+
+
+def person(y_m: float, stamp_ns: int = 0) -> People:
+    """Somebody upright beside the arm."""
+    return People(stamp_ns, (Person(np.array([0.5, y_m, 0.0]), np.array([0.5, y_m, 1.6]), 0.25, REST[:3], 0.02),))
+
+
+@pytest.fixture(scope="module")
+def beside_a_person() -> Reports:
+    """A blade moved slowly, one metre from somebody."""
+    run = RecordedRun(WITH_PEOPLE)
+    run.see(person(-1.1).persons, "edge")
+    run.begin()
+    run.wander(6, seed=0)
+    run.disarm()
+    return run.reports
+
+
+def test_an_honest_run_beside_a_person_is_verified(beside_a_person):
+    verifier = Verifier(WITH_PEOPLE)
+    assert [finding for report in beside_a_person for finding in verifier.verify(report)] == []
+    assert verifier.least.keys() >= {"people", "power_and_force", "tool_hazard"}
+    assert verifier.commands >= 3
+
+
+def test_a_person_who_was_nearer_than_the_report_says_is_found(beside_a_person):
+    for index in sent(beside_a_person, "modified"):
+        nearer = person(-1.0, beside_a_person[index].people.stamp_ns)
+        assert_found(altered(beside_a_person, index, people=nearer), "people", spec=WITH_PEOPLE)
+
+
+def test_a_person_too_near_to_move_is_found_whatever_the_margins_say(beside_a_person):
+    index = sent(beside_a_person, "modified")[0]
+    near = person(-0.6, beside_a_person[index].people.stamp_ns)
+    findings = verify(altered(beside_a_person, index, people=near), WITH_PEOPLE)
+    assert any("breaks the row people" in finding.reason for finding in findings)
+
+
+@pytest.mark.parametrize("age_s", [None, 1.0, -1.0])
+def test_a_command_without_knowing_about_people_is_found(beside_a_person, age_s):
+    index = sent(beside_a_person, "modified")[0]
+    report = beside_a_person[index]
+    people = None if age_s is None else replace(report.people, stamp_ns=report.stamp_ns - int(age_s * 1e9))
+    assert_found(altered(beside_a_person, index, people=people), "people", spec=WITH_PEOPLE)
+
+
+@pytest.mark.parametrize("hazard", ["point", "edge", "unheard of", None])
+def test_a_blade_moved_as_fast_as_an_empty_hand_is_found(hazard):
+    run = RecordedRun(WITH_PEOPLE)
+    run.see(person(-1.1).persons, "none")
+    run.begin()
+    run.wander(2, seed=0)
+    assert verify(run.reports, WITH_PEOPLE) == []
+    index = sent(run.reports)[0]
+    tool = run.reports[index].held_tool
+    held = None if hazard is None else replace(tool, hazard=hazard)
+    findings = verify(altered(run.reports, index, held_tool=held), WITH_PEOPLE)
+    assert any("breaks the row tool_hazard" in finding.reason for finding in findings)
+
+
+def test_a_blade_that_points_at_somebody_is_found(beside_a_person):
+    index = sent(beside_a_person, "modified")[0]
+    report = beside_a_person[index]
+    sideways = np.array([0.0, 0.1, 0.0])  # along the tool's y, which points to the person's side
+    findings = verify(altered(beside_a_person, index, held_tool=replace(report.held_tool, tip=sideways)), WITH_PEOPLE)
+    assert any("breaks the row tool_hazard" in finding.reason for finding in findings)
+
+
+def test_with_nobody_there_no_margin_about_people_is_asked_for(beside_a_person):
+    index = sent(beside_a_person, "modified")[0]
+    nobody = replace(beside_a_person[index].people, persons=())
+    assert_found(altered(beside_a_person, index, people=nobody), "people", spec=WITH_PEOPLE)
+
+
 # A motion that breaks a row is found whatever its report says
 
 
@@ -363,7 +454,7 @@ def test_it_shares_nothing_with_what_decided():
 
     folder = next(iter(package.__path__))
     allowed = {"spec", "arm_spheres", "arm_inertias"}
-    for name in ("certificate", "certificate_geometry", "certificate_motion", "certificate_rows"):
+    for name in ("certificate", *(f"certificate_{part}" for part in ("geometry", "motion", "people", "rows"))):
         with open(f"{folder}/{name}.py") as file:
             lines = [line for line in file if line.startswith("from ami_robot.safety.")]
         imported = {line.split()[1].rpartition(".")[2] for line in lines}
