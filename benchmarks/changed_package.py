@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
@@ -21,18 +22,28 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PYTEST = ("-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-m", "not graph and not slow")
 
+INSIDE = "AMI_MUTATION"
+"""Set in forked processes: what they run must not fork again."""
+
+SLOWER = 3.0
+
 Change = Callable[[Path], "ast.Module | None"]
 """A module's file -> what it becomes; None leaves it as it is."""
 
 
 def start(work: Callable[[], int], log: Path, limit_s: float) -> int:
-    """Fork a process that does `work` and exits with what it returns; its output goes to `log`. Returns its id."""
+    """Fork a process that does `work` and exits with what it returns; its output goes to `log`. Returns its id.
+
+    It ends after `limit_s` seconds of computing, or SLOWER times as many on the clock.
+    """
     child = os.fork()
     if child:
         return child
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    signal.alarm(int(SLOWER * limit_s) + 1)
+    os.environ[INSIDE] = "yes"
     resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s) + 1, int(limit_s) + 2))
     resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
     status = 3
@@ -44,6 +55,8 @@ def start(work: Callable[[], int], log: Path, limit_s: float) -> int:
 
 def run_changed(change: Change, tests: list[str], harmless: Callable[[Spec], Spec] | None = None) -> int:
     """In a forked process: pytest's status on these tests with a changed package, or with other numbers of a row."""
+    if not tests or not all(tests):
+        raise ValueError("pytest without a test's name would run them all")
     forget_package()
     sys.meta_path.insert(0, _ChangedPackage(change))
     if harmless is not None:
