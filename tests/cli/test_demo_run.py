@@ -101,6 +101,7 @@ def test_a_goal_position_is_reached_without_a_model(start, tmp_path):
     assert report["guardrail"]["checked_commands"] >= 30
     assert {node["name"] for node in report["nodes"]} == {"arm", "guardrail", "planner", "lifecycle_manager"}
     assert report["checkpoint_sha256"] == ""
+    assert main(["verify-run", str(tmp_path / "runs" / "latest")]) == 0
 
 
 @pytest.mark.graph

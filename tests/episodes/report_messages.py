@@ -1,0 +1,35 @@
+"""Reports as the messages that the guardrail's node would send, and recordings of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ami_embedded import finder
+
+finder.install()
+
+from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg  # noqa: E402
+
+from ami_embedded.interfaces import serialize  # noqa: E402
+from ami_nodes.convert import to_report_msg  # noqa: E402
+from ami_nodes.recorder import definition  # noqa: E402
+from ami_robot.episodes.recording import REPORT_TOPIC, REPORT_TYPE, RecordingWriter  # noqa: E402
+from ami_robot.types import GuardrailReport  # noqa: E402
+
+DEFINITION = definition(GuardrailReportMsg)
+
+
+def to_cdr(report: GuardrailReport) -> bytes:
+    return bytes(serialize(to_report_msg(report)))
+
+
+def write_recording(folder: Path, reports: Sequence[GuardrailReport]) -> Path:
+    write_messages(folder, [to_cdr(report) for report in reports])
+    return folder
+
+
+def write_messages(folder: Path, messages: Sequence[bytes]) -> None:
+    with RecordingWriter(folder, REPORT_TOPIC, REPORT_TYPE, DEFINITION) as writer:
+        for number, data in enumerate(messages):
+            writer.write(data, 1_000_000_000 + number)
