@@ -99,3 +99,9 @@ def trajectory_to(tool, start=START) -> JointTrajectory:
 
 def offer(trajectory, bench=None):
     return (bench or Bench()).propose(tool_displacement=None, trajectory=trajectory)
+
+
+def through(via, end=CENTRE) -> JointTrajectory:
+    """By way of a point, at rest there, and to the end."""
+    points = np.array([KINEMATICS.inverse(np.array(via))[0], KINEMATICS.inverse(np.array(end))[0]])
+    return JointTrajectory(SPEC.joint_names, np.array([2.0, 4.0]), points, np.zeros((2, 7)), np.zeros((2, 7)))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from guardrail_bench import CENTRE, KINEMATICS, REST, SPEC, START, Bench, assert_refused, offer, trajectory_to
+from guardrail_bench import CENTRE, KINEMATICS, REST, SPEC, START, Bench, assert_refused, offer, through, trajectory_to
 
 from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.motion import Spline
@@ -114,12 +114,6 @@ def test_a_trajectory_beyond_an_end_stop_is_refused():
 def test_a_trajectory_that_ends_outside_the_workspace_is_refused():
     report = offer(trajectory_to([0.5, 0.31, 0.2], KINEMATICS.inverse(np.array([0.5, 0.25, 0.2]))[0]))
     assert_refused(report, "workspace", "tool target")
-
-
-def through(via, end=CENTRE) -> JointTrajectory:
-    """By way of a point, at rest there, and to the end."""
-    points = np.array([KINEMATICS.inverse(np.array(via))[0], KINEMATICS.inverse(np.array(end))[0]])
-    return JointTrajectory(SPEC.joint_names, np.array([2.0, 4.0]), points, np.zeros((2, 7)), np.zeros((2, 7)))
 
 
 def test_a_trajectory_that_leaves_the_workspace_on_its_way_is_refused():
