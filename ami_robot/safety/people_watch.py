@@ -63,7 +63,8 @@ class PeopleWatch:
 
     def __init__(self, spec: Spec, kinematics: Kinematics):
         self._spec, self._kinematics = spec, kinematics
-        self._radii = np.append(kinematics.sphere_radii, 0.0)
+        self._moving = kinematics.sphere_links >= 2  # the base and link 1 stay where they are
+        self._radii = np.append(kinematics.sphere_radii[self._moving], 0.0)
         self._asked = spec.people.source_of_people == "topic"
         self._people: People | None = None
         self._held_tool: HeldTool | None = None
@@ -151,7 +152,9 @@ class PeopleWatch:
         direction = tip if tip.any() else _DOWN_THE_HAND
         poses = self._kinematics.tool_pose(q)
         turns, origins = poses[:, :3, :3], poses[:, :3, 3]
-        centers = np.concatenate([self._kinematics.spheres(q), (origins + turns @ tip)[:, None]], axis=1)
+        centers = np.concatenate(
+            [self._kinematics.spheres(q)[:, self._moving], (origins + turns @ tip)[:, None]], axis=1
+        )
         return _Sweep(times_s, centers, turns @ direction)
 
     def _near(self, sweep: _Sweep, sight: _Sight, between: bool) -> PeopleVerdict:
@@ -168,8 +171,8 @@ class PeopleWatch:
         of_arm, of_tip = _greatest_speeds(sweep, between)
         margins = {"power_and_force": arm_cap - of_arm, "tool_hazard": tip_cap - of_tip}
         for row, part, speed, cap in (
-            ("tool_hazard", "tip", of_tip, tip_cap),
             ("power_and_force", "arm", of_arm, arm_cap),
+            ("tool_hazard", "tip", of_tip, tip_cap),
         ):
             if not margins[row] >= 0.0:
                 reason = f"With somebody in reach the {part} may move at {cap:.3f} m/s, not at {speed:.3f} m/s."

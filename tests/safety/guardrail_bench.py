@@ -44,7 +44,7 @@ class Bench:
         usual = Proposal("planner", self.sequence, self.now_ns, self.now_ns, 0.3, 0.04, tool_displacement=UP)
         return replace(usual, **changes)
 
-    def step(self, names=SPEC.joint_names, positions=None, velocities=None, stamp_ns=None, now_ns=None):
+    def step(self, names=SPEC.joint_names, positions=None, velocities=None, stamp_ns=None, now_ns=None, efforts=None):
         state = self.state
         report = self.guardrail.step(
             names,
@@ -52,6 +52,7 @@ class Bench:
             state.velocities if velocities is None else velocities,
             self.now_ns if stamp_ns is None else stamp_ns,
             self.now_ns if now_ns is None else now_ns,
+            efforts,
         )
         if report is not None and report.sent is not None:
             self.spline, self.since_ns = Spline(state, report.sent), self.now_ns

@@ -1,0 +1,389 @@
+"""People, the held tool, deadman switches, the e-stop and contact: what each of them does to the guardrail."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from guardrail_bench import (
+    CENTRE,
+    DYNAMICS,
+    KINEMATICS,
+    MS,
+    REST,
+    SPEC,
+    START,
+    T0,
+    UP,
+    Bench,
+    assert_braked,
+    assert_refused,
+    at_rest,
+)
+
+from ami_robot.safety.guardrail import Guardrail
+from ami_robot.safety.motion import Spline
+from ami_robot.types import HeldTool, People, Person
+
+TOPIC = replace(SPEC, people=replace(SPEC.people, source_of_people="topic"))
+DOWN = np.array([0.0, 0.0, 0.1])
+FAR, IN_REACH, TOO_NEAR = 3.0, 1.15, 0.75  # m, along x; the tool is at 0.5
+
+
+def person(x_m: float, y_m: float = 0.0) -> Person:
+    return Person(np.array([x_m, y_m, 0.0]), np.array([x_m, y_m, 1.8]), 0.15, REST[:3], 0.02)
+
+
+ACROSS = np.array([0.0, 0.1, 0.0])  # a tool that lies across the arm points at one of these two
+TO_THE_SIDES = (person(CENTRE[0], 0.7), person(CENTRE[0], -0.7))
+
+
+class Cell(Bench):
+    """A bench with people and a tool; both are told of afresh with every step, unless silent."""
+
+    def __init__(self, *persons: Person, hazard="none", spec=TOPIC, **kwargs):
+        super().__init__(spec=spec, **kwargs)
+        self.persons, self.hazard, self.tip, self.silent = persons, hazard, DOWN, False
+
+    def step(self, **kwargs):
+        if not self.silent:
+            self.guardrail.people(People(self.now_ns, tuple(self.persons)))
+            self.guardrail.held_tool(HeldTool(self.now_ns, self.hazard, self.tip))
+        return super().step(**kwargs)
+
+    def run_to_rest(self):
+        """Reports of the steps until the arm rests."""
+        reports = []
+        for _ in range(200):
+            report = self.wait(10).step()
+            if report is not None:
+                reports.append(report)
+            if not np.any(self.state.velocities):
+                return reports
+        raise AssertionError("the arm does not come to rest")
+
+
+def assert_stopped(bench, report, row: str):
+    """A protective stop: braking, and armed."""
+    assert report.decision == "brake"
+    assert report.refusal.guardrail == row
+    assert report.armed
+    assert bench.guardrail.armed
+    assert report.sent is not None
+    assert report.sent.times_s[-1] < 0.3
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def test_with_nobody_near_the_arm_moves_as_ever_and_the_report_says_who_was_known():
+    cell = Cell()
+    report = cell.propose()
+    assert (report.decision, report.people, report.held_tool.hazard) == ("accepted", People(T0, ()), "none")
+    assert "people" not in report.margins
+
+
+def test_a_far_person_is_in_the_margins():
+    near, far = Cell(person(2.0)).propose(), Cell(person(2.2)).propose()
+    assert (near.decision, far.decision) == ("accepted", "accepted")
+    assert far.margins["people"] == pytest.approx(near.margins["people"] + 0.2, abs=0.01)
+    assert "power_and_force" not in far.margins
+
+
+def test_nobody_is_asked_in_a_fenced_cell():
+    cell = Cell(person(TOO_NEAR), spec=SPEC)
+    report = cell.propose()
+    assert (report.decision, report.people) == ("accepted", None)
+    assert cell.run_to_rest() == []
+
+
+def test_a_person_who_could_be_there_first_makes_a_proposal_refused():
+    report = Cell(person(TOO_NEAR)).propose()
+    assert_refused(report, "people", "Somebody")
+    assert report.people.persons
+
+
+def test_a_person_who_comes_too_near_stops_the_arm_and_it_stays_armed():
+    cell = Cell(person(FAR)).moving()
+    cell.persons = [person(TOO_NEAR)]
+    assert_stopped(cell, cell.wait(10).step(), "people")
+    assert cell.run_to_rest() == [], "said once"
+    assert_refused(cell.wait(200).propose(), "people")
+    cell.persons = [person(FAR)]
+    assert cell.wait(200).propose().decision == "accepted"
+
+
+def test_an_arm_at_rest_needs_nothing_of_people():
+    cell = Cell(person(TOO_NEAR))
+    assert cell.step() is None
+    cell.silent = True
+    assert cell.wait(1000).step() is None
+
+
+@pytest.mark.parametrize("side", range(8))
+def test_an_intruder_at_full_speed_finds_the_arm_at_rest(side):
+    """From any side, at 1.6 m/s, while the planner goes on proposing: at rest before contact."""
+    angle = side * np.pi / 4
+    way = np.array([np.cos(angle), np.sin(angle)])
+    cell, distance_m = Cell(), 2.5
+    clear, moved = np.inf, False
+    for tick in range(170):
+        at = CENTRE[:2] + way * distance_m
+        cell.persons = [person(*at)]
+        if tick % 20 == 0:
+            cell.guardrail.propose(cell.proposal(tool_displacement=UP * (-1) ** (tick // 20)))
+        cell.step()
+        moving = np.abs(cell.state.velocities).max() > 1e-6
+        moved |= moving
+        if moving:
+            centers = KINEMATICS.spheres(cell.state.positions)
+            axis = np.linalg.norm(centers[..., :2] - at, axis=-1)
+            clear = min(clear, float((axis - KINEMATICS.sphere_radii - 0.17).min()))
+        cell.wait(10)
+        distance_m -= SPEC.people.max_speed_m_per_s * 0.01
+    assert moved
+    assert clear > 0.0
+
+
+def test_silence_about_people_stops_the_arm_and_refuses():
+    limit_ms = int(SPEC.staleness.people_s * 1e3)
+    cell = Cell(person(FAR))
+    assert cell.propose().decision == "accepted"
+    cell.silent = True
+    assert cell.wait(limit_ms - 10).step() is None
+    assert_stopped(cell, cell.wait(20).step(), "staleness")
+    assert_refused(cell.wait(200).propose(), "staleness")
+
+
+def test_people_never_heard_of_are_not_nobody():
+    cell = Cell()
+    cell.silent = True
+    assert_refused(cell.propose(), "people", "heard")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        "nobody",
+        People(None, ()),
+        People(T0, None),
+        People(T0, (None,)),
+        People(T0, (replace(person(FAR), end_a=np.full(3, np.nan)),)),
+        People(T0, (replace(person(FAR), radius=-1.0),)),
+        People(T0, (replace(person(FAR), radius_error=np.inf),)),
+        People(T0 + 10**9, ()),
+    ],
+)
+def test_people_who_cannot_be_understood_are_silence(bad):
+    cell = Cell()
+    cell.silent = True
+    cell.guardrail.people(bad)
+    report = cell.propose()
+    assert report.decision == "refused"
+    assert report.people is None
+
+
+def test_an_older_message_of_nobody_does_not_outlast_its_age():
+    cell = Cell()
+    cell.silent = True
+    cell.guardrail.people(People(T0 - 201 * MS, ()))
+    assert_refused(cell.propose(), "staleness")
+
+
+# --- the held tool ---------------------------------------------------------------------------------------------------
+
+
+def tip_speeds(report, start=START) -> np.ndarray:
+    spline = Spline(at_rest(start), report.sent)
+    poses = KINEMATICS.tool_pose(spline.positions(np.linspace(0, spline.duration_s, 500)))
+    tips = poses[:, :3, 3] + poses[:, :3, :3] @ DOWN
+    return np.linalg.norm(np.diff(tips, axis=0), axis=-1) / (spline.duration_s / 499)
+
+
+@pytest.mark.parametrize("hazard", ["edge", "point", "unheard of", ""])
+def test_a_blade_moves_slowly_with_somebody_in_reach(hazard):
+    report = Cell(person(IN_REACH), hazard=hazard).propose()
+    assert (report.decision, report.refusal.guardrail) == ("modified", "tool_hazard")
+    cap = np.sqrt(2 * 0.02 / 5.0)
+    assert 0.7 * cap < tip_speeds(report).max() <= cap
+    assert report.margins["tool_hazard"] >= 0
+
+
+@pytest.mark.parametrize("hazard", ["none", "blunt"])
+def test_no_blade_no_hurry(hazard):
+    report = Cell(person(IN_REACH), hazard=hazard).propose()
+    assert report.decision == "accepted"
+    assert tip_speeds(report).max() > 0.1
+    assert set(report.margins) >= {"people", "power_and_force", "tool_hazard"}
+
+
+def test_a_tool_that_was_never_heard_of_is_a_point():
+    cell = Cell(person(IN_REACH))
+    cell.silent = True
+    cell.guardrail.people(People(T0, (person(IN_REACH),)))
+    report = cell.propose()
+    assert (report.decision, report.refusal.guardrail, report.held_tool) == ("modified", "tool_hazard", None)
+
+
+def test_a_person_who_comes_into_reach_of_a_fast_blade_stops_it():
+    cell = Cell(person(FAR), hazard="edge").moving()
+    cell.persons = [person(IN_REACH)]
+    assert_stopped(cell, cell.wait(10).step(), "tool_hazard")
+
+
+def test_a_blade_picked_up_on_the_way_stops_the_arm():
+    cell = Cell(person(IN_REACH), hazard="none").moving()
+    cell.hazard = "edge"
+    assert_stopped(cell, cell.wait(10).step(), "tool_hazard")
+
+
+def test_a_slow_blade_is_not_stopped():
+    cell = Cell(person(IN_REACH), hazard="edge")
+    assert cell.propose().decision == "modified"
+    assert cell.run_to_rest() == []
+
+
+def test_a_blade_that_points_at_somebody_in_reach_does_not_move():
+    cell = Cell(hazard="edge")
+    cell.tip = ACROSS
+    decisions = []
+    for somebody in TO_THE_SIDES:
+        cell.persons = [somebody]
+        decisions.append(cell.wait(1000).propose())
+    assert sorted(report.decision for report in decisions) == ["modified", "refused"]
+    refused = next(report for report in decisions if report.decision == "refused")
+    assert_refused(refused, "tool_hazard", "points at somebody")
+
+
+def test_a_blunt_tool_may_point_at_people():
+    for somebody in TO_THE_SIDES:
+        cell = Cell(somebody, hazard="blunt")
+        cell.tip = ACROSS
+        assert cell.propose().decision == "accepted"
+
+
+def test_the_arm_is_slowed_by_what_its_own_mass_would_do():
+    soft = replace(TOPIC, power_and_force=replace(TOPIC.power_and_force, moving_mass_kg=5000.0, regions=tuple(
+        replace(region, max_force_n=region.max_force_n / 4) for region in TOPIC.power_and_force.regions)))  # fmt: skip
+    report = Cell(person(IN_REACH), spec=soft).propose()
+    assert (report.decision, report.refusal.guardrail) == ("modified", "power_and_force")
+
+
+# --- deadman, e-stop, contact ----------------------------------------------------------------------------------------
+
+
+def test_a_held_switch_moves_the_arm_and_letting_go_stops_it():
+    bench = Bench()
+    bench.guardrail.deadman("teleop", True, T0)
+    assert_refused(bench.propose(), "source")
+    bench.sequence = 0
+    assert bench.propose(source="teleop").decision == "accepted"
+    bench.wait(150).guardrail.deadman("teleop", False, bench.now_ns)
+    assert_stopped(bench, bench.step(), "deadman")
+    bench.wait(200)
+    assert_refused(bench.propose(source="teleop"), "source")
+    assert_refused(bench.propose(), "source")
+    bench.guardrail.select_source("planner")
+    assert bench.propose().decision == "accepted"
+
+
+def test_a_switch_that_falls_silent_stops_the_arm():
+    bench = Bench()
+    bench.guardrail.deadman("teleop", True, T0)
+    assert bench.propose(source="teleop").decision == "accepted"
+    assert bench.wait(200).step() is None
+    assert_stopped(bench, bench.wait(10).step(), "deadman")
+
+
+def test_a_switch_drops_what_the_planner_proposed_before():
+    bench = Bench()
+    bench.guardrail.propose(bench.proposal())
+    bench.guardrail.deadman("teleop", True, T0)
+    assert bench.step() is None
+
+
+def test_the_e_stop_brakes_at_once_disarms_and_latches():
+    bench = Bench().moving()
+    report = bench.guardrail.e_stop(True, bench.now_ns)
+    assert_braked(bench, report, "e_stop")
+    assert report.sent is not None
+    assert report.e_stopped
+    assert bench.guardrail.reset_e_stop(bench.now_ns).guardrail == "e_stop", "it is pressed, and the arm moves"
+    assert bench.guardrail.e_stop(False, bench.now_ns) is None
+    assert "at rest" in bench.guardrail.reset_e_stop(bench.now_ns).reason
+    bench.wait(1000)
+    where = at_rest(report.target_joint_positions)
+    assert bench.guardrail.arm(where, bench.now_ns, bench.now_ns).guardrail == "e_stop"
+    assert bench.guardrail.reset_e_stop(bench.now_ns) is None
+    assert not bench.guardrail.armed, "reset does not arm"
+    assert bench.guardrail.arm(where, bench.now_ns, bench.now_ns) is None
+    assert not bench.guardrail.status(bench.now_ns).e_stopped
+
+
+def test_an_e_stop_pressed_on_a_disarmed_guardrail_latches_too():
+    bench = Bench(armed=False)
+    assert bench.guardrail.e_stop(True, T0).e_stopped
+    assert bench.guardrail.arm(at_rest(START), T0, T0).guardrail == "e_stop"
+
+
+def test_a_silent_e_stop_line_disarms():
+    spec = replace(SPEC, e_stop=replace(SPEC.e_stop, max_silence_s=0.5))
+    guardrail = Guardrail(spec, KINEMATICS, DYNAMICS)
+    assert guardrail.arm(at_rest(START), T0, T0).guardrail == "e_stop"
+    guardrail.e_stop(False, T0)
+    assert guardrail.reset_e_stop(T0) is None
+    assert guardrail.arm(at_rest(START), T0, T0) is None
+    late_ns = T0 + 501 * MS
+    report = guardrail.step(SPEC.joint_names, START, REST, late_ns, late_ns)
+    assert (report.decision, report.refusal.guardrail, report.armed) == ("brake", "e_stop", False)
+
+
+def test_the_reset_of_the_e_stop_needs_a_disarmed_guardrail_and_a_time():
+    assert Bench().guardrail.reset_e_stop(T0).guardrail == "e_stop"
+    assert Bench(armed=False).guardrail.reset_e_stop(None).guardrail == "e_stop"
+
+
+def efforts(q, push=REST):
+    return DYNAMICS.torques(q, REST, REST) + push
+
+
+@pytest.mark.parametrize("joint", range(7))
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_push_beyond_the_threshold_brakes_and_disarms(joint, side):
+    bench = Bench()
+    limit = SPEC.contact.max_external_torque_n_m
+    push = np.eye(7)[joint] * side
+    assert bench.step(efforts=efforts(START, push * (limit - 0.1))) is None
+    assert_braked(bench, bench.step(efforts=efforts(START, push * (limit + 0.1))), "contact")
+
+
+def test_a_push_is_what_remains_after_gravity_and_the_load():
+    bench = Bench()
+    carried = DYNAMICS.torques(START, REST, REST, 5.0)
+    assert np.abs(carried - efforts(START)).max() > SPEC.contact.max_external_torque_n_m
+    bench.guardrail.held_tool(HeldTool(T0, "blunt", DOWN, 5.0))
+    assert bench.step(efforts=carried) is None
+    assert_braked(other := Bench(), other.step(efforts=carried), "contact")
+
+
+@pytest.mark.parametrize("bad", [REST[:6], REST * np.nan, "seven", [None] * 7, np.full(7, np.inf), np.zeros((7, 1))])
+def test_efforts_that_are_no_torques_brake(bad):
+    bench = Bench()
+    assert_braked(bench, bench.step(efforts=bad), "joint_state")
+
+
+# --- the certificate -------------------------------------------------------------------------------------------------
+
+
+def test_a_report_carries_what_the_proposal_was_planned_with():
+    report = Bench().propose(model_error_bound_m=0.012, checkpoint_sha256="c0ffee")
+    assert (report.model_error_bound_m, report.checkpoint_sha256) == (0.012, "c0ffee")
+    assert np.isnan(Bench().propose().model_error_bound_m)
+
+
+def test_a_brake_carries_what_it_was_decided_on():
+    cell = Cell(person(FAR), hazard="edge").moving()
+    cell.persons = [person(TOO_NEAR)]
+    report = cell.wait(10).step()
+    assert report.people.persons[0].end_a[0] == TOO_NEAR
+    assert report.held_tool.hazard == "edge"
