@@ -43,8 +43,9 @@ def people_margins(spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport
     margins = {"people": _margin("people", float(free_m.min()))}
     times_s = _steps(motion.duration_s)
     q, dq, ddq = motion.sample(times_s)
-    nearest_m = float(neighbours.distances(arm, q).min())
-    if nearest_m - errors_m - row.max_speed_m_per_s * (age_s + row.reach_horizon_s) < -_BORDER_M:
+    out_of_reach_m = float(neighbours.distances(arm, q).min()) - errors_m
+    out_of_reach_m -= row.max_speed_m_per_s * (age_s + row.reach_horizon_s)
+    if out_of_reach_m < (_BORDER_M if "tool_hazard" in report.margins else -_BORDER_M):
         seen = arm.sample(q, dq, ddq, 0.0)
         tips = seen.tool_m + seen.tool_axes @ tip
         arm_cap, tip_cap = _caps(spec, report)

@@ -19,7 +19,7 @@ from ami_robot.types import Array
 SAMPLE_S = 0.005
 
 CAUTION = {
-    "torque": 10.0,
+    "torque": 3.0,
     "singularity": 0.05,
     "contact": 1.0,
     "workspace": 0.02,
@@ -27,14 +27,14 @@ CAUTION = {
     "arm_space": 0.02,
     "obstacles": 0.05,
     "self_collision": 0.05,
-    "people": 0.1,
+    "people": 0.2,
     "power_and_force": 0.1,
     "tool_hazard": 0.1,
 }
-"""By how much a report may claim less than this finds, in the row's unit: the gate takes off what 20 ms may
-hide from it, which grows with the square of the speed; at working speeds it is below 4 mm."""
+"""By how much a report may claim less than is found here, in the row's unit, but never more: the gate takes off what
+20 ms may hide from it, which grows with the square of the speed, and reckons with a longer brake."""
 
-BOUND_SLACK = 0.01
+BOUND_SLACK = 0.03
 """The same for joint margins, as a share of the greatest value: the gate's come from bounds, not from roots."""
 
 ROUNDING = 1e-6
