@@ -11,8 +11,9 @@ from ami_robot.actor.planner import PathMask, Planner
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.model_error import CALIBRATE, GUARDRAIL
 from ami_robot.safety.monitor import Monitor
+from ami_robot.safety.separation import check_people
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, Belief, Goal, Latent, Plan, Refusal
+from ami_robot.types import Array, Belief, Goal, Latent, People, Plan, Refusal
 from ami_robot.world_model.protocol import WorldModel
 from ami_robot.world_model.roll_forward import roll_forward
 
@@ -52,6 +53,7 @@ class Agent:
         self.goal: Goal | None = None
         self._world_model = world_model
         self._spec = spec
+        self._people: People | None = None
 
     def pursue(self, goal: Goal) -> Refusal | None:
         """Take up a goal; one that lies outside the workspace is refused and the last goal stays."""
@@ -82,6 +84,10 @@ class Agent:
         """Where the guardrail says the arm will come to rest; shapes as in `CommandMemory.on_report`."""
         return self.memory.on_report(target_joint_positions, target_tool_position, gripper_width, stamp_ns)
 
+    def on_people(self, people: People) -> None:
+        """Who was seen near the arm; forgotten when it gets too old."""
+        self._people = people
+
     def act(self, now_ns: int, deadline_s: float | None = None) -> Plan | Refusal:
         """A plan that begins one model step after the latest frame, when the command in flight has been carried out.
 
@@ -94,6 +100,7 @@ class Agent:
         if isinstance(recalled, Refusal):
             return recalled
         belief, in_flight = recalled
+        self.mask.people = None if check_people(self._spec, self._people, now_ns) else self._people
         future = roll_forward(self._world_model, belief, in_flight)
         if refusal := self._widen(belief, future):
             return refusal

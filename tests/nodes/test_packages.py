@@ -75,6 +75,6 @@ def test_the_manifest_names_every_interface_package_that_is_imported():
 def test_every_node_of_the_launch_file_ends_the_launch_and_every_argument_is_described():
     root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "demo.launch.xml").getroot()
     nodes = root.findall("node")
-    assert len(nodes) == 7 and all(node.get("on_exit") == "shutdown" for node in nodes)
+    assert len(nodes) == 8 and all(node.get("on_exit") == "shutdown" for node in nodes)
     assert all(node.find("env[@name='OMP_NUM_THREADS']") is not None for node in nodes)
     assert all(argument.get("description") for argument in root.findall("arg"))

@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-NODES = ("arm", "camera", "encoder", "world_model", "planner", "guardrail", "lifecycle_manager")
+NODES = ("arm", "people", "camera", "encoder", "world_model", "planner", "guardrail", "lifecycle_manager")
 
 setup(
     name="ami_nodes",

@@ -7,7 +7,8 @@ import time
 from collections import deque
 from typing import Any
 
-from ami_interfaces.msg import GuardrailReport, SimState
+import numpy as np
+from ami_interfaces.msg import GuardrailReport, HeldTool, PersonArray, SimState
 from ami_interfaces.srv import JudgeEpisode, ResetSim
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMsg
@@ -19,9 +20,11 @@ from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import NS_PER_S, from_trajectory_msg, to_field, to_time
 from ami_nodes.parameters import Param
-from ami_nodes.sim_state import fill_sim_state
+from ami_nodes.sim_state import fill_sim_state, to_sim_people_msg
 from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
 from ami_sim.judge import Judge
+from ami_sim.people import PeopleTruth
+from ami_sim.people_scripts import SCRIPTS
 from ami_sim.scene import Scene
 from ami_sim.world import robot_description
 
@@ -31,17 +34,27 @@ MAX_CATCH_UP_S = 0.1
 REPORT_FRESH_S = 0.5
 """Wall time for which a guardrail report says whether the guardrail is armed: five of its heartbeats."""
 
+PEOPLE_SUBSTEPS = 4
+"""Substeps between two messages of the truth about people: 60 Hz, so that a sensor's delay is not rounded to frames."""
+
+TIP_M = np.array([0.0, 0.0, 0.12])
+"""Tip of a tool in the gripper, from the tool point, in the frame of the tool."""
+
+HAZARDS = (HeldTool.NONE, HeldTool.BLUNT, HeldTool.EDGE, HeldTool.POINT)
+
 FACTOR_WINDOW = 2 * JOINT_STATES_HZ
 """Joint states over which the real-time factor is measured: 2 s."""
 
 
 class ArmNode(AmiNode):
-    """SimulatedArm -> /clock, joint_states at 100 Hz, sim/state at 15 Hz; trajectories and a gripper width -> it."""
+    """SimulatedArm -> /clock, joint_states at 100 Hz, the truth in sim/*; trajectories and a gripper width -> it."""
 
     PARAMETERS = (
         GUARDRAIL_FILE,
         Param("scene_seed", 1000, "seed of the first scene", minimum=0),
         Param("gui", False, "show PyBullet's window"),
+        Param("people", "none", "script by which people move; none simulates nobody", choices=("none", *SCRIPTS)),
+        Param("held_tool", HeldTool.NONE, "what the gripper holds, pointing down", choices=HAZARDS),
     )
 
     steps_before = 0
@@ -55,6 +68,7 @@ class ArmNode(AmiNode):
         self.clock_publisher = self.publisher(ClockMsg, "/clock", qos.CLOCK)
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
         self.sim_state_publisher = self.publisher(SimState, "sim/state", qos.SENSOR_OUT)
+        self.sim_people_publisher = self.publisher(PersonArray, "sim/people", qos.SENSOR_OUT)
         self.description_publisher = self.publisher(String, "robot_description", qos.LATCHED)
         self.names = list(self.arm.joint_names)
         self.guardrail_armed, self.report_time_s = True, float("-inf")  # unknown counts as armed
@@ -134,6 +148,9 @@ class ArmNode(AmiNode):
         response.checked_commands, response.violations = verdict.checked_commands, list(verdict.violations)
         response.max_measured_acceleration = float(verdict.max_measured_acceleration)
         response.min_clearance = float(verdict.min_clearance_m)
+        nearest = self.people_truth.least
+        response.person_distance = float("nan") if nearest is None else nearest.distance_m
+        response.person_contact_speed = self.people_truth.contact_speed_m_per_s
         response.real_time_factor = self.real_time_factor()
         return response
 
@@ -149,13 +166,17 @@ class ArmNode(AmiNode):
         substeps = self.arm.substeps_to_joint_states()
         while substeps:
             to_frame = self.arm.substeps_to_frame()
-            step = min(substeps, to_frame)
+            to_people = PEOPLE_SUBSTEPS - self.arm.step_count % PEOPLE_SUBSTEPS
+            step = min(substeps, to_frame, to_people)
             self.arm.advance(step)
             substeps -= step
             if step == to_frame:
-                message = fill_sim_state(SimState(), self.arm)
+                message = fill_sim_state(SimState(people=self.settings.people), self.arm)
                 message.real_time_factor = self.real_time_factor()
                 self.sim_state_publisher.publish(message)
+            if step == to_people and self.arm.world.people is not None:
+                self.sim_people_publisher.publish(to_sim_people_msg(self.arm))
+        self.people_truth.watch(self.arm.time_s)
         self.ticks.append((time.monotonic(), self.arm.time_ns))
         stamp = to_time(self.arm.time_ns)
         self.clock_publisher.publish(ClockMsg(clock=stamp))
@@ -165,6 +186,11 @@ class ArmNode(AmiNode):
         self.joint_states_publisher.publish(message)
 
     def _begin_episode(self) -> None:
+        if self.settings.people != "none":
+            self.arm.world.add_people(SCRIPTS[self.settings.people])
+        if self.settings.held_tool != HeldTool.NONE:
+            self.arm.world.hold_tool(self.settings.held_tool, TIP_M)
+        self.people_truth = PeopleTruth(self.arm.world)
         self.judge = Judge(self.arm.world.scene, self.spec, self.arm.time_s)
         self.arm.controller.on_accept = self.judge.on_command
         self.arm.on_substep = self.judge.on_substep

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ami_interfaces.msg import SimState
+from ami_interfaces.msg import HeldTool, SimState
 from geometry_msgs.msg import Transform, TransformStamped
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from ami_nodes import qos
 from ami_nodes.common import AmiNode, run_node
-from ami_nodes.convert import to_camera_info_msg, to_image_msg, to_ns, to_vector3
+from ami_nodes.convert import to_camera_info_msg, to_image_msg, to_ns, to_vector3, xyz
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import to_snapshot
 from ami_nodes.transforms import quaternion
 from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
+from ami_sim.people_scripts import SCRIPTS
 from ami_sim.scene import Scene
 from ami_sim.world import World
 
@@ -35,6 +36,7 @@ class CameraNode(AmiNode):
         """Read the camera; the world is made with the first state, whose scene it has to show."""
         self.camera = load_camera(Path(self.settings.camera_file or FRONT_CAMERA))
         self.world: World | None = None
+        self.drawn: tuple[int, str, str] | None = None  # scene, people and tool of that world
         self.image_publisher = self.publisher(Image, "camera/image_raw", qos.SENSOR_OUT)
         self.info_publisher = self.publisher(CameraInfo, "camera/camera_info", qos.SENSOR_OUT)
         self.tf_publisher = self.publisher(TFMessage, "/tf_static", qos.LATCHED)
@@ -52,14 +54,27 @@ class CameraNode(AmiNode):
 
     def on_state(self, message: SimState) -> None:
         """One state -> one image."""
-        if self.world is None:
-            self.world = World(Scene.from_seed(message.scene_seed), self.camera)
-        elif self.world.scene.seed != message.scene_seed:
-            self.world.reset(Scene.from_seed(message.scene_seed))
+        drawn = (message.scene_seed, message.people, message.held_tool.hazard)
+        if self.world is None or drawn != self.drawn:
+            self.world, self.drawn = self.mirror_world(message), drawn
+        if self.world.people is not None:
+            self.world.people.move_to(message.scene_time)
         self.world.mirror(to_snapshot(message))
         stamp_ns = to_ns(message.header.stamp)
         self.info_publisher.publish(to_camera_info_msg(self.camera, stamp_ns))
         self.image_publisher.publish(to_image_msg(self.world.render(), stamp_ns, self.camera.frame_id))
+
+    def mirror_world(self, message: SimState) -> World:
+        """The scene from its start, with its people and what the gripper holds."""
+        scene, tool = Scene.from_seed(message.scene_seed), message.held_tool
+        world = self.world or World(scene, self.camera)
+        if world is self.world:
+            world.reset(scene)
+        if message.people in SCRIPTS:
+            world.add_people(SCRIPTS[message.people])
+        if tool.hazard != HeldTool.NONE:
+            world.hold_tool(tool.hazard, xyz(tool.tip))
+        return world
 
 
 def static_transforms(camera: CameraModel) -> TFMessage:

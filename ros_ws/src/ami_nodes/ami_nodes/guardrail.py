@@ -6,18 +6,26 @@ import sys
 import time
 from typing import Any
 
+from ami_interfaces.msg import Deadman, PersonArray, ProposedCommand
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
-from ami_interfaces.msg import ProposedCommand
+from ami_interfaces.msg import HeldTool as HeldToolMsg
 from ami_interfaces.srv import SelectSource
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64
-from std_srvs.srv import SetBool
+from std_msgs.msg import Bool, Float64
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
-from ami_nodes.convert import as_array, from_proposal_msg, to_ns, to_report_msg
+from ami_nodes.convert import (
+    as_array,
+    from_held_tool_msg,
+    from_people_msg,
+    from_proposal_msg,
+    to_ns,
+    to_report_msg,
+)
 from ami_nodes.parameters import Param
 from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.dynamics import Dynamics
@@ -61,8 +69,13 @@ class GuardrailNode(AmiNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         return [
             self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.LATEST_IN),
-            self.create_subscription(ProposedCommand, "proposed_command", self.on_proposal, qos.COMMAND),
+            self.create_subscription(ProposedCommand, "proposed_command", self.on_proposal, qos.EVENTS),
+            self.create_subscription(PersonArray, "people", self.on_people, qos.LATEST_IN),
+            self.create_subscription(HeldToolMsg, "held_tool", self.on_held_tool, qos.LATEST_IN),
+            self.create_subscription(Bool, "e_stop", self.on_e_stop, qos.SWITCH),
+            self.create_subscription(Deadman, "deadman", self.on_deadman, qos.EVENTS),
             self.create_service(SetBool, "guardrail/arm", self.on_arm),
+            self.create_service(Trigger, "guardrail/reset_e_stop", self.on_reset_e_stop),
             self.create_service(SelectSource, "select_source", self.on_select_source),
             self.create_timer(1.0 / STATUS_HZ, self.on_status, clock=steady),
             self.create_timer(1.0 / WATCHDOG_HZ, self.on_watchdog, clock=steady),
@@ -85,9 +98,9 @@ class GuardrailNode(AmiNode):
             as_array(message.velocity),
             to_ns(message.header.stamp),
             self.sense_ns(),
+            as_array(message.effort) if len(message.effort) else None,
         )
-        if report is not None:
-            self.publish(report)
+        self.publish(report)
 
     def on_proposal(self, message: ProposedCommand) -> None:
         """Keep it for the next step; what cannot even be read is dropped with a sentence."""
@@ -95,6 +108,29 @@ class GuardrailNode(AmiNode):
             self.guardrail.propose(from_proposal_msg(message))
         except ValueError as error:
             self.get_logger().error(f"proposal {message.sequence} of '{message.source}' dropped: {error}")
+
+    def on_people(self, message: PersonArray) -> None:
+        """Who is near. What cannot be read is dropped, and so counts as silence, never as nobody."""
+        try:
+            self.guardrail.people(from_people_msg(message))
+        except ValueError as error:
+            self.get_logger().error(f"people dropped: {error}", throttle_duration_sec=COMPLAIN_EVERY_S)
+
+    def on_held_tool(self, message: HeldToolMsg) -> None:
+        """What the gripper holds. What cannot be read is dropped; after a while the tool counts as a point."""
+        try:
+            self.guardrail.held_tool(from_held_tool_msg(message))
+        except ValueError as error:
+            self.get_logger().error(f"held tool dropped: {error}", throttle_duration_sec=COMPLAIN_EVERY_S)
+
+    def on_e_stop(self, message: Bool) -> None:
+        """Brake within this callback, whatever the joint states do."""
+        self.publish(self.guardrail.e_stop(message.data, self.sense_ns()))
+
+    def on_deadman(self, message: Deadman) -> None:
+        """As old as its stamp says: a switch that was held some time ago may have been let go since."""
+        heard_ns = min(to_ns(message.header.stamp), self.sense_ns())
+        self.guardrail.deadman(message.source, message.pressed, heard_ns)
 
     def on_watchdog(self) -> None:
         """Brake once when the joint states fall silent.
@@ -105,13 +141,21 @@ class GuardrailNode(AmiNode):
         overdue = time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s
         if not self.silent and overdue and self.quiet_ticks > 1:
             self.silent = True
-            report = self.guardrail.silence(self.sense_ns())
-            if report is not None:
-                self.publish(report)
+            self.publish(self.guardrail.silence(self.sense_ns()))
 
     def on_status(self) -> None:
-        """The heartbeat: armed or not, and where the arm will come to rest."""
+        """The heartbeat: armed or not, and where the arm will come to rest; and a look round for other writers."""
+        if self.guardrail.armed and (reason := self.why_not_alone()):
+            self.get_logger().error(f"disarmed: {reason}")
+            self.publish(self.guardrail.disarm(self.sense_ns()))
         self.publish(self.guardrail.status(self.sense_ns()))
+
+    def why_not_alone(self) -> str:
+        """Who else could move the arm; empty when there is one writer, this node."""
+        for topic in (self.trajectory_publisher.topic_name, self.gripper_publisher.topic_name):
+            if (writers := self.count_publishers(topic)) > 1:
+                return f"{writers} nodes publish on {topic}; the guardrail has to be the only one."
+        return ""
 
     def on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Arm at the measured state, or brake and disarm."""
@@ -121,6 +165,9 @@ class GuardrailNode(AmiNode):
             return response
         if self.latest is None or time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s:
             response.message = "refused: no joint states are coming in, so it is unknown where the arm is."
+            return response
+        if reason := self.why_not_alone():
+            response.message = f"refused: {reason}"
             return response
         refusal = self.arm_at(self.latest)
         response.success = refusal is None
@@ -135,6 +182,13 @@ class GuardrailNode(AmiNode):
             return measured
         return self.guardrail.arm(measured, to_ns(message.header.stamp), self.sense_ns())
 
+    def on_reset_e_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Unlatch the e-stop, or say why not; arming is another act."""
+        refusal = self.guardrail.reset_e_stop(self.sense_ns())
+        response.success = refusal is None
+        response.message = "reset" if refusal is None else f"refused: {refusal.reason}"
+        return response
+
     def on_select_source(self, request: SelectSource.Request, response: SelectSource.Response) -> SelectSource.Response:
         """Listen to another source."""
         try:
@@ -145,8 +199,10 @@ class GuardrailNode(AmiNode):
         response.success, response.message = True, f"listening to {request.source}"
         return response
 
-    def publish(self, report: GuardrailReport) -> None:
+    def publish(self, report: GuardrailReport | None) -> None:
         """First what moves the arm, then what is said about it: the report carries the sent trajectory verbatim."""
+        if report is None:  # there was nothing to decide
+            return
         message = to_report_msg(report)
         if report.sent is not None:
             self.trajectory_publisher.publish(message.sent)

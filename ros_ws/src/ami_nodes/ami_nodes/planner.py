@@ -13,8 +13,8 @@ import rclpy
 from ami_interfaces.action import PursueGoal
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
 from ami_interfaces.msg import Latent as LatentMsg
+from ami_interfaces.msg import PersonArray, ProposedCommand
 from ami_interfaces.msg import Plan as PlanMsg
-from ami_interfaces.msg import ProposedCommand
 from ami_interfaces.srv import EncodeImage
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -26,6 +26,7 @@ from ami_nodes.convert import (
     NS_PER_S,
     as_array,
     from_latent_msg,
+    from_people_msg,
     to_ns,
     to_plan_msg,
     to_point,
@@ -44,6 +45,7 @@ from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import ACTION_DIM, MODEL_STEP_S, Goal, Latent, Plan, Proposal, Refusal
 
 TASKS = Path(configurator.__file__).parent
+COMPLAIN_EVERY_S = 1.0
 NO_LATENT = np.zeros(0)
 """The image latent where no picture is looked at."""
 
@@ -93,7 +95,8 @@ class PlannerNode(AmiNode):
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
         reports = self.create_subscription(GuardrailReportMsg, "guardrail_report", self.on_report, qos.EVENTS)
-        return [frames, reports, server]
+        people = self.create_subscription(PersonArray, "people", self.on_people, qos.SENSOR_IN)
+        return [frames, reports, people, server]
 
     def stop(self) -> None:
         """Stop proposing; the last motion sent ends at rest by itself."""
@@ -131,6 +134,13 @@ class PlannerNode(AmiNode):
             to_ns(message.header.stamp),
             message.proposal_sequence if message.source == self.settings.source else 0,
         )
+
+    def on_people(self, message: PersonArray) -> None:
+        """Who is near. What cannot be read is dropped, and so counts as silence, never as nobody."""
+        try:
+            self.inbox.put_people(from_people_msg(message))
+        except ValueError as error:
+            self.get_logger().error(f"people dropped: {error}", throttle_duration_sec=COMPLAIN_EVERY_S)
 
     def on_goal(self, request: PursueGoal.Goal) -> GoalResponse:
         """One goal at a time, and no goal for no time."""

@@ -17,7 +17,7 @@ import numpy as np
 from ami_nodes.convert import NS_PER_S
 from ami_nodes.world_model_client import NoAnswerError
 from ami_robot.agent import Agent
-from ami_robot.types import MODEL_STEP_S, Array, Goal, Latent, Plan, Refusal
+from ami_robot.types import MODEL_STEP_S, Array, Goal, Latent, People, Plan, Refusal
 
 STEP_NS = round(MODEL_STEP_S * NS_PER_S)
 STAMP_TOLERANCE_NS = 1_000_000
@@ -58,7 +58,7 @@ class Ending:
 
 
 class Inbox:
-    """Latents and reports from the callbacks to the pursuing thread; what nobody pursues is forgotten in time."""
+    """What the callbacks hear, on its way to the pursuing thread; what nobody pursues is forgotten in time."""
 
     def __init__(self) -> None:
         self._items: deque[Callable[[Agent], object]] = deque(maxlen=INBOX)
@@ -81,6 +81,10 @@ class Inbox:
         with self._changed:
             self._latent = latent
             self._changed.notify_all()
+
+    def put_people(self, people: People) -> None:
+        """Who is near."""
+        self._items.append(lambda agent: agent.on_people(people))
 
     def next_latent(self, not_before_ns: int, timeout_s: float) -> Latent | None:
         """The newest frame, once there is one with this stamp or a later one."""

@@ -25,10 +25,14 @@ COMMAND = _profile(1, _RELIABLE, _VOLATILE)
 """Commands: reliable, the newest replaces what was not read yet."""
 
 EVENTS = _profile(20, _RELIABLE, _VOLATILE)
-"""What every reader has to see in order: decisions of the guardrail, plans."""
+"""What every reader has to see in order: decisions of the guardrail, plans; what several sources say to one reader,
+who must not lose one's word to another's."""
 
 LATCHED = _profile(1, _RELIABLE, _TRANSIENT_LOCAL)
 """Said once, heard by late joiners too."""
+
+SWITCH = _profile(20, _RELIABLE, _TRANSIENT_LOCAL)
+"""Latched too, but with what was said before: a short press of an e-stop is not lost to its release."""
 
 CLOCK = _profile(1, _BEST_EFFORT, _VOLATILE)
 """As rclpy's time source reads /clock."""
