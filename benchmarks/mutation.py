@@ -63,7 +63,17 @@ def _without_force(spec: Spec) -> Spec:
     return replace(spec, power_and_force=replace(row, regions=regions))
 
 
-HARMLESS: dict[str, Callable[[Spec], Spec]] = {"transport": _without_jitter, "power_and_force": _without_force}
+def _without_hazard(spec: Spec) -> Spec:
+    row = spec.tool_hazard
+    classes = tuple(replace(tool, max_energy_j=1e9, may_face_people=True) for tool in row.classes)
+    return replace(spec, tool_hazard=replace(row, classes=classes))
+
+
+HARMLESS: dict[str, Callable[[Spec], Spec]] = {
+    "transport": _without_jitter,
+    "power_and_force": _without_force,
+    "tool_hazard": _without_hazard,
+}
 """Rows that change what others allow instead of refusing: with these numbers they do nothing."""
 
 

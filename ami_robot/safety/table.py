@@ -39,6 +39,7 @@ _GUARDRAIL = "tests/safety/test_guardrail.py::"
 _JOINTS = "tests/safety/test_joint_watch.py::"
 _INBOX = "tests/safety/test_inbox.py::"
 _CHOICE = "tests/safety/test_choice.py::"
+_ROWS = "tests/safety/test_rows.py::"
 
 TABLE = (
     Entry(
@@ -60,7 +61,8 @@ TABLE = (
     ),
     Entry(
         "torque", "|M(q) q'' + C(q, q') q' + g(q)| <= command_fraction * limit_n_m, held load included",
-        (GATE,), "N m", "",
+        (GATE,), "N m",
+        _ROWS + "test_a_motion_that_asks_a_motor_for_too_much_torque_is_refused",
     ),
     Entry(
         "workspace", "lower_m <= tool target <= upper_m; between two of them out by at most path_tolerance_m",
@@ -68,7 +70,8 @@ TABLE = (
     ),
     Entry(
         "arm_space", "lower_m + r <= sphere centre <= upper_m - r for every sphere of the moving arm",
-        (PLANNER, FILTER, GATE), "m", "",
+        (PLANNER, FILTER, GATE), "m",
+        _ROWS + "test_a_motion_that_lifts_the_arm_out_of_its_space_is_refused",
     ),
     Entry(
         "table", "z of sphere centre - r - height_m >= clearance_m for every sphere of the moving arm",
@@ -76,45 +79,53 @@ TABLE = (
     ),
     Entry(
         "obstacles", "|sphere centre - box| - r >= clearance_m for every sphere and every box",
-        (PLANNER, FILTER, GATE), "m", "",
+        (PLANNER, FILTER, GATE), "m",
+        _ROWS + "test_a_motion_through_an_obstacle_is_refused",
     ),
     Entry(
         "self_collision", "distance of two sphere centres - r - r >= clearance_m for links that are not neighbours",
-        (PLANNER, FILTER, GATE), "m", "",
+        (PLANNER, FILTER, GATE), "m",
+        _ROWS + "test_a_turn_of_the_hand_into_the_forearm_is_refused",
     ),
     Entry(
         "singularity", "least singular value of the tool's Jacobian >= min_singular_value",
-        (PLANNER, GATE), "", "",
+        (PLANNER, GATE), "",
+        _ROWS + "test_a_motion_towards_a_singular_posture_is_refused",
     ),
     Entry(
         "contact",
         "coming down <= approach_speed_m_per_s below approach_height_m;"
         " |measured - modelled torque| <= max_external_torque_n_m",
-        (GATE, WATCH), "m/s or N m", "",
+        (GATE, WATCH), "m/s or N m",
+        _ROWS + "test_a_fast_approach_to_the_table_is_refused",
     ),
     Entry(
         "people",
         "at every t until a brake that begins reaction_s from now is at rest: |sphere - capsule| - r - r_person"
         " - radius error - measurement_error_m - intrusion_m >= max_speed_m_per_s * (age + t)",
-        (GATE, WATCH), "m", "",
+        (GATE, WATCH), "m",
+        _ROWS + "test_nothing_moves_where_somebody_could_be_before_the_arm_has_stopped",
     ),
     Entry(
         "power_and_force",
         "a person in reach: speed of every part <= min over regions of max_force_n / sqrt(mu * stiffness_n_per_m),"
         " 1 / mu = 1 / mass_kg + 1 / (moving_mass_kg / 2 + load)",
-        (FILTER, GATE), "m/s", "",
+        (FILTER, GATE), "m/s",
+        _ROWS + "test_with_somebody_in_reach_the_arm_slows_down_to_the_cap_of_power_and_force",
     ),
     Entry(
         "tool_hazard",
         "a person in reach: tip speed <= sqrt(2 max_energy_j / effective_mass_kg); a blade moves only while the cosine"
         " between its direction and the way to them <= max_facing_cosine",
-        (FILTER, GATE), "m/s or 1", "",
+        (FILTER, GATE), "m/s or 1",
+        _ROWS + "test_with_somebody_in_reach_a_blade_slows_down_to_its_cap",
     ),
     Entry(
         "model_error",
         "conformal bound with miscoverage, over the horizon, <= max_bound_m;"
         " fewer than trips of the last window steps beyond it",
-        (PLANNER,), "m", "",
+        (PLANNER,), "m",
+        "tests/safety/test_monitor.py::test_a_tool_elsewhere_than_imagined_trips_with_the_third_such_step_of_five",
     ),
     Entry(
         "tool_displacement", "|displacement| <= max_m_per_step + tolerance_m",
@@ -156,11 +167,13 @@ TABLE = (
     Entry(
         "e_stop",
         "not pressed, not latched; heard within max_silence_s (0: no heartbeat is asked for); reset only at rest",
-        (WATCH, SWITCH), "s", "",
+        (WATCH, SWITCH), "s",
+        _ROWS + "test_a_pressed_e_stop_brakes_and_stays_latched",
     ),
     Entry(
         "deadman", "each of sources moves the arm only while its switch was heard pressed within max_age_s",
-        (WATCH, SWITCH), "s", "",
+        (WATCH, SWITCH), "s",
+        _ROWS + "test_a_deadman_switch_that_falls_silent_brakes",
     ),
     Entry(
         "joint_state", "each joint named once, positions and velocities finite, as many as names",
@@ -180,7 +193,8 @@ TABLE = (
     ),
     Entry(
         "filter", "the quadratic programme is finite, its solver ends with a solution, and numpy finds it in every row",
-        (FILTER,), "", "",
+        (FILTER,), "",
+        _ROWS + "test_the_filter_does_not_begin_with_what_is_not_finite",
     ),
     Entry(
         "goal", "there is a goal",

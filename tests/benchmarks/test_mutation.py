@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks import mutation
@@ -68,3 +72,12 @@ def test_the_counted_files_exist_and_data_is_not_among_them():
     assert {"ami_robot/safety/motion.py", "ami_robot/actor/planner.py"} <= set(names)
     assert not any(name.endswith(mutation.DATA_FILES) for name in names)
     assert all((mutation.ROOT / name).exists() for name in names)
+
+
+def test_every_guardrail_has_a_test_that_dies_without_it(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.mutation", "--rows", "--out", str(tmp_path / "rows.json")]
+    done = subprocess.run(command, cwd=mutation.ROOT, capture_output=True, text=True, timeout=600, check=False)
+    dies = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert set(dies) == {entry.row for entry in mutation.TABLE}
+    assert {row for row, died in dies.items() if not died} == set(), done.stdout
+    assert done.returncode == 0
