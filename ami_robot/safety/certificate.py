@@ -21,13 +21,16 @@ import numpy as np
 from ami_robot.safety.certificate_geometry import Arm
 from ami_robot.safety.certificate_motion import Motion
 from ami_robot.safety.certificate_people import people_margins, why_unknown
-from ami_robot.safety.certificate_rows import Margin, joint_margins, path_margins
+from ami_robot.safety.certificate_rows import ROUNDING, Margin, joint_margins, path_margins
 from ami_robot.safety.spec import Spec
 from ami_robot.types import GuardrailReport, JointTrajectory
 
 NS_PER_S = 1_000_000_000
 COMMANDS = ("accepted", "modified", "brake")
 SILENT = ("refused", "status")
+
+GREATEST = 1e6
+"""No joint, speed, length or time of an arm is greater, in its unit; beyond it sums lose what they are about."""
 
 SAME_POSITION = 1e-9  # rad, m: the same number, through another sum
 SAME_TOOL_M = 1e-6
@@ -100,6 +103,8 @@ class Verifier:
         self._command_ns, self._motion = None, None
         if _is_vector(report.target_joint_positions, 7):
             self._motion, self._began_ns = Motion.at_rest(report.target_joint_positions), report.stamp_ns
+        else:
+            yield "arming", "The guardrail was armed without saying where the arm rests."
 
     def _wrong_command(self, report: GuardrailReport) -> Iterator[tuple[str, str]]:
         """A command: whether it may be there, follows the one before, and keeps every row."""
@@ -112,8 +117,8 @@ class Verifier:
             return
         yield from self._wrong_occasion(report)
         motion = self._motion
-        malformed = why_malformed(self._spec, report.sent)
-        if malformed is not None or motion is None or not np.isfinite(report.gripper_width):
+        malformed = why_malformed(self._spec, report.sent) or why_unusable(report)
+        if malformed is not None or motion is None:
             yield "chain", malformed or "Where the arm was told to be is unknown: nothing before it says so."
             self._motion = None
             return
@@ -124,6 +129,8 @@ class Verifier:
         self._motion, self._began_ns = Motion(starts[0], report.sent), report.stamp_ns
         early_and_late = [Motion(start, report.sent) for start in starts[1:]]
         yield from self._broken_rows(report, self._motion, early_and_late)
+        if report.decision != "brake":
+            yield from self._wrong_goal(report, self._motion)
 
     def _wrong_occasion(self, report: GuardrailReport) -> Iterator[tuple[str, str]]:
         """Whether a command may be sent at all, whatever it is."""
@@ -183,6 +190,13 @@ class Verifier:
             yield "gripper", f"The gripper width {report.gripper_width} m is out of range."
         yield from _misstated(margins, report.margins)
 
+    def _wrong_goal(self, report: GuardrailReport, motion: Motion) -> Iterator[tuple[str, str]]:
+        """Motions may bulge out of the workspace by the path's tolerance; where they end may not lie outside."""
+        workspace, tool_m = self._spec.workspace, self._arm.tool_position(motion.end)
+        inside_m = float(np.minimum(tool_m - workspace.lower_m, workspace.upper_m - tool_m).min())
+        if not inside_m >= -self._spec.tool_displacement.tolerance_m - ROUNDING:
+            yield "workspace", f"It brings the tool to rest {-inside_m:.6f} m outside of the workspace."
+
     def _wrong_target(self, report: GuardrailReport) -> Iterator[tuple[str, str]]:
         """Every report says where the arm will come to rest."""
         if self._motion is None:
@@ -208,13 +222,24 @@ def why_malformed(spec: Spec, trajectory: JointTrajectory) -> str | None:
         return "Its trajectory does not name the arm's joints in order."
     if not 1 <= count <= spec.trajectory.max_points or any(values.shape != (count, 7) for values in states):
         return "Its trajectory has no or too many points, or points without position, velocity and acceleration."
-    if not all(np.isfinite(values).all() for values in (times_s, *states)):
-        return "Its trajectory has numbers that are not finite."
+    if not all((np.abs(values) <= GREATEST).all() for values in (times_s, *states)):
+        return "Its trajectory has numbers that are not finite, or so large that nothing can be reckoned with them."
     if not (np.diff(times_s, prepend=0.0) > 0.0).all() or not times_s[-1] <= spec.trajectory.max_duration_s:
         return "Its trajectory's times do not increase, or it takes too long."
     if states[1][-1].any() or states[2][-1].any():
         return "Its trajectory does not end at rest."
     return None
+
+
+def why_unusable(report: GuardrailReport) -> str | None:
+    """One sentence, or None when gripper, held tool and people of a command are numbers to reckon with."""
+    tool, persons = report.held_tool, report.people.persons if report.people is not None else ()
+    lengths = [(report.gripper_width, -GREATEST)] + [(p.radius, 0.0) for p in persons]
+    lengths += [(p.radius_error, 0.0) for p in persons] + ([(tool.mass_kg, 0.0)] if tool is not None else [])
+    points = [p.end_a for p in persons] + [p.end_b for p in persons] + ([tool.tip] if tool is not None else [])
+    if all(least <= value <= GREATEST for value, least in lengths) and all(_is_vector(point, 3) for point in points):
+        return None
+    return "Its gripper width, held tool or people are not numbers that anything can be reckoned with."
 
 
 def _misstated(margins: dict[str, Margin], reported: dict[str, float]) -> Iterator[tuple[str, str]]:
@@ -236,4 +261,4 @@ def _same(values: object, expected: np.ndarray, within: float) -> bool:
 
 def _is_vector(values: object, length: int) -> bool:
     array = np.asarray(values)
-    return array.shape == (length,) and bool(np.isfinite(array).all())
+    return array.shape == (length,) and bool((np.abs(array) <= GREATEST).all())
