@@ -1,6 +1,7 @@
 """The loop closes: on a kinematic point, with the latency of the graph, behind the real guardrail mask."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,3 +126,82 @@ def test_the_time_that_the_roll_forward_takes_is_taken_off_the_deadline():
     agent.on_latent(latent_at(0, START, np.zeros(3)))
     assert isinstance(agent.act(10_000_000, deadline_s=0.08), Plan)  # 0.03 s + 0.03 s, a third would end too late
     assert Slow.calls == 2
+
+
+class Liar(KinematicModel):
+    """All is well: whatever is done, the tool stays where it is."""
+
+    def predict(self, image_latent, proprio, actions):
+        outcomes = super().predict(image_latent, proprio, actions)
+        outcomes.proprio[..., :3] = proprio[:3]
+        return outcomes
+
+
+def test_a_plan_carries_the_bound_and_the_checkpoint_and_the_mask_is_as_wide():
+    agent = make(REACH)
+    agent.pursue(Goal(START))
+    agent.on_report(AT_START, START, 0.04, 0)
+    agent.on_latent(latent_at(0, START, np.zeros(3)))
+    plan = agent.act(10_000_000)
+    assert plan.model_error_bound_m == agent.mask.widen_m == BOUND.bound_m
+    assert plan.checkpoint_sha256 == BOUND.checkpoint_sha256
+
+
+def test_a_model_that_errs_stops_the_planner_until_a_goal_is_set_again():
+    agent = build_agent(load_task(REACH), SPEC, KINEMATICS, Liar(), model_error=replace(BOUND, bound_m=0.01))
+    goal = Goal(START + np.array([0.1, 0.1, 0.0]))
+    agent.pursue(goal)
+    tool = START.copy()
+    agent.on_report(AT_START, START, 0.04, 0)
+    refusals = []
+    for step in range(6):
+        agent.on_latent(latent_at(step, tool, np.zeros(3)))
+        tool = tool + np.array([0.02, 0.0, 0.0])
+        agent.on_report(KINEMATICS.inverse(tool)[0], tool, 0.04, step * STEP_NS + 5_000_000)
+        refusals.append(agent.act(step * STEP_NS + 10_000_000))
+    assert isinstance(refusals[-1], Refusal) and refusals[-1].guardrail == "model_error"
+    assert agent.act(5 * STEP_NS + 10_000_000).guardrail == "model_error"
+    assert agent.pursue(goal) is None
+    assert isinstance(agent.act(5 * STEP_NS + 10_000_000), Plan)
+
+
+def test_latents_of_another_checkpoint_than_the_calibrated_one_are_not_planned_from():
+    agent = build_agent(
+        load_task(REACH), SPEC, KINEMATICS, KinematicModel(), model_error=replace(BOUND, checkpoint_sha256="b" * 64)
+    )
+    agent.pursue(Goal(START))
+    agent.on_report(AT_START, START, 0.04, 0)
+    agent.on_latent(latent_at(0, START, np.zeros(3)))
+    refusal = agent.act(10_000_000)
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "model_error" and "bbbb" in refusal.reason
+
+
+@pytest.mark.parametrize("unfit", ["missing", "too large"])
+def test_without_a_usable_bound_no_goal_is_taken_up_and_nothing_planned(tmp_path, unfit):
+    if unfit == "missing":
+        task = replace(load_task(REACH), model_error=tmp_path / "none.yaml")
+        agent = build_agent(task, SPEC, KINEMATICS, KinematicModel())
+    else:
+        bound = replace(BOUND, bound_m=SPEC.model_error.max_bound_m + 0.001)
+        agent = build_agent(load_task(REACH), SPEC, KINEMATICS, KinematicModel(), model_error=bound)
+    refusal = agent.pursue(Goal(START))
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "model_error" and agent.goal is None
+    agent.goal = Goal(START)
+    agent.on_report(AT_START, START, 0.04, 0)
+    agent.on_latent(latent_at(0, START, np.zeros(3)))
+    assert agent.act(10_000_000) == refusal
+
+
+def test_an_error_larger_than_can_be_planned_with_is_refused_while_it_is_in_the_window():
+    agent = build_agent(load_task(REACH), SPEC, KINEMATICS, Liar(), model_error=BOUND)
+    agent.pursue(Goal(START))
+    agent.on_report(AT_START, START, 0.04, 0)
+    answers = []
+    for step in range(9):
+        jump = 0.06 if step == 1 else 0.0  # seen once, while the command stood still
+        agent.on_latent(latent_at(step, START + np.array([jump, 0.0, 0.0]), np.zeros(3)))
+        answers.append(agent.act(step * STEP_NS + 10_000_000))
+        agent.on_report(AT_START, START, 0.04, step * STEP_NS + 20_000_000)
+    assert isinstance(answers[0], Plan)
+    assert isinstance(answers[1], Refusal) and answers[1].guardrail == "model_error" and answers[1].margin < 0
+    assert isinstance(answers[-1], Plan)

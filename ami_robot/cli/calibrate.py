@@ -1,13 +1,15 @@
-"""`ami calibrate`: find a camera's numbers from pictures, say how far to trust them, write them down."""
+"""`ami calibrate`: find a camera's or a world model's numbers, say how far to trust them, write them down."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ami_calibration.intrinsics import Intrinsics
+    from ami_robot.safety.model_error import ModelErrorBound
 
 EXAMPLE = """example:
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
@@ -16,10 +18,17 @@ Take 20 to 40 pictures of a printed board, still, in every part of the picture, 
 in all directions. Measure the printed squares with a calliper. A quarter of the pictures is held out to judge the fit.
 The pose of the camera is not touched: it stays as --out has it, or as --pose-from has it for a new file."""
 
+MODEL_ERROR_EXAMPLE = """example:
+  ami calibrate model-error --episodes 400 --seed 0 --out ami_robot/checkpoints/reach/model_error.yaml
+
+Runs fresh episodes in simulation, about a second each, and compares what the world model imagines over the planner's
+horizon with what then happens. The bound is for this checkpoint, this guardrail file and this task; change one of them
+and calibrate again. The table's second half is measured on episodes that the bound was not made from."""
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Declare `ami calibrate intrinsics`."""
-    parser = subparsers.add_parser("calibrate", help="find a camera's intrinsics from pictures of a ChArUco board")
+    """Declare `ami calibrate intrinsics` and `ami calibrate model-error`."""
+    parser = subparsers.add_parser("calibrate", help="find a camera's intrinsics, or the world model's error")
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     intrinsics = kinds.add_parser(
         "intrinsics", help="focal lengths, principal point, distortion", epilog=EXAMPLE,
@@ -34,10 +43,25 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--out", type=Path, required=True, metavar="FILE", help="camera YAML to write or update")
     add("--pose-from", type=Path, metavar="FILE", help="camera YAML with the name and pose for a new --out")
     add("--no-distortion", action="store_true", help="hold distortion at zero: a rendered camera")
+    intrinsics.set_defaults(calibrate=_intrinsics)
+    model_error = kinds.add_parser(
+        "model-error", help="by how much plans have to allow for a wrong world model", epilog=MODEL_ERROR_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = model_error.add_argument
+    add("--episodes", type=int, default=400, metavar="N", help="fresh simulated episodes (default %(default)s)")
+    add("--seed", type=int, default=0, metavar="S", help="another seed gives other scenes (default %(default)s)")
+    add("--checkpoint", type=Path, metavar="DIR", help="folder of the checkpoint; by default the shipped one")
+    add("--out", type=Path, required=True, metavar="FILE", help="YAML to write; the task file names it")
+    model_error.set_defaults(calibrate=_model_error)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Calibrate, print the table, write the camera file."""
+    """Calibrate, print the table, write the file."""
+    return args.calibrate(args)
+
+
+def _intrinsics(args: argparse.Namespace) -> int:
     from ami_calibration.charuco import Board, find_views, read_images
     from ami_calibration.intrinsics import calibrate, calibrated_camera
     from ami_robot.perception.camera import FRONT_CAMERA, load_camera, save_camera
@@ -54,6 +78,66 @@ def run(args: argparse.Namespace) -> int:
     print(_table(intrinsics, unusable))
     print(f"\nwritten: {args.out}")
     return 0
+
+
+def _model_error(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ami_calibration.errors import CalibrationError
+    from ami_calibration.model_error import calibrate, fewest_episodes
+    from ami_calibration.rollouts import Rollouts
+    from ami_robot.configurator.configurator import REACH, load_task
+    from ami_robot.perception.checkpoint import load_checkpoint, write_whole
+    from ami_robot.safety.kinematics import Kinematics
+    from ami_robot.safety.model_error import dump_model_error
+    from ami_robot.safety.spec import load_spec
+
+    spec, task, checkpoint = load_spec(), load_task(REACH), load_checkpoint(args.checkpoint)
+    if args.episodes < fewest_episodes(spec):
+        raise CalibrationError(f"--episodes {args.episodes} is too few; at least {fewest_episodes(spec)} are needed.")
+    assert task.icem is not None  # the task of the shipped agent
+    runs = Rollouts(checkpoint, task)
+    try:
+        with tqdm(total=args.episodes, unit="episode", desc="collecting", smoothing=0.05) as bar:
+            rollouts = []
+            for rollout in runs.run(args.episodes, args.seed):
+                rollouts.append(rollout)
+                bar.update()
+        with tqdm(total=args.episodes, unit="episode", desc="imagining") as bar:
+            model, horizon = runs.world_model, task.icem.horizon
+            bound = calibrate(rollouts, model, checkpoint.sha256, horizon, spec, Kinematics(), args.seed, bar.update)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written.", file=sys.stderr)
+        return 130
+    finally:
+        runs.close()
+    write_whole(args.out, dump_model_error(bound).encode())
+    print(_model_error_table(bound))
+    print(f"\nwritten: {args.out}")
+    return 0
+
+
+def _model_error_table(bound: ModelErrorBound) -> str:
+    """The bound, and what the validation episodes say of it."""
+
+    def rate(of: dict) -> str:
+        low, high = of["interval_95"]
+        return f"{of['rate']:7.1%}  ({of['events']} of {of['of']}; 95 %: {low:.1%} to {high:.1%})"
+
+    found = bound.record["validation"]
+    lines = [f"{name:>24} {100 * value:6.2f} cm" for name, value in bound.quantities_m.items()]
+    lines += [
+        f"{'all of these':>24} {100 * bound.bound_m:6.2f} cm, at 1 - {bound.miscoverage:g}, {bound.horizon} steps"
+    ]
+    lines += [f"{name:>24} left out: {reason}" for name, reason in bound.left_out.items()]
+    lines += [f"{'covered, ' + name:>24} {rate(of)}" for name, of in found["coverage"].items()]
+    lines += [
+        f"{'false trips, ' + name:>24} {rate(found['false_trips'][name])}" for name in ("agent", "random_actions")
+    ]
+    shift = found["shift"]
+    lines += [f"{'error x ' + str(shift['scale']) + ' seen':>24} {rate(shift['detected'])}"]
+    lines += [f"{'':>24} within {shift['trips_within_steps']} steps; median {shift['steps_median']:g} steps"]
+    return "\n".join(lines)
 
 
 def _table(intrinsics: Intrinsics, unusable: list[str]) -> str:

@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   ami collect --out data/reach --episodes 200 --workers 2
   ami train --data data/reach --out runs/training
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
+  ami calibrate model-error --out ami_robot/checkpoints/reach/model_error.yaml
   ami guardrails                            what holds, where, with which numbers, and the test that dies without it
 
 `ami VERB --help` explains each of them."""

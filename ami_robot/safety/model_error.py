@@ -37,8 +37,9 @@ class ModelErrorError(ValueError):
 class DriftLimit:
     """How large the model's error in latent space is expected to be after one step, and when it no longer is.
 
-    log(expected RMS error) is a polynomial in log(RMS imagined change): still pictures are predicted better than
-    fast ones. `limit` bounds the geometric mean of error / expected over the monitor's window.
+    log(expected RMS error) is a polynomial in log(RMS change seen): still pictures are predicted better than fast ones.
+    It is the change seen and not the imagined one, or a model gone wild would be expected to err. `limit` bounds the
+    geometric mean of error / expected over the monitor's window.
     """
 
     log_error: tuple[float, float, float]  # coefficients of 1, x, x^2
@@ -46,7 +47,7 @@ class DriftLimit:
 
     def excess(self, before: Array, predicted: Array, seen: Array) -> Array:
         """RMS error of predicted latents (..., D) over the expected one, (...,); NaN for NaN."""
-        return rms(predicted - seen) / np.exp(log_features(before, predicted) @ np.array(self.log_error))
+        return rms(predicted - seen) / np.exp(log_features(before, seen) @ np.array(self.log_error))
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ def decoded_errors(kinematics: Kinematics, imagined_tool: Array, tool: Array, jo
     }
 
 
-def log_features(before: Array, predicted: Array) -> Array:
-    """(..., 3): 1, x and x^2 for x = log(RMS change of the latent (..., D) in one imagined step)."""
-    x = np.log(rms(predicted - before) + 1e-3)  # latents have unit variance; below this nothing moves
+def log_features(before: Array, seen: Array) -> Array:
+    """(..., 3): 1, x and x^2 for x = log(RMS change of the latent (..., D) in one step)."""
+    x = np.log(rms(seen - before) + 1e-3)  # latents have unit variance; below this nothing moves
     return np.stack([np.ones_like(x), x, x**2], axis=-1)
 
 

@@ -1,7 +1,7 @@
 """Is the world model still as good as when it was calibrated? Each step compares what it said of now with what is seen.
 
 Two rules, either trips. *Gross*: the tool is further from where it was imagined than the bound, in `trips` of the last
-`window` steps. *Drift*: the model's error in latent space, over what is expected for the imagined change, has a
+`window` steps. *Drift*: the model's error in latent space, over what is expected for the change seen, has a
 geometric mean over the window above the calibrated limit; it sees a scale shift of 1.5 that the tool's own error, a
 few mm and mostly due to the delay of commands, cannot show within five steps. Once tripped it stays so until reset.
 """

@@ -196,3 +196,16 @@ def test_outcomes_may_be_float32(belief, make_icem):
             return Outcomes(outcomes.image_latents.astype(np.float32), outcomes.proprio.astype(np.float32))
 
     assert isinstance(make_icem(Single()).plan(belief, FAR), Plan)
+
+
+def test_a_candidate_whose_imagined_outcome_breaks_a_guardrail_is_not_chosen(belief, make_icem):
+    mask = BoxMask(imagined=(-9, START + [0.03, 9, 9]))
+    plan = make_icem(mask=mask).plan(belief, FAR)
+    assert plan.imagined_tool_path[:, 0].max() <= START[0] + 0.03
+    assert 0 <= plan.margin <= 0.03
+
+
+def test_when_every_imagined_outcome_breaks_a_guardrail_there_is_a_refusal_with_the_row(belief, make_icem):
+    refusal = make_icem(mask=BoxMask(imagined=(START + 0.5, 9))).plan(belief, FAR)
+    assert isinstance(refusal, Refusal)
+    assert refusal.guardrail == "workspace" and refusal.margin < 0

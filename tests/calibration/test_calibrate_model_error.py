@@ -1,0 +1,113 @@
+"""The calibration of the model's error on rollouts whose errors are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ami_calibration.errors import CalibrationError
+from ami_calibration.model_error import calibrate, clopper_pearson, fewest_episodes
+from ami_calibration.rollouts import FIRST_SCENE, SCENES_PER_SEED, SEEDS, Rollout
+from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.model_error import dump_model_error, load_model_error
+from ami_robot.safety.spec import load_spec
+from ami_robot.types import GRIPPER_WIDTH, TOOL_POSITION, TOOL_TARGET
+from ami_robot.world_model.kinematic import KinematicModel
+from ami_sim.collect import FIRST_SEED
+
+SPEC, KINEMATICS = load_spec(), Kinematics()
+START = np.array([0.5, 0.0, 0.2])
+STEPS, HORIZON = 24, 6
+
+
+class Still(KinematicModel):
+    """The tool does what it is told and the latent stays: both wrong by the noise that `rollout` puts in."""
+
+
+def rollout(rng, by_agent, tip_error_m, latent_error=0.1):
+    """An arm that misses each target by a vector of that scale."""
+    actions = np.zeros((STEPS, 4))
+    actions[:, :3] = rng.normal(0, 0.004, (STEPS, 3))
+    targets = START + np.vstack([np.zeros(3), np.cumsum(actions[:, :3], axis=0)])
+    tools = targets + rng.normal(0, tip_error_m, targets.shape)
+    proprio = np.zeros((STEPS + 1, 10))
+    proprio[:, TOOL_POSITION], proprio[:, TOOL_TARGET], proprio[:, GRIPPER_WIDTH] = tools, targets, 0.04
+    latents = rng.normal(0, latent_error, (STEPS + 1, 32))
+    return Rollout(by_agent, latents, proprio, KINEMATICS.inverse(tools)[0], actions)
+
+
+def solve(tip_error_m=0.003, episodes=250, seed=0, spec=SPEC):
+    rng = np.random.default_rng(seed)
+    rollouts = [rollout(rng, number % 3 != 2, tip_error_m) for number in range(episodes)]
+    return calibrate(rollouts, Still(), "a" * 64, HORIZON, spec, KINEMATICS, seed)
+
+
+@pytest.fixture(scope="module")
+def bound():
+    return solve()
+
+
+def test_the_bound_is_the_quantile_of_the_greatest_error_over_the_horizon(bound):
+    draws = np.linalg.norm(np.random.default_rng(5).normal(0, 0.003, (20000, HORIZON + 1, 3)), axis=-1).max(axis=1)
+    assert bound.quantities_m["tip"] == pytest.approx(np.quantile(draws, 0.9), rel=0.1)
+    assert bound.bound_m >= bound.quantities_m["tip"] - 1e-5
+    assert bound.horizon == HORIZON + 1 and bound.checkpoint_sha256 == "a" * 64
+
+
+def test_coverage_on_episodes_it_was_not_made_from_is_within_binomial_error(bound):
+    coverage = bound.record["validation"]["coverage"]["all"]
+    low, high = coverage["interval_95"]
+    assert low <= 0.9 <= high
+    assert coverage["of"] == bound.record["episodes"]["validation"] >= 90
+
+
+def test_a_shift_of_all_errors_is_seen_within_five_steps_and_good_models_seldom_stopped(bound):
+    found = bound.record["validation"]
+    assert found["shift"]["detected"]["rate"] > 0.95  # every latent errs alike here, so little is hidden in noise
+    assert found["false_trips"]["agent"]["interval_95"][0] <= 0.05
+
+
+def test_twice_the_error_gives_twice_the_bound(bound):
+    assert solve(tip_error_m=0.006).quantities_m["tip"] == pytest.approx(2 * bound.quantities_m["tip"], rel=1e-3)
+
+
+def test_what_is_not_decoded_is_named_with_the_reason(bound):
+    assert set(bound.quantities_m) == {"tip", "elbow"} and "blocks" in bound.left_out["object"]
+
+
+def test_what_is_written_can_be_read(bound, tmp_path):
+    path = tmp_path / "model_error.yaml"
+    path.write_text(dump_model_error(bound))
+    assert load_model_error(path) == bound
+
+
+def test_too_few_episodes_are_refused():
+    with pytest.raises(CalibrationError, match=f"at least {fewest_episodes(SPEC)} are needed"):
+        solve(episodes=fewest_episodes(SPEC) - 1)
+    strict = replace(SPEC, model_error=replace(SPEC.model_error, miscoverage=0.01))
+    assert fewest_episodes(strict) >= 500
+
+
+def test_a_model_that_imagines_nothing_finite_gets_no_bound():
+    class Broken(Still):
+        def predict(self, *args):
+            outcomes = super().predict(*args)
+            outcomes.proprio[..., TOOL_POSITION] = np.nan
+            return outcomes
+
+    rng = np.random.default_rng(0)
+    rollouts = [rollout(rng, number % 3 != 2, 0.003) for number in range(fewest_episodes(SPEC))]
+    with pytest.raises(CalibrationError, match="not finite"):
+        calibrate(rollouts, Broken(), "a" * 64, HORIZON, SPEC, KINEMATICS, 0)
+
+
+def test_its_scenes_are_those_of_no_training_set_and_no_benchmark():
+    assert FIRST_SCENE > 200_000 and FIRST_SCENE + SEEDS * SCENES_PER_SEED <= FIRST_SEED
+
+
+@pytest.mark.parametrize(
+    ("events", "trials", "interval"),
+    [(0, 3000, (0.0, 0.00123)), (90, 100, (0.8238, 0.9510)), (5, 5, (0.4782, 1.0)), (1, 2, (0.0126, 0.9874))],
+)
+def test_the_binomial_interval_is_clopper_and_pearsons(events, trials, interval):
+    np.testing.assert_allclose(clopper_pearson(events, trials), interval, atol=1e-4)

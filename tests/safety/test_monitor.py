@@ -1,0 +1,119 @@
+"""The monitor trips when the model has become worse, widens on a single bad step, and cannot be left without frames."""
+
+import numpy as np
+import pytest
+
+from ami_robot.safety.model_error import DriftLimit, ModelErrorBound
+from ami_robot.safety.monitor import Monitor, drift_of
+from ami_robot.types import Belief, Latent
+
+BOUND = ModelErrorBound("a" * 64, 0.1, 7, 0.01, {}, {}, DriftLimit((np.log(0.02), 0.0, 0.0), 1.3), {})
+STEP_NS = 200_000_000
+TARGET = np.array([0.5, 0.0, 0.2])
+
+
+class Watched:
+    """A world whose latents change by 0.1 a step, and a model that is off by as much as it is told."""
+
+    def __init__(self):
+        self.monitor, self.stamp_ns, self.rng = Monitor(BOUND, window=5, trips=3), 0, np.random.default_rng(0)
+
+    def step(self, latent_error=0.02, tip_error_m=0.002, stamp_error_ns=0, target=TARGET, seen=True):
+        before, after = np.zeros(64), np.full(64, 0.1)
+        proprio = np.concatenate([TARGET + np.array([tip_error_m, 0, 0]), np.zeros(3), TARGET, [0.04]])
+        self.stamp_ns += STEP_NS
+        imagined = Belief(self.stamp_ns, after + latent_error, proprio, np.zeros(7))
+        self.monitor.expect(before, imagined)
+        if seen:
+            latent = Latent(self.stamp_ns + stamp_error_ns, after, TARGET, np.zeros(3), 0.04, "a" * 64, "v1")
+            self.monitor.observe(latent, target)
+        return self.monitor.refusal()
+
+
+def test_a_model_as_good_as_calibrated_never_trips():
+    watched = Watched()
+    assert all(watched.step() is None for _ in range(50))
+    assert watched.monitor.widen_m == BOUND.bound_m
+
+
+def test_a_scale_shift_of_one_and_a_half_trips_within_five_steps():
+    watched = Watched()
+    for _ in range(10):
+        assert watched.step() is None
+    refusals = [watched.step(latent_error=0.03) for _ in range(5)]
+    assert refusals[-1] is not None and refusals[-1].guardrail == "model_error"
+    assert "times as much as expected" in refusals[-1].reason and refusals[-1].margin < 0
+
+
+def test_a_tool_elsewhere_than_imagined_trips_with_the_third_such_step_of_five():
+    watched = Watched()
+    assert [watched.step(tip_error_m=error) is None for error in (0.02, 0.002, 0.02, 0.002, 0.02)] == [True] * 4 + [
+        False
+    ]
+    watched = Watched()
+    assert all(watched.step(tip_error_m=error) is None for error in (0.02, 0.02, 0.002, 0.002, 0.002, 0.02, 0.02))
+
+
+def test_one_bad_step_widens_and_does_not_trip():
+    watched = Watched()
+    watched.step()
+    assert watched.step(tip_error_m=0.03) is None
+    assert watched.monitor.widen_m == pytest.approx(0.03)
+    for _ in range(5):
+        watched.step()
+    assert watched.monitor.widen_m == BOUND.bound_m
+
+
+def test_tripped_stays_tripped_until_reset():
+    watched = Watched()
+    for _ in range(5):
+        watched.step(latent_error=0.2)
+    assert watched.monitor.refusal() is not None
+    assert all(watched.step() is not None for _ in range(20))
+    watched.monitor.reset()
+    assert watched.step() is None
+
+
+@pytest.mark.parametrize("field", ["latent_error", "tip_error_m"])
+def test_what_is_not_a_number_counts_as_wrong(field):
+    watched = Watched()
+    for _ in range(5):
+        watched.step(**{field: float("nan")})
+    assert watched.monitor.refusal() is not None
+    assert not watched.monitor.widen_m <= 1.0 or field == "latent_error"
+
+
+@pytest.mark.parametrize(
+    "unseen", [{"seen": False}, {"stamp_error_ns": 60_000_000}, {"target": TARGET + 0.01}, {"target": None}]
+)
+def test_five_steps_that_could_not_be_compared_are_refused_until_one_can(unseen):
+    watched = Watched()
+    watched.step()
+    refusals = [watched.step(**unseen) for _ in range(6)]
+    assert refusals[3] is None and refusals[-1] is not None and "not known" in refusals[-1].reason
+    assert watched.step() is None
+
+
+def test_a_step_that_was_not_carried_out_as_imagined_says_nothing_of_the_model():
+    watched = Watched()
+    for _ in range(3):
+        watched.step()
+        assert watched.step(latent_error=0.5, tip_error_m=0.5, target=TARGET + 0.04) is None
+    assert watched.monitor.widen_m == BOUND.bound_m
+
+
+def test_frames_before_the_imagined_one_are_passed_over():
+    watched = Watched()
+    watched.step(seen=False)
+    for early_ns in (-133_000_000, -67_000_000, 0):
+        stamp_ns = watched.stamp_ns + early_ns
+        latent = Latent(stamp_ns, np.full(64, 0.1), TARGET, np.zeros(3), 0.04, "a" * 64, "v1")
+        watched.monitor.observe(latent, TARGET)
+    assert watched.step(seen=False) is None
+    assert watched.monitor.widen_m == BOUND.bound_m
+
+
+def test_the_drift_is_a_geometric_mean():
+    assert drift_of(np.array([1.0, 4.0])) == pytest.approx(2.0)
+    assert drift_of(np.array([0.0, 1.0])) < 1e-100
+    assert np.isnan(drift_of(np.array([np.nan, 1.0])))
