@@ -18,7 +18,7 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
 	  $(INSTALL) --quiet opencv-python-headless; }
 
-.PHONY: help setup demo test lint format coverage checkpoint bench-reach mutation clean
+.PHONY: help setup demo test lint format coverage checkpoint bench-reach mutation fuzz clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole gr
 
 mutation: $(VENV)/.ready-dev  ## would the guardrails' tests notice a change? (ARGS="--sample 300", ARGS=--rows)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)
+
+fuzz: $(VENV)/.ready  ## a million malformed inputs to the guardrail; writes benchmarks/results/fuzz.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 clean:  ## remove the environment and caches; keeps runs/ and data/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
