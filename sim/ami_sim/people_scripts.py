@@ -24,6 +24,6 @@ SCRIPTS: Mapping[str, tuple[Walk, ...]] = {
         pacing(_at(1.6, -1.5), _at(1.6, 1.5), 1.2, DURATION_S),
         pacing(_at(2.2, 1.5), _at(2.2, -1.5), 0.8, DURATION_S),
     ),
-    "hand": (reaching(_at(0.5, 0.85), _at(0.5, 0.30, 0.10), start_s=2.0, stay_s=2.0),),
+    "hand": (reaching(_at(0.5, 1.3), _at(0.5, 0.7, 0.15), start_s=1.0, stay_s=2.0),),
 }
 """Seconds count from the scene's start. `nobody` is a cell whose detector looks at empty space."""

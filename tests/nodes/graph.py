@@ -14,11 +14,15 @@ from pathlib import Path
 
 import psutil
 
+from ami_robot.safety.motion import MOVE_DURATIONS_S
+
 DOMAIN = str(1 + os.getpid() % 100)
 ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": DOMAIN, "OMP_NUM_THREADS": "1"}
 END_S = 10.0
 LAUNCH_FILE = Path(__file__).parents[2] / "ros_ws" / "src" / "ami_bringup" / "launch" / "demo.launch.xml"
 REST_RAD_PER_S = 0.02
+TAIL_S = float(MOVE_DURATIONS_S[-1]) + 0.2  # the longest motion, and what a busy machine adds
+PLANNED_S = 0.4  # a plan that was made from the last frame may still be proposed
 
 
 class Process:
@@ -79,3 +83,10 @@ def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
             return True
         time.sleep(0.02)
     return condition()
+
+
+def assert_rests(ear, fault_s: float) -> None:
+    """From the end of the tail after a fault on, for half a second of joint states, the arm does not move."""
+    begin_s = fault_s + PLANNED_S + TAIL_S
+    assert wait_for(lambda: ear.speeds[-1][0] > begin_s + 0.5, begin_s + 5.0 - time.monotonic())
+    assert max(speed for heard_s, speed in ear.speeds if heard_s > begin_s) < REST_RAD_PER_S

@@ -1,0 +1,53 @@
+"""A node that is stopped, not ended, in the graph that plans on pictures: nobody notices, and the arm comes to rest."""
+
+import time
+
+import pytest
+
+from ami_nodes.graph_client import image_goal
+from ami_robot.perception.camera import load_camera
+from ami_sim.scene import Scene
+from ami_sim.world import render_goal_image
+from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, assert_rests, launched, wait_for
+
+pytestmark = pytest.mark.graph
+
+SEED = 1000
+WITHOUT_FRAMES = ("camera", "encoder")
+
+
+@pytest.fixture(scope="module")
+def seeing(client):
+    """The whole graph with the shipped world model."""
+    with launched(LAUNCH_FILE, config="reach") as launch:
+        client.wait_until_active(60.0)
+        yield launch
+
+
+@pytest.fixture(scope="module")
+def picture():
+    scene, camera = Scene.from_seed(SEED), load_camera()
+    return image_goal(render_goal_image(scene, camera), camera)
+
+
+def test_the_world_model_plans_in_time_and_breaks_nothing(client, seeing, picture):
+    client.begin_episode(SEED)
+    result = client.pursue(picture, 2.5)
+    assert result.outcome == "done" and result.steps >= 10 and result.refusals < result.steps / 2
+    assert list(client.judge().violations) == []
+
+
+@pytest.mark.parametrize("victim", ["world_model", "encoder", "camera", "planner", "guardrail"])
+def test_a_node_that_is_stuck_leaves_the_arm_at_rest_within_the_tail(client, seeing, picture, victim):
+    client.begin_episode(SEED)
+    handle = client.start(picture, 60.0)
+    assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 5)
+    process = seeing.node(victim)
+    process.suspend()
+    try:
+        assert_rests(client.ear, time.monotonic())
+    finally:
+        process.resume()
+    if victim not in WITHOUT_FRAMES:  # the planner gives a goal up by itself when it sees nothing
+        client.cancel(handle)
+    client.finish(handle, 10.0)
