@@ -41,7 +41,7 @@ class Chooser:
 
     def choose(self, proposal: Proposal, record: CommandRecord, now_ns: int) -> Choice | Refusal:
         """The motion for a proposal, from where the arm is told to be now; or why there is none."""
-        start, also_from = record.state(now_ns), record.early_and_late(now_ns)
+        start, also_from = record.state(now_ns), record.early_and_late(now_ns, now_ns)
         if proposal.trajectory is not None:
             trajectory = in_spec_order(self._spec, proposal.trajectory)
             tool = self._kinematics.tool_position(trajectory.positions[-1])

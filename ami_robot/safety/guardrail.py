@@ -223,7 +223,8 @@ class Guardrail:
 
     def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
         """Stop on the shortest brake that holds; where there is none, the running motion ends at rest anyway."""
-        start, also_from = self._record.state(at_ns), self._record.early_and_late(at_ns)
+        start = self._record.state(at_ns)
+        also_from = self._record.early_and_late(at_ns, self._joints.last_now_ns)
         trajectory = brake(start, self._spec, also_from)
         load_kg = self._people.load_kg(at_ns)
         verdict = check_motion(

@@ -45,9 +45,13 @@ class CommandRecord:
         motion, elapsed_s = self.running(at_ns)
         return motion.sample(elapsed_s + later_s)
 
-    def early_and_late(self, at_ns: int) -> tuple[JointState, JointState]:
-        """What the controller may desire by then, since the delay of the running motion varied as transport does."""
-        return self.state(at_ns, -self._jitter_s), self.state(at_ns, self._jitter_s)
+    def early_and_late(self, at_ns: int, believed_ns: int) -> tuple[JointState, JointState]:
+        """What the controller may desire by then, since the delay of the running motion varied as transport does.
+
+        A clock that jumped ahead is not known from a long silence: it may still be the last time that was believed.
+        """
+        early_s = max(self._jitter_s, (at_ns - believed_ns) / NS_PER_S)
+        return self.state(at_ns, -early_s), self.state(at_ns, self._jitter_s)
 
     def running(self, at_ns: int) -> tuple[Spline, float]:
         """The last sent motion, and how far into it the arm is, s."""

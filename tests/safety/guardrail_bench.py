@@ -67,9 +67,10 @@ class Bench:
         return self
 
     def moving(self):
-        """Half way through a motion."""
+        """Half way through a motion, and known to be there."""
         assert self.propose().decision == "accepted"
-        return self.wait(200)
+        assert self.wait(200).step() is None
+        return self
 
 
 def assert_refused(report, row: str, sentence: str = ""):

@@ -1,5 +1,7 @@
 """Whatever comes in, what goes out is a whole motion within the limits, or nothing; and no input raises."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import Spline
 from ami_robot.safety.spec import load_spec
-from ami_robot.types import JointState, JointTrajectory, Proposal
+from ami_robot.types import HeldTool, JointState, JointTrajectory, People, Person, Proposal
 
 SPEC, KINEMATICS, DYNAMICS = load_spec(), Kinematics(), Dynamics()
 REST = np.zeros(7)
@@ -63,8 +65,37 @@ proposals = st.one_of(
 )
 
 
-def armed() -> Guardrail:
-    guardrail = Guardrail(SPEC, KINEMATICS, DYNAMICS)
+threes = arrays(np.float64, 3, elements=st.one_of(st.floats(-2, 2), st.floats()))
+persons = st.one_of(
+    st.builds(
+        Person,
+        end_a=st.one_of(threes, junk),
+        end_b=st.one_of(threes, junk),
+        radius=st.one_of(st.floats(0, 0.5), junk),
+        velocity=st.one_of(threes, junk),
+        radius_error=st.one_of(st.just(0.02), junk),
+    ),
+    junk,
+)
+people = st.one_of(
+    st.builds(People, stamp_ns=stamps, persons=st.one_of(st.lists(persons, max_size=3).map(tuple), junk)), junk
+)
+held_tools = st.one_of(
+    st.builds(
+        HeldTool,
+        stamp_ns=stamps,
+        hazard=st.one_of(st.sampled_from(["none", "blunt", "edge", "point", "hammer"]), junk),
+        tip=st.one_of(threes, junk),
+        mass_kg=st.one_of(st.floats(0, 3), junk),
+    ),
+    junk,
+)
+TOPIC = replace(SPEC, people=replace(SPEC.people, source_of_people="topic"))
+HEARTBEAT = replace(TOPIC, e_stop=replace(SPEC.e_stop, max_silence_s=0.1))
+
+
+def armed(spec=SPEC) -> Guardrail:
+    guardrail = Guardrail(spec, KINEMATICS, DYNAMICS)
     guardrail.select_source("planner")
     assert guardrail.arm(JointState(START, REST, REST), 0, 0) is None
     return guardrail
@@ -186,3 +217,62 @@ def test_a_brake_at_any_moment_of_a_walk_is_legal(start, steps, wait_ms):
     assert_legal_or_nothing(report, state)
     if report.sent is not None:
         assert report.sent.times_s[-1] <= 0.4
+
+
+@given(
+    spec=st.sampled_from([SPEC, TOPIC]),
+    heard=st.lists(st.tuples(people, held_tools), min_size=1, max_size=3),
+    efforts=st.one_of(st.none(), junk, sevens),
+    displacement=arrays(np.float64, 3, elements=st.floats(-0.02, 0.02)),
+)
+@settings(max_examples=300, deadline=None)
+def test_nothing_heard_of_people_tool_or_efforts_raises_or_sends_an_illegal_motion(spec, heard, efforts, displacement):
+    """Moving, then hearing anything at every tick: what is sent is legal, what is not known does not move on."""
+    guardrail, controller, since_ns = armed(spec), None, 0
+    guardrail.people(People(0, ()))
+    guardrail.propose(Proposal("planner", 1, 0, 0, 0.3, 0.04, tool_displacement=displacement))
+    for tick, (somebody, tool) in enumerate([(People(0, ()), None), *heard]):
+        now_ns = tick * 150 * MS
+        state = JointState(START, REST, REST) if controller is None else controller.sample((now_ns - since_ns) / 1e9)
+        guardrail.people(somebody)
+        guardrail.held_tool(tool)
+        guardrail.propose(Proposal("planner", tick + 2, now_ns, now_ns, 0.3, 0.04, tool_displacement=displacement))
+        positions, velocities = state.positions, state.velocities
+        report = guardrail.step(SPEC.joint_names, positions, velocities, now_ns, now_ns, efforts if tick else None)
+        assert report is not None
+        assert_legal_or_nothing(report, state)
+        if report.sent is not None:
+            controller, since_ns = Spline(state, report.sent), now_ns
+        if spec is TOPIC and not isinstance(somebody, People):
+            assert report.decision in ("refused", "brake")
+        if not guardrail.armed:
+            assert report.decision == "brake"
+            return
+
+
+@given(
+    pressed=st.lists(st.tuples(st.one_of(st.booleans(), junk), stamps), min_size=1, max_size=4),
+    held=st.lists(st.tuples(st.one_of(st.just("teleop"), junk), st.one_of(st.booleans(), junk), stamps), max_size=4),
+    reset=stamps,
+    spec=st.sampled_from([SPEC, HEARTBEAT]),
+)
+@settings(max_examples=300, deadline=None)
+def test_no_switch_raises_and_what_is_not_clearly_released_is_pressed(pressed, held, reset, spec):
+    guardrail = Guardrail(spec, KINEMATICS, DYNAMICS)
+    guardrail.select_source("planner")
+    guardrail.e_stop(False, 0)
+    assert guardrail.reset_e_stop(0) is None
+    assert guardrail.arm(JointState(START, REST, REST), 0, 0) is None
+    guardrail.propose(Proposal("planner", 1, 0, 0, 0.3, 0.04, tool_displacement=np.array([0.0, 0.0, 0.03])))
+    for switch in held:
+        guardrail.deadman(*switch)
+    report = guardrail.step(SPEC.joint_names, START, REST, 0, 0)
+    assert_legal_or_nothing(report, JointState(START, REST, REST))
+    for line, now_ns in pressed:
+        report = guardrail.e_stop(line, now_ns)
+        assert (report is None) == (line is False)
+    if any(line is not False for line, _ in pressed):
+        assert not guardrail.armed
+        assert guardrail.status(0).e_stopped
+    guardrail.reset_e_stop(reset)
+    assert guardrail.armed or guardrail.silence(reset) is None

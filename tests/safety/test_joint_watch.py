@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from guardrail_bench import MS, REST, SPEC, START, Bench, assert_braked
 
+from ami_robot.safety.motion import Spline, excess
+
 
 def open_space():
     """A cell in which the arm may be anywhere and anyhow."""
@@ -63,7 +65,7 @@ def test_a_joint_named_twice_brakes():
 
 
 def test_a_stale_joint_state_brakes():
-    bench = Bench().moving()
+    bench = Bench().moving().wait(60)
     assert bench.step(stamp_ns=bench.now_ns - 49 * MS) is None
     assert_braked(bench, bench.step(stamp_ns=bench.now_ns - 51 * MS), "staleness")
 
@@ -127,7 +129,7 @@ def test_a_measured_joint_velocity_beyond_its_limit_brakes(joint, side):
 
 def test_silence_brakes_once_and_disarms():
     bench = Bench().moving()
-    report = bench.guardrail.silence(bench.now_ns)
+    report = bench.wait(60).guardrail.silence(bench.now_ns)
     assert_braked(bench, report, "staleness")
     assert report.sent is not None
     assert bench.guardrail.silence(bench.now_ns) is None
@@ -146,3 +148,14 @@ def test_a_clock_that_jumps_far_ahead_sends_no_stop_at_the_end_of_the_way():
     report = bench.step(stamp_ns=bench.now_ns, now_ns=bench.now_ns + 10**11)
     assert_braked(bench, report, "staleness")
     assert report.sent is None
+
+
+@pytest.mark.parametrize("jump_ms", [60, 80, 120, 200])
+def test_a_brake_after_a_clock_that_jumped_ahead_holds_from_where_the_arm_really_is(jump_ms):
+    bench = Bench().moving()
+    assert bench.step() is None
+    really = bench.wait(10).state
+    report = bench.step(now_ns=bench.now_ns + jump_ms * MS)
+    assert_braked(bench, report, "staleness")
+    if report.sent is not None:
+        assert excess(Spline(really, report.sent).extremes(), SPEC, whole_limits=True) <= 1e-9
