@@ -261,3 +261,11 @@ def test_a_brake_that_cannot_keep_the_limits_exceeds_them_least():
     assert np.isfinite(trajectory.positions).all()
     np.testing.assert_array_equal(trajectory.velocities[-1], REST)
     assert trajectory.times_s[-1] > CONTROL_POINT_SPACING_S
+
+
+def test_positions_in_bulk_before_and_after_the_motion_are_those_of_its_start_and_its_rest():
+    start = JointState(HOME, np.full(7, 0.2), np.zeros(7))
+    trajectory = move_to_rest(start, HOME + 0.05, SPEC)
+    spline = Spline(start, trajectory)
+    found = spline.positions(np.array([-0.5, 0.0, spline.duration_s, spline.duration_s + 0.5]))
+    np.testing.assert_allclose(found, [HOME, HOME, HOME + 0.05, HOME + 0.05], rtol=0, atol=1e-12)
