@@ -65,6 +65,10 @@ class SimulatedArm:
         """Measured positions (9,) and velocities (9,), rad and m, in the order of joint_names."""
         return self.world.joint_state()
 
+    def joint_efforts(self) -> Array:
+        """Measured efforts (9,), N m and N, in the order of joint_names; of the last substep."""
+        return self.world.joint_efforts()
+
     def desired_state(self) -> JointState:
         """Where the controller wants the joints now."""
         return self.controller.sample(self.time_s)

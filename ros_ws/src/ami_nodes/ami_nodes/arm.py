@@ -182,6 +182,7 @@ class ArmNode(AmiNode):
         self.clock_publisher.publish(ClockMsg(clock=stamp))
         positions, velocities = self.arm.joint_states()
         message = JointState(name=self.names, position=to_field(positions), velocity=to_field(velocities))
+        message.effort = to_field(self.arm.joint_efforts())
         message.header.stamp = stamp
         self.joint_states_publisher.publish(message)
 
