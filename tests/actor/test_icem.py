@@ -199,7 +199,7 @@ def test_outcomes_may_be_float32(belief, make_icem):
 
 
 def test_a_candidate_whose_imagined_outcome_breaks_a_guardrail_is_not_chosen(belief, make_icem):
-    mask = BoxMask(imagined=(-9, START + [0.03, 9, 9]))
+    mask = BoxMask(imagined=(-9, START + np.array([0.03, 9, 9])))
     plan = make_icem(mask=mask).plan(belief, FAR)
     assert plan.imagined_tool_path[:, 0].max() <= START[0] + 0.03
     assert 0 <= plan.margin <= 0.03
