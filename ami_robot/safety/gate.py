@@ -78,8 +78,7 @@ def check_motion(
     line_m = samples.step_s**2 / 8.0 * max(map(_curvature, extremes))
     least |= _margins(spec, kinematics, dynamics, samples, line_m, load_kg)
     for row, sentence in _SENTENCES.items():
-        excused = row == "workspace" and _leads_back(spec, samples, line_m)
-        if not (excused or least[row] >= -ROUNDING):
+        if not least[row] >= -ROUNDING and not (row == "workspace" and _leads_back(spec, samples, line_m)):
             return Verdict(least, Refusal(sentence.format(-least[row]), row, least[row]))
     return Verdict(least, None)
 

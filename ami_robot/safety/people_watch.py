@@ -57,6 +57,10 @@ class _Sweep:
     centers: Array  # (T, S + 1, 3), m; the last one is the tip
     directions: Array  # (T, 3) of the tip
 
+    def part(self, samples: slice) -> _Sweep:
+        """Some of the times."""
+        return _Sweep(self.times_s[samples], self.centers[samples], self.directions[samples])
+
 
 class PeopleWatch:
     """What was heard last about people and the held tool; nothing heard, or nothing usable, is not nobody."""
@@ -96,25 +100,29 @@ class PeopleWatch:
         sight = self._look(now_ns)
         if not isinstance(sight, _Sight):
             return sight
-        sweep, going = self._until_stopped(motion, elapsed_s, sight)
+        times_s, q, going = self._until_stopped(motion, elapsed_s)
+        sweep = self._sweep(times_s, q, sight)
         margin = separation_margin(self._spec, sweep.centers, self._radii, sweep.times_s, sight.people, now_ns)
         if not margin >= 0.0:
             return Refusal("Somebody could be there before the arm has stopped.", "people", margin)
-        head = _Sweep(sweep.times_s[:going], sweep.centers[:going], sweep.directions[:going])
-        return self._near(head, sight, between=False).refusal
+        return self._near(sweep.part(slice(None, going)), sight, between=False).refusal
 
     def check(self, motion: Spline, now_ns: int) -> PeopleVerdict:
         """Whether the arm may begin this motion now."""
         sight = self._look(now_ns)
         if not isinstance(sight, _Sight):
             return PeopleVerdict({}, sight)
-        sweep, _ = self._until_stopped(motion, 0.0, sight)
+        stop_s, stop_q, _ = self._until_stopped(motion, 0.0)
+        times_s = _steps(motion.duration_s)
+        both = self._sweep(  # at once, for the time it takes
+            np.append(stop_s, times_s), np.concatenate([stop_q, motion.positions(times_s)]), sight
+        )
+        sweep, whole = both.part(slice(None, len(stop_s))), both.part(slice(len(stop_s), None))
         margin = separation_margin(self._spec, sweep.centers, self._radii, sweep.times_s, sight.people, now_ns)
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
             return PeopleVerdict({"people": margin}, refusal)
-        times_s = _steps(motion.duration_s)
-        near = self._near(self._sweep(times_s, motion.positions(times_s), sight), sight, between=True)
+        near = self._near(whole, sight, between=True)
         return replace(near, margins={"people": margin} | near.margins)
 
     def _look(self, now_ns: int) -> _Sight | Refusal | None:
@@ -129,10 +137,10 @@ class PeopleWatch:
         tool = self.known_tool(now_ns)
         return _Sight(self._people, tool, tool_class(self._spec, tool, now_ns), now_ns)
 
-    def _until_stopped(self, motion: Spline, elapsed_s: float, sight: _Sight) -> tuple[_Sweep, int]:
+    def _until_stopped(self, motion: Spline, elapsed_s: float) -> tuple[Array, Array, int]:
         """On for the reaction time, then the shortest brake; the motion itself where it rests sooner.
 
-        Also says how many of the samples are before the brake.
+        Times (T,), s, from now, joint positions (T, 7), rad, and how many of them are before the brake.
         """
         reaction_s, jitter_s = self._spec.people.reaction_s, self._spec.transport.jitter_s
         left_s, begin_s = motion.duration_s - elapsed_s, elapsed_s + reaction_s
@@ -141,10 +149,10 @@ class PeopleWatch:
         legal = excess(stop.extremes(), self._spec) <= ROUNDING
         if not (legal and reaction_s + stop.duration_s < left_s):
             times_s = _steps(max(left_s, SAMPLE_S))
-            return self._sweep(times_s, motion.positions(elapsed_s + times_s), sight), len(times_s)
+            return times_s, motion.positions(elapsed_s + times_s), len(times_s)
         on_s, braking_s = _steps(reaction_s), _steps(stop.duration_s)[1:]
         q = np.concatenate([motion.positions(elapsed_s + on_s), stop.positions(braking_s)])
-        return self._sweep(np.append(on_s, reaction_s + braking_s), q, sight), len(on_s)
+        return np.append(on_s, reaction_s + braking_s), q, len(on_s)
 
     def _sweep(self, times_s: Array, q: Array, sight: _Sight) -> _Sweep:
         """The spheres, and the tip: a tool that is not known ends at the fingertips and points down the hand."""
