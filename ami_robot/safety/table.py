@@ -15,10 +15,11 @@ from ami_robot.safety.rows import BodyRegion, Box, ToolClass
 from ami_robot.safety.spec import Spec
 
 LAYERS = {
-    "planner": "candidates that break it are never imagined, or there is a refusal instead of a plan",
+    "planner": "candidates whose joint path or imagined outcome breaks it are not taken; with none left it refuses",
+    "inbox": "looked at before anything is computed from a message; what breaks it is refused",
     "filter": "the motion made of a proposal is bent or stretched until it holds, or refused",
-    "last gate": "the trajectory, as it will be sent, is checked from its first to its last instant",
-    "watch": "checked at every joint state, 100 Hz; breaking it brakes",
+    "last gate": "the trajectory, as it will be sent, is checked from its first to its last instant, and refused",
+    "watch": "checked at every joint state, 100 Hz: the arm brakes",
     "switch": "decides who may move the arm, and whether anything may",
 }
 
@@ -34,10 +35,10 @@ class Entry:
     test: str  # pytest id: fails when the guardrail is deleted
 
 
-PLANNER, FILTER, GATE, WATCH, SWITCH = LAYERS
+PLANNER, INBOX, FILTER, GATE, WATCH, SWITCH = LAYERS
 _GUARDRAIL = "tests/safety/test_guardrail.py::"
 _JOINTS = "tests/safety/test_joint_watch.py::"
-_INBOX = "tests/safety/test_inbox.py::"
+_MESSAGES = "tests/safety/test_inbox.py::"
 _CHOICE = "tests/safety/test_choice.py::"
 _ROWS = "tests/safety/test_rows.py::"
 
@@ -66,7 +67,7 @@ TABLE = (
     ),
     Entry(
         "workspace", "lower_m <= tool target <= upper_m; between two of them out by at most path_tolerance_m",
-        (PLANNER, FILTER, GATE), "m", _INBOX + "test_a_tool_target_outside_the_workspace_is_refused",
+        (PLANNER, FILTER, GATE), "m", _MESSAGES + "test_a_tool_target_outside_the_workspace_is_refused",
     ),
     Entry(
         "arm_space", "lower_m + r <= sphere centre <= upper_m - r for every sphere of the moving arm",
@@ -84,12 +85,12 @@ TABLE = (
     ),
     Entry(
         "self_collision", "distance of two sphere centres - r - r >= clearance_m for links that are not neighbours",
-        (PLANNER, FILTER, GATE), "m",
+        (FILTER, GATE), "m",
         _ROWS + "test_a_turn_of_the_hand_into_the_forearm_is_refused",
     ),
     Entry(
         "singularity", "least singular value of the tool's Jacobian >= min_singular_value",
-        (PLANNER, GATE), "",
+        (GATE,), "1",
         _ROWS + "test_a_motion_towards_a_singular_posture_is_refused",
     ),
     Entry(
@@ -103,21 +104,21 @@ TABLE = (
         "people",
         "at every t until a brake that begins reaction_s from now is at rest: |sphere - capsule| - r - r_person"
         " - radius error - measurement_error_m - intrusion_m >= max_speed_m_per_s * (age + t)",
-        (GATE, WATCH), "m",
+        (PLANNER, FILTER, WATCH), "m",
         _ROWS + "test_nothing_moves_where_somebody_could_be_before_the_arm_has_stopped",
     ),
     Entry(
         "power_and_force",
         "a person in reach: speed of every part <= min over regions of max_force_n / sqrt(mu * stiffness_n_per_m),"
         " 1 / mu = 1 / mass_kg + 1 / (moving_mass_kg / 2 + load)",
-        (FILTER, GATE), "m/s",
+        (FILTER, WATCH), "m/s",
         _ROWS + "test_with_somebody_in_reach_the_arm_slows_down_to_the_cap_of_power_and_force",
     ),
     Entry(
         "tool_hazard",
         "a person in reach: tip speed <= sqrt(2 max_energy_j / effective_mass_kg); a blade moves only while the cosine"
         " between its direction and the way to them <= max_facing_cosine",
-        (FILTER, GATE), "m/s or 1",
+        (FILTER, WATCH), "m/s or 1",
         _ROWS + "test_with_somebody_in_reach_a_blade_slows_down_to_its_cap",
     ),
     Entry(
@@ -129,28 +130,28 @@ TABLE = (
     ),
     Entry(
         "tool_displacement", "|displacement| <= max_m_per_step + tolerance_m",
-        (PLANNER, GATE), "m", _INBOX + "test_a_displacement_longer_than_one_step_allows_is_refused",
+        (PLANNER, INBOX), "m", _MESSAGES + "test_a_displacement_longer_than_one_step_allows_is_refused",
     ),
     Entry(
         "command_rate", "time since the last command >= min_interval_s",
-        (GATE,), "s", _INBOX + "test_commands_faster_than_the_model_step_cannot_add_up_to_a_higher_speed",
+        (INBOX,), "s", _MESSAGES + "test_commands_faster_than_the_model_step_cannot_add_up_to_a_higher_speed",
     ),
     Entry(
         "trajectory",
         "names, shapes, finite, 0 < t_1 < t_2 < .. <= max_duration_s, at most max_points, rest at the end",
-        (GATE,), "s", _CHOICE + "test_a_malformed_trajectory_or_one_that_does_not_end_at_rest_is_refused",
+        (INBOX, GATE), "s", _CHOICE + "test_a_malformed_trajectory_or_one_that_does_not_end_at_rest_is_refused",
     ),
     Entry(
         "gripper", "lower_m - tolerance_m <= width <= upper_m + tolerance_m",
-        (GATE,), "m", _INBOX + "test_a_gripper_width_out_of_range_is_refused",
+        (INBOX,), "m", _MESSAGES + "test_a_gripper_width_out_of_range_is_refused",
     ),
     Entry(
         "inverse_kinematics", "|asked - solved tool position| <= max_error_m",
-        (PLANNER, GATE), "m", _INBOX + "test_a_target_that_the_arm_cannot_reach_is_refused",
+        (PLANNER, FILTER), "m", _MESSAGES + "test_a_target_that_the_arm_cannot_reach_is_refused",
     ),
     Entry(
         "staleness", "-future_s <= age <= the input's own limit; stamps and clock never go back",
-        (PLANNER, GATE, WATCH), "s", _JOINTS + "test_a_stale_joint_state_brakes",
+        (PLANNER, INBOX, WATCH), "s", _JOINTS + "test_a_stale_joint_state_brakes",
     ),
     Entry(
         "transport", "a trajectory that arrives jitter_s early or late still keeps the whole joint limits",
@@ -181,15 +182,15 @@ TABLE = (
     ),
     Entry(
         "proposal", "a Proposal with exactly one of displacement and trajectory",
-        (GATE,), "", _INBOX + "test_a_proposal_of_both_kinds_or_of_none_is_refused",
+        (INBOX,), "", _MESSAGES + "test_a_proposal_of_both_kinds_or_of_none_is_refused",
     ),
     Entry(
         "source", "comes from the one selected source",
-        (SWITCH,), "", _INBOX + "test_another_source_is_refused_and_cannot_push_out_the_selected_one",
+        (INBOX, SWITCH), "", _MESSAGES + "test_another_source_is_refused_and_cannot_push_out_the_selected_one",
     ),
     Entry(
         "sequence", "greater than the source's last one",
-        (GATE,), "", _INBOX + "test_a_replayed_or_older_sequence_is_refused",
+        (INBOX, GATE), "", _MESSAGES + "test_a_replayed_or_older_sequence_is_refused",
     ),
     Entry(
         "filter", "the quadratic programme is finite, its solver ends with a solution, and numpy finds it in every row",

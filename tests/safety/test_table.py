@@ -90,4 +90,5 @@ def test_formulas_use_the_keys_of_the_file(spec, row):
 
 def test_the_reference_page_is_the_table_as_it_is_now(spec):
     page = (ROOT / "docs" / "reference" / "guardrails.md").read_text()
+    assert all(f"| {layer} | {meaning} |" in page for layer, meaning in LAYERS.items())
     assert markdown(spec) in page, "put the output of `ami guardrails --markdown` into docs/reference/guardrails.md"
