@@ -27,6 +27,7 @@ from ami_robot.safety.switches import EStop, Sources
 from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, Proposal, Refusal
 
 _UNKNOWN = float("nan")
+_ON_REQUEST = Refusal("Disarmed on request.", "arming", _UNKNOWN)
 
 
 class Guardrail:
@@ -70,11 +71,9 @@ class Guardrail:
         self._armed, self._stopping = True, None
         return None
 
-    def disarm(self, now_ns: int) -> GuardrailReport:
+    def disarm(self, now_ns: int, reason: Refusal = _ON_REQUEST) -> GuardrailReport:
         """Brake, and let nothing through until armed again. A status report when it was not armed."""
-        if not self._armed:
-            return self.status(now_ns)
-        return self._brake_and_disarm(Refusal("Disarmed on request.", "arming", _UNKNOWN), now_ns)
+        return self._brake_and_disarm(reason, now_ns) if self._armed else self.status(now_ns)
 
     def select_source(self, name: str) -> None:
         """Listen to this source alone from now on; its sequence numbers may start anywhere.
@@ -136,7 +135,7 @@ class Guardrail:
                 )
                 if fault is not None:
                     return self._brake_and_disarm(fault, now_ns, proposal)
-                self._let_go(int(now_ns))
+            self._let_go(now_ns)
             decided = None if proposal is None else self._decide(proposal, now_ns)
             if not self._armed or (decided is not None and decided.sent is not None):
                 return decided
@@ -174,7 +173,7 @@ class Guardrail:
         hold = standing(spec.joint_names, state.positions)
         return check_motion(spec, self._kinematics, self._dynamics, *hold, load_kg=load_kg).refusal
 
-    def _let_go(self, now_ns: int) -> None:
+    def _let_go(self, now_ns: Any) -> None:
         """Nobody moves the arm any more when a deadman switch was let go, and it stops."""
         refusal = self._sources.expire(now_ns)
         if refusal is not None:

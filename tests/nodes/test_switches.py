@@ -197,11 +197,13 @@ def test_a_person_beside_the_arm_stops_it_before_they_could_be_there(cell):
 
 
 def test_a_second_writer_on_the_arms_topic_disarms_until_it_is_gone(cell):
+    since = len(cell.reports)
     stranger = cell.node.create_publisher(JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND)
     try:
         assert wait_for(lambda: not cell.reports[-1].armed, 2.0)
         assert stops_within(cell, BRAKE_S)
-        assert "publish" in cell.arm()
+        assert ("brake", "sequence") in cell.decisions(since)
+        assert "2 publishers write to" in cell.arm()
     finally:
         cell.node.destroy_publisher(stranger)
     assert cell.arm() == "armed"

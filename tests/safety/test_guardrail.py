@@ -22,7 +22,7 @@ from guardrail_bench import (
 
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.motion import Spline, brake, move_to_rest
-from ami_robot.types import JointState
+from ami_robot.types import JointState, Refusal
 
 
 def test_an_accepted_displacement_moves_the_tool_target_by_exactly_that():
@@ -202,6 +202,13 @@ def test_arming_drops_what_was_proposed_before_and_starts_sequences_anew():
     assert bench.step() is None
     bench.sequence = 0
     assert bench.propose().decision == "accepted"
+
+
+def test_disarming_for_a_reason_says_it():
+    bench = Bench().moving()
+    reason = Refusal("Somebody else writes.", "sequence", float("nan"))
+    report = bench.guardrail.disarm(bench.now_ns, reason)
+    assert (report.decision, report.armed, report.refusal) == ("brake", False, reason)
 
 
 def test_disarming_brakes_and_says_why():

@@ -295,6 +295,21 @@ def test_a_switch_that_falls_silent_stops_the_arm():
     assert_stopped(bench, bench.wait(10).step(), "deadman")
 
 
+@pytest.mark.parametrize("says_so", [True, False], ids=["says so", "falls silent"])
+def test_a_switch_that_is_let_go_while_the_arm_is_disarmed_is_not_held_for_ever(says_so):
+    bench = Bench()
+    bench.guardrail.deadman("teleop", True, T0)
+    bench.guardrail.disarm(T0)
+    with pytest.raises(ValueError, match="holds its deadman switch"):
+        bench.guardrail.select_source("planner")
+    if says_so:
+        bench.guardrail.deadman("teleop", False, T0)
+    bench.wait(10 if says_so else 210).step()
+    bench.guardrail.select_source("planner")
+    assert bench.guardrail.arm(at_rest(START), bench.now_ns, bench.now_ns) is None
+    assert bench.propose().decision == "accepted"
+
+
 def test_a_switch_drops_what_the_planner_proposed_before():
     bench = Bench()
     bench.guardrail.propose(bench.proposal())

@@ -146,15 +146,14 @@ class GuardrailNode(AmiNode):
     def on_status(self) -> None:
         """The heartbeat: armed or not, and where the arm will come to rest; and a look round for other writers."""
         if self.guardrail.armed and (reason := self.why_not_alone()):
-            self.get_logger().error(f"disarmed: {reason}")
-            self.publish(self.guardrail.disarm(self.sense_ns()))
+            self.publish(self.guardrail.disarm(self.sense_ns(), Refusal(reason, "sequence", float("nan"))))
         self.publish(self.guardrail.status(self.sense_ns()))
 
     def why_not_alone(self) -> str:
         """Who else could move the arm; empty when there is one writer, this node."""
         for topic in (self.trajectory_publisher.topic_name, self.gripper_publisher.topic_name):
             if (writers := self.count_publishers(topic)) > 1:
-                return f"{writers} nodes publish on {topic}; the guardrail has to be the only one."
+                return f"{writers} publishers write to {topic}; there has to be one, the guardrail."
         return ""
 
     def on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
