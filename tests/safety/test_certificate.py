@@ -63,6 +63,10 @@ def assert_found(reports: Reports, *rows: str, spec: Spec = SPEC) -> None:
     raise AssertionError(f"found only {found or 'nothing'}")
 
 
+def sentences(reports: Reports, spec: Spec = SPEC) -> str:
+    return " ".join(finding.reason for finding in verify(reports, spec))
+
+
 def test_an_honest_run_is_verified_and_holds_commands_of_every_kind(honest):
     verifier = Verifier(SPEC)
     assert [finding for report in honest for finding in verifier.verify(report)] == []
@@ -329,6 +333,56 @@ def test_a_run_with_an_e_stop_in_full_motion_is_verified_up_to_its_rearming():
     run.begin()
     run.wander(2, seed=1)
     assert verify(run.reports) == []
+
+
+# Each check by its own sentence, since most alterations are found by several
+
+
+def test_stamps_that_go_back_are_named_until_they_have_caught_up(honest):
+    first = sent(honest)[3] + 1
+    reports = list(honest)
+    for index, back_s in ((first, 1.0), (first + 1, 0.9)):
+        reports[index] = replace(honest[index], stamp_ns=honest[index].stamp_ns - int(back_s * 1e9))
+    assert sentences(reports[: first + 2]).count("before that of the report before") == 2
+
+
+def test_a_motion_that_only_holds_when_it_arrives_in_time_is_named(honest):
+    assert "early or late" in sentences(honest, replace(SPEC, transport=replace(SPEC.transport, jitter_s=0.15)))
+
+
+def test_a_brake_that_takes_longer_than_the_motion_is_named(honest):
+    index = sent(honest, "brake")[0]
+    slow = replace(honest[index].sent, times_s=5.0 * honest[index].sent.times_s)
+    assert "no sooner" in sentences(altered(honest, index, sent=slow)[: index + 1])
+
+
+def test_commands_without_arming_are_named(honest):
+    index = sent(honest)[0]
+    assert "while the guardrail was not armed" in sentences([replace(r, armed=False) for r in honest[: index + 1]])
+    assert "says the guardrail is not armed" in sentences(altered(honest, index, armed=False)[: index + 1])
+
+
+def test_a_guardrail_that_was_armed_before_the_recording_must_not_have_sent_anything(honest):
+    begin, index = next(i for i, report in enumerate(honest) if report.armed), sent(honest)[0]
+    later = altered(honest, index, sequence=honest[index].sequence + 5)
+    assert "1 had to follow" in sentences(later[begin : index + 1])
+
+
+def test_a_trajectory_that_takes_too_long_or_ends_accelerating_is_named(honest):
+    short = replace(SPEC, trajectory=replace(SPEC.trajectory, max_duration_s=0.3))
+    assert "takes too long" in sentences(honest[: sent(honest)[0] + 1], short)
+
+    def alter(values):
+        values[-1, 6] = 1e-4
+
+    index = sent(honest)[3]
+    assert "does not end at rest" in sentences(with_sent(honest, index, "accelerations", alter)[: index + 1])
+
+
+def test_a_heavier_load_than_the_report_reckoned_with_is_found(beside_a_person):
+    index = sent(beside_a_person, "modified")[0]
+    heavy = replace(beside_a_person[index].held_tool, mass_kg=3.0)
+    assert_found(altered(beside_a_person, index, held_tool=heavy), "torque", spec=WITH_PEOPLE)
 
 
 # People and the tool that was held
