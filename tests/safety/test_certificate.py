@@ -411,6 +411,16 @@ def test_an_honest_run_beside_a_person_is_verified(beside_a_person):
     assert verifier.commands >= 3
 
 
+def test_separation_agrees_with_the_guardrail_to_a_few_centimetres(beside_a_person):
+    """The rest is the guardrail's longer brake."""
+    for index in sent(beside_a_person, "modified"):
+        verifier = Verifier(WITH_PEOPLE)
+        for report in beside_a_person[: index + 1]:
+            verifier.least.clear()
+            verifier.verify(report)
+        assert -0.002 <= verifier.least["people"][0] - beside_a_person[index].margins["people"] <= 0.03
+
+
 def test_a_person_who_was_nearer_than_the_report_says_is_found(beside_a_person):
     for index in sent(beside_a_person, "modified"):
         nearer = person(-1.0, beside_a_person[index].people.stamp_ns)
