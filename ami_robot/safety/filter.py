@@ -33,10 +33,11 @@ POSES = (0.5, 1.0)
 LINEARISATION_M = 1e-4
 """What a distance has to keep beyond its row, since the truth bends away from its linearisation."""
 
-_SHORT_RAD = (
-    0.014  # a displacement of this length bends a distance by at most 1 m/rad^2 / 2 x 0.014^2 = LINEARISATION_M
-)
-_ROUNDS = 3  # linearisations at most
+_STEPS_RAD = (np.inf, np.inf, 0.005)
+"""How far each linearisation may move a joint. One that moves none further than the last of these is the last: it bends
+a distance by at most 1 m/rad^2 x 7 x 0.005^2 / 2, which is within LINEARISATION_M.
+"""
+
 _ANGULAR_WEIGHT_M = 0.3  # a tilt of the tool by 0.1 rad is as bad as missing the target by 3 cm
 _REGULARISATION = 1e-3  # m^2/rad^2, so that a swing of the elbow costs something
 _FEASIBLE = 1e-6  # by how much, m or rad, an answer may miss a row; DAQP's own tolerance
@@ -116,14 +117,17 @@ def _nearest(
     if isinstance(interval, Refusal):
         return interval
     target = np.clip(nominal, interval.lower, interval.upper)
-    for _ in range(_ROUNDS):
+    for farthest in _STEPS_RAD:
         rows = _geometric_rows(spec, kinematics, shape, start, target)
         hessian = _hessian(kinematics.jacobian(target))
-        x = _solve(hessian, nominal - target, rows, interval.lower - target, interval.upper - target)
+        lower = np.maximum(interval.lower - target, -farthest)
+        upper = np.minimum(interval.upper - target, farthest)
+        x = _solve(hessian, nominal - target, rows, lower, upper)
         if isinstance(x, Refusal):
             return x
-        target, active = np.clip(target + x, interval.lower, interval.upper), _active_row(rows, x, interval, target + x)
-        if np.linalg.norm(x) <= _SHORT_RAD:
+        target = np.clip(target + x, interval.lower, interval.upper)
+        active = _active_row(rows, x, interval, target)
+        if np.abs(x).max() <= _STEPS_RAD[-1]:
             break
     bent = float(np.abs(target - nominal).max()) > ROUNDING
     return FilteredTarget(target, active if bent else "", len(rows.names))
@@ -145,13 +149,15 @@ def _motion_map(duration_s: float) -> _MotionMap:
     rest, h = np.zeros(4), np.asarray(duration_s)
     control = quintic(JointState(position, velocity, acceleration), JointState(target, rest, rest), h)
     times_s = np.concatenate([[0.0], control_times(duration_s)])
-    states = sample(control, h, times_s)  # the pieces between control points, as they will be sent and checked
+    states = sample(control, h, times_s)
     begin, end = (
         JointState(states.positions[part], states.velocities[part], states.accelerations[part])
         for part in (slice(None, -1), slice(1, None))
     )
     lengths_s = np.diff(times_s)
-    values = [value.reshape(-1, 4) for value in enclosing(quintic(begin, end, lengths_s), lengths_s)]
+    pieces = enclosing(quintic(begin, end, lengths_s), lengths_s)  # what the gate looks at; the whole is what
+    whole = enclosing(control, h)  # `move_to_rest` looks at
+    values = [np.concatenate([each.reshape(-1, 4) for each in both]) for both in zip(whole, pieces, strict=True)]
     poses = sample(control, h, h * np.array(POSES)).positions
     every = np.concatenate(values)
     limit = np.repeat(np.arange(len(_LIMITS)), [len(value) for value in values])
@@ -164,11 +170,13 @@ def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusa
     least, most = _limits(spec)
     fixed = shape.of_start @ start  # (N, 7)
     below, above = most[shape.limit] - fixed, least[shape.limit] - fixed
-    room = np.where(shape.moves, np.inf, np.minimum(below, -above))
+    room = np.where(shape.moves, np.inf, np.minimum(below, -above) / (most - least)[shape.limit])
     if not room.min() >= 0.0:
-        row = _LIMITS[shape.limit[room.min(axis=1).argmin()]]
-        return Refusal(f"The motion would begin beyond the row {row}.", row, float(room.min()))
-    below, above = below / shape.of_target, above / shape.of_target
+        value, joint = np.unravel_index(room.argmin(), room.shape)
+        row, margin = _LIMITS[shape.limit[value]], float(min(below[value, joint], -above[value, joint]))
+        return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, margin)
+    growth = np.where(shape.moves, shape.of_target, 1.0)
+    below, above = below / growth, above / growth
     falling = shape.of_target < 0.0
     uppers = np.where(shape.moves, np.where(falling, above, below), np.inf)
     lowers = np.where(shape.moves, np.where(falling, below, above), -np.inf)
@@ -176,10 +184,10 @@ def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusa
     upper, lower = uppers.min(axis=0), lowers.max(axis=0)
     width = upper - lower
     if not width.min() >= 0.0:
-        joint = int(width.argmin())
-        row = _LIMITS[shape.limit[upper_at[joint]]]
-        margin = float(width[joint] / 2.0 * np.abs(shape.of_target[upper_at[joint], 0]))
-        reason = f"No target keeps the row {row} of joint {joint + 1} in {spec.joint_names[joint]}'s motion."
+        narrowest = int(width.argmin())
+        row = _LIMITS[shape.limit[upper_at[narrowest]]]
+        margin = float(width[narrowest] / 2.0 * np.abs(shape.of_target[upper_at[narrowest], 0]))
+        reason = f"No target of {spec.joint_names[narrowest]} keeps its limits on the way, nearest is the row {row}."
         return Refusal(reason, row, margin)
     names = np.array(_LIMITS)[shape.limit]
     return _Interval(lower, upper, names[lower_at].tolist(), names[upper_at].tolist())
