@@ -112,6 +112,19 @@ def test_a_person_who_comes_too_near_stops_the_arm_and_it_stays_armed():
     assert cell.wait(200).propose().decision == "accepted"
 
 
+def test_a_stop_that_no_brake_could_begin_is_said_once_and_tried_again():
+    cell = Cell(person(FAR)).moving()
+    loose, tight = cell.guardrail._spec, replace(TOPIC, table=replace(SPEC.table, height_m=0.195))
+    cell.persons, cell.guardrail._spec = [person(TOO_NEAR)], tight  # the place where it would stop is forbidden
+    report = cell.wait(10).step()
+    assert (report.decision, report.refusal.guardrail, report.sent, report.armed) == ("brake", "people", None, True)
+    assert cell.wait(10).step() is None
+    cell.guardrail._spec = loose
+    cell.persons = [person(FAR)]
+    assert_stopped(cell, cell.wait(10).step(), "people")
+    assert cell.run_to_rest() == []
+
+
 def test_an_arm_at_rest_needs_nothing_of_people():
     cell = Cell(person(TOO_NEAR))
     assert cell.step() is None
