@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from guardrail_bench import MS, REST, SPEC, START, Bench, assert_braked
+from guardrail_bench import DYNAMICS, MS, REST, SPEC, START, T0, UP, Bench, assert_braked
 
 from ami_robot.safety.motion import Spline, excess
+from ami_robot.types import HeldTool
 
 
 def open_space():
@@ -159,3 +160,32 @@ def test_a_brake_after_a_clock_that_jumped_ahead_holds_from_where_the_arm_really
     assert_braked(bench, report, "staleness")
     if report.sent is not None:
         assert excess(Spline(really, report.sent).extremes(), SPEC, whole_limits=True) <= 1e-9
+
+
+def efforts(q, push=REST):
+    return DYNAMICS.torques(q, REST, REST) + push
+
+
+@pytest.mark.parametrize("joint", range(7))
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_push_beyond_the_threshold_brakes_and_disarms(joint, side):
+    bench = Bench()
+    limit = SPEC.contact.max_external_torque_n_m
+    push = np.eye(7)[joint] * side
+    assert bench.step(efforts=efforts(START, push * (limit - 0.1))) is None
+    assert_braked(bench, bench.step(efforts=efforts(START, push * (limit + 0.1))), "contact")
+
+
+def test_a_push_is_what_remains_after_gravity_and_the_load():
+    bench = Bench()
+    carried = DYNAMICS.torques(START, REST, REST, 5.0)
+    assert np.abs(carried - efforts(START)).max() > SPEC.contact.max_external_torque_n_m
+    bench.guardrail.held_tool(HeldTool(T0, "blunt", UP, 5.0))
+    assert bench.step(efforts=carried) is None
+    assert_braked(other := Bench(), other.step(efforts=carried), "contact")
+
+
+@pytest.mark.parametrize("bad", [REST[:6], REST * np.nan, "seven", [None] * 7, np.full(7, np.inf), np.zeros((7, 1))])
+def test_efforts_that_are_no_torques_brake(bad):
+    bench = Bench()
+    assert_braked(bench, bench.step(efforts=bad), "joint_state")

@@ -1,4 +1,4 @@
-"""People, the held tool, deadman switches, the e-stop and contact: what each of them does to the guardrail."""
+"""People, the held tool, deadman switches and the e-stop: what each of them does to the guardrail."""
 
 from dataclasses import replace
 
@@ -282,7 +282,7 @@ def test_the_arm_is_slowed_by_what_its_own_mass_would_do():
     assert (report.decision, report.refusal.guardrail) == ("modified", "power_and_force")
 
 
-# --- deadman, e-stop, contact ----------------------------------------------------------------------------------------
+# --- deadman, e-stop -------------------------------------------------------------------------------------------------
 
 
 def test_a_held_switch_moves_the_arm_and_letting_go_stops_it():
@@ -369,35 +369,6 @@ def test_a_silent_e_stop_line_disarms():
 def test_the_reset_of_the_e_stop_needs_a_disarmed_guardrail_and_a_time():
     assert Bench().guardrail.reset_e_stop(T0).guardrail == "e_stop"
     assert Bench(armed=False).guardrail.reset_e_stop(None).guardrail == "e_stop"
-
-
-def efforts(q, push=REST):
-    return DYNAMICS.torques(q, REST, REST) + push
-
-
-@pytest.mark.parametrize("joint", range(7))
-@pytest.mark.parametrize("side", [-1, 1])
-def test_a_push_beyond_the_threshold_brakes_and_disarms(joint, side):
-    bench = Bench()
-    limit = SPEC.contact.max_external_torque_n_m
-    push = np.eye(7)[joint] * side
-    assert bench.step(efforts=efforts(START, push * (limit - 0.1))) is None
-    assert_braked(bench, bench.step(efforts=efforts(START, push * (limit + 0.1))), "contact")
-
-
-def test_a_push_is_what_remains_after_gravity_and_the_load():
-    bench = Bench()
-    carried = DYNAMICS.torques(START, REST, REST, 5.0)
-    assert np.abs(carried - efforts(START)).max() > SPEC.contact.max_external_torque_n_m
-    bench.guardrail.held_tool(HeldTool(T0, "blunt", DOWN, 5.0))
-    assert bench.step(efforts=carried) is None
-    assert_braked(other := Bench(), other.step(efforts=carried), "contact")
-
-
-@pytest.mark.parametrize("bad", [REST[:6], REST * np.nan, "seven", [None] * 7, np.full(7, np.inf), np.zeros((7, 1))])
-def test_efforts_that_are_no_torques_brake(bad):
-    bench = Bench()
-    assert_braked(bench, bench.step(efforts=bad), "joint_state")
 
 
 # --- the certificate -------------------------------------------------------------------------------------------------
