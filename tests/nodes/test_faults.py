@@ -40,6 +40,15 @@ def test_a_node_that_cannot_be_configured_ends_the_launch_with_its_name_and_reas
         assert "planner did not configure" in launch.output() and "no_such_task.yaml" in launch.output()
 
 
+def test_a_killed_arm_ends_the_launch_with_its_name(client):
+    with launched(LAUNCH_FILE, config="analytic", vision="false") as launch:
+        client.wait_until_active(40.0)
+        launch.node("arm").kill()
+        assert wait_for(lambda: not launch.running(), 10)
+        assert launch.popen.returncode == 1
+        assert "[arm] ended with signal SIGKILL" in launch.output()
+
+
 @pytest.fixture(scope="module")
 def arm(client):
     """An arm that outlives the launches, as a real one does, brought up by a manager of its own."""
@@ -95,12 +104,3 @@ def test_nodes_that_were_brought_down_in_order_come_up_again(client, arm, others
         assert (np.diff(client.ear.clock_ns[heard - 20 :]) > 0).all()
     finally:
         manager.end()
-
-
-def test_a_killed_arm_ends_the_launch_with_its_name(client):
-    with launched(LAUNCH_FILE, config="analytic", vision="false") as launch:
-        client.wait_until_active(40.0)
-        launch.node("arm").kill()
-        assert wait_for(lambda: not launch.running(), 10)
-        assert launch.popen.returncode == 1
-        assert "[arm] ended with signal SIGKILL" in launch.output()
