@@ -32,7 +32,7 @@ def render_clip(record: EpisodeRecord, camera: CameraModel, title: str, path: Pa
     world = World(Scene.from_seed(record.seed), camera)
     film = av.open(str(path), "w", format="mp4") if path else None
     try:
-        stream = _stream(film) if film else None
+        stream = add_stream(film, SIZE, FPS) if film else None
         for number, t_s in enumerate(times):
             if film is None and number not in kept:
                 continue
@@ -75,11 +75,12 @@ def join_clips(clips: Sequence[Path], path: Path) -> None:
     os.replace(partial, path)
 
 
-def _stream(film: av.container.OutputContainer) -> av.VideoStream:
+def add_stream(film: av.container.OutputContainer, size: tuple[int, int], fps: int) -> av.VideoStream:
+    """A stream of pictures of this size, pixels, in the first codec there is."""
     codec = next(name for name in CODECS if name in av.codecs_available)
-    stream = film.add_stream(codec, rate=FPS)
+    stream = film.add_stream(codec, rate=fps)
     assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
     stream.codec_context.thread_count = 1
     if codec == "libx264":
         stream.options = {"preset": "veryfast", "crf": "23", "bf": "0"}  # no reordering: clips can be joined

@@ -1,0 +1,177 @@
+"""Does every story pass on every seed, and does it fail without guardrails? Fifty seeds of each, in lock step.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.scenarios                          all stories, seeds 0 to 49
+    OMP_NUM_THREADS=1 python -m benchmarks.scenarios --stories coffee --seeds 0 5 --no-write
+
+The control row plays the same seeds with the same proposals carried out with no guardrail in between: a story that
+passes there has shown nothing on that seed. Each run is kept in data/scenarios/ under a digest of the code that it
+depends on; runs of the same code are not played again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import traceback
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ami_calibration.model_error import clopper_pearson
+from ami_robot.safety.spec import load_spec
+from ami_sim.stories.book import STORIES
+from ami_sim.stories.story import play
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "scenarios.json"
+KEPT = ROOT / "data" / "scenarios"
+CODE = ("ami_robot", "sim/ami_sim")
+LEFT_OUT = ("cli", "learning", "demo", "trials")  # parts of CODE that no story runs
+WORST = {  # of the figures, over all seeds: the least or the greatest
+    "least_distance_moving_m": min,
+    "least_clearance_m": min,
+    "least_box_m": min,
+    "rest_before_touch_s": min,
+    "moved_on_s": max,
+    "tip_speed_knife_m_per_s": max,
+    "tip_speed_empty_m_per_s": min,
+    "tip_speed_alone_m_per_s": min,
+    "top_speed_before_m_per_s": max,
+    "reached": sum,
+    "proposals": sum,
+    "refused_as_self_collision": sum,
+    "planner_refused": sum,
+}
+
+
+def main() -> int:
+    """Play what is missing, and write the table. Exit status 1 when a story failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stories", nargs="+", default=list(STORIES), choices=list(STORIES), metavar="NAME")
+    parser.add_argument("--seeds", type=int, nargs=2, default=(0, 50), metavar=("FIRST", "END"))
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.relative_to(ROOT)} as it is")
+    args = parser.parse_args()
+
+    folder = KEPT / digest()
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = [(name, seed, guarded) for name in args.stories for seed in range(*args.seeds) for guarded in (True, False)]
+    missing = [run for run in runs if not _file(folder, *run).exists()]
+    if len(missing) < len(runs):
+        print(f"{len(runs) - len(missing)} of {len(runs)} runs are kept in {folder.relative_to(ROOT)}", file=sys.stderr)
+    with (
+        ProcessPoolExecutor(args.workers) as pool,
+        tqdm(total=len(missing), unit="run", mininterval=0.5 if sys.stderr.isatty() else 10.0) as bar,
+    ):
+        try:
+            jobs = [pool.submit(_run, folder, *run) for run in missing]
+            for job in as_completed(jobs):
+                job.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    outcomes = [json.loads(_file(folder, *run).read_text()) for run in runs]
+    rows = [_row(name, [outcome for outcome in outcomes if outcome["story"] == name]) for name in args.stories]
+    print(_table(rows))
+    if not args.no_write:
+        RESULT.write_text(json.dumps(_document(rows, args), indent=1) + "\n")
+    return int(any(row["passes"] < row["seeds"] for row in rows))
+
+
+def digest() -> str:
+    """Of the code and the data that stories depend on."""
+    total = hashlib.sha256()
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".yaml", ".safetensors") and not set(path.parts) & set(LEFT_OUT):
+                total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def _run(folder: Path, name: str, seed: int, guarded: bool) -> None:
+    """Play one and keep it; an exception is a story that failed, and ends no other."""
+    try:
+        outcome = asdict(play(STORIES[name](seed, guarded)))
+    except Exception:  # noqa: BLE001  # whatever it is, the guardrail let it out
+        broken = {"exception": traceback.format_exc(limit=-3)}
+        outcome = {"story": name, "seed": seed, "guarded": guarded, "broken": broken, "figures": {}, "refusals": {}}
+    file = _file(folder, name, seed, guarded)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(outcome))
+    os.replace(partial, file)
+
+
+def _file(folder: Path, name: str, seed: int, guarded: bool) -> Path:
+    return folder / f"{name}-{seed}-{'guarded' if guarded else 'control'}.json"
+
+
+def _row(name: str, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the seeds of one story amount to."""
+    guarded = [outcome for outcome in outcomes if outcome["guarded"]]
+    control = [outcome for outcome in outcomes if not outcome["guarded"]]
+    failed = [outcome for outcome in guarded if outcome["broken"]]
+    refusals: Counter[str] = Counter()
+    for outcome in guarded:
+        refusals.update(outcome["refusals"])
+    return {
+        "name": name,
+        "seeds": len(guarded),
+        "passes": len(guarded) - len(failed),
+        "failure_rate_upper_95": round(clopper_pearson(len(failed), len(guarded))[1], 4),
+        "failures": {outcome["seed"]: outcome["broken"] for outcome in failed},
+        "control_fails": sum(STORIES[name].breaks in outcome["broken"] for outcome in control),
+        "worst": _worst(guarded),
+        "refusals": dict(refusals.most_common()),
+    }
+
+
+def _worst(outcomes: list[dict[str, Any]]) -> dict[str, float]:
+    """The worst of each figure that was measured in at least one seed."""
+    worst = {}
+    for figure, of in WORST.items():
+        values = [outcome["figures"].get(figure, float("nan")) for outcome in outcomes]
+        values = [value for value in values if np.isfinite(value)]
+        if values:
+            worst[f"{of.__name__}_{figure}"] = round(float(of(values)), 4)
+    return worst
+
+
+def _document(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return {
+        "stories": rows,
+        "seeds": list(args.seeds),
+        "control": "the same proposals without guardrails; control_fails counts the seeds in which that does harm",
+        "spec_sha256": load_spec().sha256,
+        "code_sha256": digest(),
+        "command": f"OMP_NUM_THREADS=1 python -m benchmarks.scenarios --seeds {args.seeds[0]} {args.seeds[1]}",
+        "commit": commit.strip(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = ["| story | passes | failures, upper 95 % | fails without guardrails | worst |", "|---|---|---|---|---|"]
+    for row in rows:
+        worst = ", ".join(f"{name} {value:g}" for name, value in row["worst"].items())
+        lines.append(
+            f"| {row['name']} | {row['passes']}/{row['seeds']} | {row['failure_rate_upper_95']:.1%} "
+            f"| {row['control_fails']}/{row['seeds']} | {worst} |"
+        )
+        lines += [f"  seed {seed}: {broken}" for seed, broken in row["failures"].items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
