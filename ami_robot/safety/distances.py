@@ -65,31 +65,33 @@ def capsule_distance(centers: Array, people: People) -> Array:
 
 
 def distance_rows(spec: Spec, kinematics: Kinematics, q: Array) -> tuple[Array, Array, list[str]]:
-    """All static rows at joint positions (7,), linearised: a displacement x (7,), rad, keeps them when G x >= -slack.
+    """All static rows at joint positions (..., 7), linearised: a displacement x, rad, keeps them when G x >= -slack.
 
     Returns:
-        G (R, 7), m/rad: how fast each distance grows; slack (R,), m: the clearance at `q`; the R rows' names.
+        G (..., R, 7), m/rad: how fast each distance grows; slack (..., R), m: the clearance at `q`; the R rows' names.
         Two spheres with one centre have no direction apart: their row of G is zero, so no x mends it.
     """
     radii, (centers, jacobians) = kinematics.sphere_radii, kinematics.spheres_and_jacobians(q)
     moving = kinematics.sphere_links >= 2
-    arm, arm_jacobians = centers[moving], jacobians[moving]
+    arm, arm_jacobians = centers[..., moving, :], jacobians[..., moving, :, :]
     first, second = _sphere_pairs()
-    apart = centers[first] - centers[second]
+    apart = centers[..., first, :] - centers[..., second, :]
     apart /= np.maximum(np.linalg.norm(apart, axis=-1, keepdims=True), np.finfo(np.float64).tiny)
-    inside = np.concatenate([arm - spec.arm_space.lower_m, spec.arm_space.upper_m - arm], axis=1)  # 6 walls
+    inside = np.concatenate([arm - spec.arm_space.lower_m, spec.arm_space.upper_m - arm], axis=-1)  # 6 walls
     blocks = {
-        "table": (arm_jacobians[:, 2], table_clearance(spec, centers, radii)[moving]),
-        "arm_space": (np.concatenate([arm_jacobians, -arm_jacobians], axis=1), inside - radii[moving, None]),
+        "table": (arm_jacobians[..., 2, :], table_clearance(spec, centers, radii)[..., moving]),
+        "arm_space": (np.concatenate([arm_jacobians, -arm_jacobians], axis=-2), inside - radii[moving, None]),
         "obstacles": (_box_normals(spec, centers) @ jacobians, obstacle_clearance(spec, centers, radii)),
         "self_collision": (
-            apart[:, None] @ (jacobians[first] - jacobians[second]),
+            apart[..., None, :] @ (jacobians[..., first, :, :] - jacobians[..., second, :, :]),
             self_clearance(spec, centers, radii),
         ),
     }
-    names = [name for name, (_, slack) in blocks.items() for _ in range(slack.size)]
-    gradients = np.concatenate([gradient.reshape(-1, 7) for gradient, _ in blocks.values()])
-    return gradients, np.concatenate([slack.reshape(-1) for _, slack in blocks.values()]), names
+    batch = np.shape(q)[:-1]
+    gradients = np.concatenate([gradient.reshape(*batch, -1, 7) for gradient, _ in blocks.values()], axis=-2)
+    slacks = {name: slack.reshape(*batch, -1) for name, (_, slack) in blocks.items()}
+    names = [name for name, slack in slacks.items() for _ in range(slack.shape[-1])]
+    return gradients, np.concatenate(list(slacks.values()), axis=-1), names
 
 
 def _axis_distance(centers: Array, person: Person) -> Array:
@@ -136,9 +138,9 @@ def _boxes(spec: Spec) -> tuple[Array, Array]:
 
 
 def _box_normals(spec: Spec, centers: Array) -> Array:
-    """Unit vectors (S, B, 3) along which points (S, 3) get away from each box fastest."""
+    """Unit vectors (..., S, B, 3) along which points (..., S, 3) get away from each box fastest."""
     lower, upper = _boxes(spec)
-    points = centers[:, None]
+    points = centers[..., None, :]
     away = points - np.clip(points, lower, upper)
     out = np.maximum(lower - points, points - upper)
     nearest_face = np.where(points - lower < upper - points, -1.0, 1.0) * (out == out.max(axis=-1, keepdims=True))

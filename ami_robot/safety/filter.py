@@ -118,8 +118,9 @@ def _nearest(
         return interval
     target = np.clip(nominal, interval.lower, interval.upper)
     for farthest in _STEPS_RAD:
-        rows = _geometric_rows(spec, kinematics, shape, start, target)
-        hessian = _hessian(kinematics.jacobian(target))
+        tool, jacobian = kinematics.tool_and_jacobian(target)
+        rows = _geometric_rows(spec, kinematics, shape, start, target, tool, jacobian)
+        hessian = _hessian(jacobian)
         lower = np.maximum(interval.lower - target, -farthest)
         upper = np.minimum(interval.upper - target, farthest)
         x = _solve(hessian, nominal - target, rows, lower, upper)
@@ -206,20 +207,16 @@ def _limits(spec: Spec) -> tuple[Array, Array]:
     return least, np.vstack([spec.joint_position.command_upper_rad, peaks]) + ROUNDING / 2.0
 
 
-def _geometric_rows(spec: Spec, kinematics: Kinematics, shape: _MotionMap, start: Array, target: Array) -> _Rows:
+def _geometric_rows(
+    spec: Spec, kinematics: Kinematics, shape: _MotionMap, start: Array, target: Array, tool: Array, jacobian: Array
+) -> _Rows:
     """Distances at the poses of a motion to `target`, and the tool's workspace at its end, for a displacement of it."""
     poses = shape.pose_of_start @ start + shape.pose_of_target[:, None] * target
-    matrices, leasts, names = [], [], []
-    for pose, growth in zip(poses, shape.pose_of_target, strict=True):
-        gradients, slack, rows = distance_rows(spec, kinematics, pose)
-        matrices.append(growth * gradients)
-        leasts.append(LINEARISATION_M - slack)
-        names += rows
-    linear = kinematics.jacobian(target)[:3]
-    tool = kinematics.tool_position(target)
-    matrices += [linear, -linear]
-    leasts += [spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
-    return _Rows(np.concatenate(matrices), np.concatenate(leasts), [*names, *["workspace"] * 6])
+    gradients, slack, names = distance_rows(spec, kinematics, poses)
+    linear = jacobian[:3]
+    matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, 7), linear, -linear]
+    least = [(LINEARISATION_M - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
+    return _Rows(np.concatenate(matrix), np.concatenate(least), [*(names * len(POSES)), *["workspace"] * 6])
 
 
 def _hessian(jacobian: Array) -> Array:

@@ -57,15 +57,18 @@ class Kinematics:
 
     def jacobian(self, q: Array) -> Array:
         """Geometric Jacobian (..., 6, 7) of the tool in base_link: rows of linear velocity, m, then angular, rad."""
+        return self.tool_and_jacobian(q)[1]
+
+    def tool_and_jacobian(self, q: Array) -> tuple[Array, Array]:
+        """Tool position (..., 3), m, and `jacobian` (..., 6, 7), from one walk along the arm."""
         q = np.asarray(q, dtype=np.float64)
         axes, origins = _frames(q)
-        tool = origins[-1] + TOOL_M * axes[-1][2]
-        jacobian = np.empty((*q.shape[:-1], 6, 7))
-        for joint in range(7):
-            axis = axes[joint][2]
-            jacobian[..., :3, joint] = _batch_first(np.cross(axis, tool - origins[joint], axis=0), q.shape[:-1])
-            jacobian[..., 3:, joint] = _batch_first(axis, q.shape[:-1])
-        return jacobian
+        tool = (origins[-1] + TOOL_M * axes[-1][2]).T
+        joint_axes, joint_origins = _joints(axes, origins)
+        jacobian = np.empty((len(tool), 6, 7))
+        jacobian[:, :3] = _point_jacobians(tool[:, None], joint_axes, joint_origins)[:, 0]
+        jacobian[:, 3:] = np.swapaxes(joint_axes, 1, 2)
+        return tool.reshape(*q.shape[:-1], 3), jacobian.reshape(*q.shape[:-1], 6, 7)
 
     def spheres(self, q: Array) -> Array:
         """Centres (..., S, 3), m, of spheres that cover base, links 1 to 7, hand, and fingers at any width."""
@@ -74,14 +77,14 @@ class Kinematics:
         return np.moveaxis(centers, -1, 0).reshape(*q.shape[:-1], *centers.shape[:2])
 
     def spheres_and_jacobians(self, q: Array) -> tuple[Array, Array]:
-        """Centres (S, 3), m, at joint positions (7,), rad, and their derivatives (S, 3, 7) by these, m/rad."""
-        axes, origins = _frames(np.asarray(q, dtype=np.float64))
-        centers = self._sphere_centers(axes, origins)[..., 0]
-        joint_axes = np.array(axes[:7])[:, 2, :, 0]
-        levers = centers[:, None] - np.array(origins[:7])[..., 0]  # (S, 7, 3)
+        """Centres (..., S, 3), m, of `spheres` and their derivatives (..., S, 3, 7) by the joint positions, m/rad."""
+        q = np.asarray(q, dtype=np.float64)
+        axes, origins = _frames(q)
+        centers = np.moveaxis(self._sphere_centers(axes, origins), -1, 0)
         moved_by = np.arange(1, 8) <= self.sphere_links[:, None]
-        jacobians = np.where(moved_by[..., None], np.cross(joint_axes, levers), 0.0)
-        return centers, np.swapaxes(jacobians, 1, 2)
+        jacobians = _point_jacobians(centers, *_joints(axes, origins)) * moved_by[:, None]
+        shape = (*q.shape[:-1], len(self.sphere_links), 3)
+        return centers.reshape(shape), jacobians.reshape(*shape, 7)
 
     def _sphere_centers(self, axes: list[Array], origins: list[Array]) -> Array:
         """(S, 3, B) from the frames of links 1 to 7 and the hand."""
@@ -148,6 +151,23 @@ def _frames(q: Array) -> tuple[list[Array], list[Array]]:
     axes.append(np.array([cosine * x + sine * y, cosine * y - sine * x, z]))
     origins.append(origin + FLANGE_M * z)
     return axes, origins
+
+
+def _joints(axes: list[Array], origins: list[Array]) -> tuple[Array, Array]:
+    """Axes and origins of the joints, both (B, 7, 3)."""
+    return np.array([frame[2] for frame in axes[:7]]).transpose(2, 0, 1), np.array(origins[:7]).transpose(2, 0, 1)
+
+
+_CROSS = np.cross(np.eye(3)[:, None], np.eye(3)).reshape(3, 9)  # a @ _CROSS is the matrix of v -> a x v, transposed
+
+
+def _point_jacobians(points: Array, joint_axes: Array, joint_origins: Array) -> Array:
+    """Derivatives (B, P, 3, 7) of points (B, P, 3) by all joints: axis x (point - origin), in one product."""
+    batch = len(points)
+    turns = (joint_axes @ _CROSS).reshape(batch, 7, 3, 3).transpose(0, 2, 3, 1)  # (B, 3 of the point, 3, 7)
+    moved = (points @ turns.reshape(batch, 3, 21)).reshape(batch, -1, 3, 7)
+    at_origins = np.sum(turns * np.swapaxes(joint_origins, 1, 2)[:, :, None], axis=1)  # (B, 3, 7)
+    return moved - at_origins[:, None]
 
 
 def _batch_first(vectors: Array, shape: tuple[int, ...]) -> Array:

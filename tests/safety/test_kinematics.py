@@ -59,7 +59,9 @@ def test_forward_kinematics_agree_with_pybullet(spec, kinematics, bullet):
 def test_the_jacobian_is_the_derivative_of_the_tool_pose(spec, kinematics):
     step = 1e-6
     for q in random_joints(spec, 20):
-        jacobian = kinematics.jacobian(q)
+        tool, jacobian = kinematics.tool_and_jacobian(q)
+        np.testing.assert_array_equal(tool, kinematics.tool_position(q))
+        np.testing.assert_array_equal(jacobian, kinematics.jacobian(q))
         for joint, nudge in enumerate(np.eye(7) * step):
             after, before = kinematics.tool_pose(q + nudge), kinematics.tool_pose(q - nudge)
             linear = (after[:3, 3] - before[:3, 3]) / (2 * step)
