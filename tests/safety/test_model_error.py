@@ -1,6 +1,6 @@
 """The bound covers what it says it covers, and a record that does not fit is refused in one sentence."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,29 @@ def test_errors_are_distances_of_tip_and_elbow():
     assert np.all((off["elbow"] > 0.005) & (off["elbow"] < 0.05))
 
 
+def test_errors_of_a_whole_batch_are_those_of_each_and_a_place_out_of_reach_adds_what_is_missed():
+    tool = np.array([[[0.5, 0.0, 0.2], [0.4, 0.1, 0.3]], [[0.6, -0.2, 0.1], [1.2, 0.0, 0.3]]])
+    joints = np.broadcast_to(HOME, (2, 2, 7))
+    batch = decoded_errors(KINEMATICS, tool, tool, joints)
+    assert batch["tip"].shape == batch["elbow"].shape == (2, 2)
+    for index in np.ndindex(2, 2):
+        alone = decoded_errors(KINEMATICS, tool[index][None], tool[index][None], joints[index][None])
+        assert batch["elbow"][index] == pytest.approx(alone["elbow"][0])
+    posture, missed_m = KINEMATICS.inverse(tool[1, 1])
+    there = decoded_errors(KINEMATICS, tool[1, 1][None], tool[1, 1][None], posture[None])
+    assert missed_m > 0.1
+    assert there["elbow"][0] == pytest.approx(float(missed_m))
+
+
+def test_the_expected_error_may_bend():
+    """log(expected) = c0 + c1 x + c2 x^2, for each of a batch."""
+    drift, change = DriftLimit((-1.0, 0.5, 0.2), 1.4), np.array([[0.01], [0.3]])
+    before, seen = np.zeros((2, 4)), np.broadcast_to(change, (2, 4))
+    x = np.log(change[:, 0] + 1e-3)
+    expected = 0.1 / np.exp(-1.0 + 0.5 * x + 0.2 * x**2)
+    np.testing.assert_allclose(drift.excess(before, seen + 0.1, seen), expected)
+
+
 def test_the_expected_error_grows_with_the_change_seen():
     drift = BOUND.drift  # expected = RMS change + 0.001
     before, small, large = np.zeros(8), np.full(8, 0.009), np.full(8, 0.099)
@@ -99,8 +122,11 @@ def test_the_expected_error_grows_with_the_change_seen():
 
 def test_the_record_survives_the_disk(tmp_path):
     path = tmp_path / "model_error.yaml"
-    path.write_text(dump_model_error(BOUND))
-    assert load_model_error(path) == BOUND
+    for bound in (BOUND, replace(BOUND, horizon=1)):
+        path.write_text(dump_model_error(bound))
+        assert load_model_error(path) == bound
+    keys = [line.split(":")[0] for line in dump_model_error(BOUND).splitlines() if not line.startswith((" ", "-"))]
+    assert keys == [field.name for field in fields(ModelErrorBound)], "in the order in which people read it"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +139,11 @@ def test_the_record_survives_the_disk(tmp_path):
         (lambda d: d.update(bound_m=0.0), "bound_m must be positive"),
         (lambda d: d.update(bound_m=True), "bound_m: expected a finite number"),
         (lambda d: d.update(horizon=0), "horizon: expected a whole number"),
+        (lambda d: d.update(bound_m="1 cm"), "bound_m: expected a finite number"),
+        (lambda d: d.update(record=[]), "record must be a mapping"),
+        (lambda d: d.update(left_out={"object": 1}), "left_out: expected a text"),
+        (lambda d: d["drift"].update(log_error=[1.0, 2.0, "3"]), "log_error: expected a finite number"),
+        (lambda d: d["drift"].update(log_error="abc"), "must be three numbers"),
         (lambda d: d.update(horizon=7.0), "horizon: expected a whole number"),
         (lambda d: d.update(checkpoint_sha256=""), "checkpoint_sha256: expected a text"),
         (lambda d: d["quantities_m"].update(tip="1 cm"), "quantities_m: expected a finite number"),
@@ -156,6 +187,13 @@ def test_a_bound_that_does_not_fit_is_refused(change, steps, sentence):
 
 def test_a_bound_that_fits_is_not_refused():
     assert unusable_bound(BOUND, SPEC, 7) is None
+    assert unusable_bound(replace(BOUND, bound_m=SPEC.model_error.max_bound_m), SPEC, 1) is None
+
+
+def test_a_bound_that_is_too_large_is_refused_by_how_much():
+    refusal = unusable_bound(replace(BOUND, bound_m=SPEC.model_error.max_bound_m + 0.01), SPEC, 7)
+    assert refusal.margin == pytest.approx(-0.01)
+    assert np.isnan(unusable_bound(BOUND, SPEC, 8).margin)
 
 
 def test_the_shipped_calibration_is_of_the_shipped_checkpoint_and_says_what_validation_found():

@@ -1,5 +1,7 @@
 """The monitor trips when the model has become worse, widens on a single bad step, and cannot be left without frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,11 +49,46 @@ def test_a_scale_shift_of_one_and_a_half_trips_within_five_steps():
 
 def test_a_tool_elsewhere_than_imagined_trips_with_the_third_such_step_of_five():
     watched = Watched()
-    assert [watched.step(tip_error_m=error) is None for error in (0.02, 0.002, 0.02, 0.002, 0.02)] == [True] * 4 + [
-        False
-    ]
+    held = [watched.step(tip_error_m=error) is None for error in (0.02, 0.002, 0.02, 0.002, 0.03)]
+    assert held == [True, True, True, True, False]
+    refusal = watched.monitor.refusal()
+    assert refusal.guardrail == "model_error"
+    assert refusal.margin == pytest.approx(BOUND.bound_m - 0.03)
     watched = Watched()
     assert all(watched.step(tip_error_m=error) is None for error in (0.02, 0.02, 0.002, 0.002, 0.002, 0.02, 0.02))
+
+
+def test_a_tool_as_far_off_as_the_bound_is_not_gross():
+    watched = Watched()
+    watched.monitor.bound = replace(BOUND, bound_m=0.0)
+    assert all(watched.step(tip_error_m=0.0) is None for _ in range(5))
+
+
+def test_a_step_that_is_imagined_again_is_one_step():
+    """A planner may imagine the step under way several times before its frame comes."""
+    watched = Watched()
+    for _ in range(5):
+        watched.step(seen=False)
+        for _ in range(3):
+            watched.stamp_ns -= STEP_NS
+            watched.step(seen=False)
+        watched.stamp_ns -= STEP_NS
+        assert watched.step() is None
+    assert watched.monitor.widen_m == BOUND.bound_m
+
+
+def test_a_frame_is_the_imagined_one_up_to_a_millisecond_either_way():
+    for stamp_error_ns, compared in ((-1_000_000, True), (1_000_000, True), (-1_000_001, False), (1_000_001, False)):
+        watched = Watched()
+        watched.step(tip_error_m=0.03, stamp_error_ns=stamp_error_ns)
+        assert (watched.monitor.widen_m > BOUND.bound_m) is compared
+
+
+def test_a_target_that_differs_by_rounding_is_the_imagined_one():
+    for offset_m, compared in ((0.5e-6, True), (2e-6, False)):
+        watched = Watched()
+        watched.step(tip_error_m=0.03, target=TARGET + offset_m)
+        assert (watched.monitor.widen_m > BOUND.bound_m) is compared
 
 
 def test_one_bad_step_widens_and_does_not_trip():
