@@ -8,6 +8,7 @@ next to the walls: the rows of table and arm space leave them out (+inf).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -64,34 +65,80 @@ def capsule_distance(centers: Array, people: People) -> Array:
     return np.moveaxis(np.array(distances).reshape(-1, *centers.shape[:-1]), 0, -1)
 
 
-def distance_rows(spec: Spec, kinematics: Kinematics, q: Array) -> tuple[Array, Array, list[str]]:
-    """All static rows at joint positions (..., 7), linearised: a displacement x, rad, keeps them when G x >= -slack.
+def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tuple[Array, Array, list[str]]:
+    """All static rows, linearised where the joints have these twists (..., 6, 7) (`Kinematics.points_and_twists`).
 
     Returns:
-        G (..., R, 7), m/rad: how fast each distance grows; slack (..., R), m: the clearance at `q`; the R rows' names.
+        G (..., R, 7), m/rad: how fast each distance grows; slack (..., R), m: the clearance here; the R rows' names.
+        A displacement x of the joints, rad, keeps the rows when G x >= -slack.
         Two spheres with one centre have no direction apart: their row of G is zero, so no x mends it.
     """
-    radii, (centers, jacobians) = kinematics.sphere_radii, kinematics.spheres_and_jacobians(q)
-    moving = kinematics.sphere_links >= 2
-    arm, arm_jacobians = centers[..., moving, :], jacobians[..., moving, :, :]
-    first, second = _sphere_pairs()
-    apart = centers[..., first, :] - centers[..., second, :]
-    apart /= np.maximum(np.linalg.norm(apart, axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+    layout, batch = _row_layout(len(spec.obstacles.boxes)), centers.shape[:-2]
+    arm = centers.take(layout.arm, axis=-2)  # `take` costs a third of what an index does
     inside = np.concatenate([arm - spec.arm_space.lower_m, spec.arm_space.upper_m - arm], axis=-1)  # 6 walls
+    slacks = (
+        table_clearance(spec, centers, radii).take(layout.arm, axis=-1),
+        inside - radii[layout.arm, None],
+        obstacle_clearance(spec, centers, radii),
+        self_clearance(spec, centers, radii),
+    )
+    away = (
+        np.broadcast_to(layout.from_planes, (*batch, *layout.from_planes.shape)),
+        _box_normals(spec, centers).reshape(*batch, -1, 3),
+        _pair_normals(centers),
+    )
+    directions, points = np.concatenate(away, axis=-2), centers.take(layout.sphere, axis=-2)
+    gradients = (_wrenches(points, directions) @ twists) * layout.moved_by
+    return gradients, np.concatenate([slack.reshape(*batch, -1) for slack in slacks], axis=-1), list(layout.names)
+
+
+@dataclass(frozen=True, eq=False)
+class _RowLayout:
+    """What rows there are, whatever the pose: table, walls, boxes, pairs."""
+
+    arm: NDArray[np.intp]  # indices of the spheres that table and walls are asked for
+    from_planes: Array  # (.., 3): unit vectors off the table and the walls
+    sphere: NDArray[np.intp]  # (R,): the sphere of each row; of a pair the first
+    moved_by: Array  # (R, 7): 1 for joints that move it; for a pair less those that move the second, which cancel
+    names: list[str]
+
+
+@lru_cache(maxsize=8)
+def _row_layout(boxes: int) -> _RowLayout:
+    links = Kinematics().sphere_links
+    spheres, arm, (first, second) = np.arange(len(links)), np.flatnonzero(_moving()), _sphere_pairs()
+    walls = np.concatenate([np.eye(3), -np.eye(3)])
+    moved = (np.arange(1, 8) <= links[:, None]).astype(np.float64)
     blocks = {
-        "table": (arm_jacobians[..., 2, :], table_clearance(spec, centers, radii)[..., moving]),
-        "arm_space": (np.concatenate([arm_jacobians, -arm_jacobians], axis=-2), inside - radii[moving, None]),
-        "obstacles": (_box_normals(spec, centers) @ jacobians, obstacle_clearance(spec, centers, radii)),
-        "self_collision": (
-            apart[..., None, :] @ (jacobians[..., first, :, :] - jacobians[..., second, :, :]),
-            self_clearance(spec, centers, radii),
-        ),
+        "table": arm,
+        "arm_space": np.repeat(arm, len(walls)),
+        "obstacles": np.repeat(spheres, boxes),
+        "self_collision": first,
     }
-    batch = np.shape(q)[:-1]
-    gradients = np.concatenate([gradient.reshape(*batch, -1, 7) for gradient, _ in blocks.values()], axis=-2)
-    slacks = {name: slack.reshape(*batch, -1) for name, (_, slack) in blocks.items()}
-    names = [name for name, slack in slacks.items() for _ in range(slack.shape[-1])]
-    return gradients, np.concatenate(list(slacks.values()), axis=-1), names
+    sphere = np.concatenate(list(blocks.values()))
+    moved_by = moved[sphere]
+    moved_by[len(sphere) - len(second) :] -= moved[second]
+    names = [name for name, block in blocks.items() for _ in block]
+    from_planes = np.concatenate([np.tile(walls[2], (len(arm), 1)), np.tile(walls, (len(arm), 1))])
+    return _RowLayout(arm, from_planes, sphere, moved_by, names)
+
+
+def _pair_normals(centers: Array) -> Array:
+    """Unit vectors (..., P, 3) from the second to the first sphere of each pair; zero where they are in one place."""
+    first, second = _sphere_pairs()
+    apart = centers.take(first, axis=-2) - centers.take(second, axis=-2)
+    distance = np.sqrt((apart**2).sum(axis=-1, keepdims=True))
+    return apart / np.maximum(distance, np.finfo(np.float64).tiny)
+
+
+def _wrenches(points: Array, directions: Array) -> Array:
+    """(p x n, n), (..., R, 6): the same for every point p on one line along n, so for both spheres of a pair."""
+    px, py, pz = (points[..., axis] for axis in range(3))
+    nx, ny, nz = (directions[..., axis] for axis in range(3))
+    wrenches = np.empty((*points.shape[:-1], 6))
+    wrenches[..., 0], wrenches[..., 1] = py * nz - pz * ny, pz * nx - px * nz
+    wrenches[..., 2], wrenches[..., 3:] = px * ny - py * nx, directions
+    return wrenches
 
 
 def _axis_distance(centers: Array, person: Person) -> Array:
@@ -144,6 +191,5 @@ def _box_normals(spec: Spec, centers: Array) -> Array:
     away = points - np.clip(points, lower, upper)
     out = np.maximum(lower - points, points - upper)
     nearest_face = np.where(points - lower < upper - points, -1.0, 1.0) * (out == out.max(axis=-1, keepdims=True))
-    outside = np.linalg.norm(away, axis=-1, keepdims=True) > 0.0
-    outward = np.where(outside, away, nearest_face)
-    return outward / np.linalg.norm(outward, axis=-1, keepdims=True)
+    outward = np.where((away != 0.0).any(axis=-1, keepdims=True), away, nearest_face)
+    return outward / np.sqrt((outward**2).sum(axis=-1, keepdims=True))

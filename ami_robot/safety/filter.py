@@ -22,13 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ami_robot.safety.distances import distance_rows
-from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.kinematics import Kinematics, tool_jacobian
 from ami_robot.safety.motion import ROUNDING, control_times, enclosing, quintic, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, JointState, Refusal
 
 POSES = (0.5, 1.0)
 """Where along the motion distances are linearised, as shares of its duration: its greatest speed, and its end."""
+
+np.empty(1 << 20)  # glibc gives a heap's free end back above 128 KiB and then takes it again page by page, at each call
+# 0.15 ms; one larger block that was freed raises that threshold (mallopt(3), M_MMAP_THRESHOLD)
 
 LINEARISATION_M = 1e-4
 """What a distance has to keep beyond its row, since the truth bends away from its linearisation."""
@@ -38,8 +41,8 @@ _STEPS_RAD = (np.inf, np.inf, 0.005)
 a distance by at most 1 m/rad^2 x 7 x 0.005^2 / 2, which is within LINEARISATION_M.
 """
 
-_ANGULAR_WEIGHT_M = 0.3  # a tilt of the tool by 0.1 rad is as bad as missing the target by 3 cm
-_REGULARISATION = 1e-3  # m^2/rad^2, so that a swing of the elbow costs something
+_WEIGHTS = np.array([1.0, 1.0, 1.0, 0.3, 0.3, 0.3])[:, None]  # a tilt of 0.1 rad is as bad as a miss of 3 cm
+_REGULARISED = 1e-3 * np.eye(7)  # m^2/rad^2, so that a swing of the elbow costs something
 _FEASIBLE = 1e-6  # by how much, m or rad, an answer may miss a row; DAQP's own tolerance
 _STILL = 1e-9  # a row that grows slower than this with the target does not depend on it
 _SOLVED = 1  # DAQP's exit flag for an optimal point
@@ -65,6 +68,10 @@ class _Interval:
     lower_row: list[str]
     upper_row: list[str]
 
+    def nearest(self, target: Array) -> Array:
+        """The target (7,) with each joint brought into its interval."""
+        return np.minimum(np.maximum(target, self.lower), self.upper)
+
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
@@ -77,16 +84,18 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class _MotionMap:
-    """What a motion's shape makes of its start and target; for N enclosing values and for the poses of POSES.
+    """What a motion's shape makes of its start and target, for each joint alike.
 
-    A value is `of_start @ (position, velocity, acceleration) + of_target * target`, for each joint alike.
+    An enclosing value is `start part + growth * target`. M values grow with the target; K do not, such as the
+    acceleration half way. The former are given divided by their growth: they bound the target itself.
     """
 
-    of_start: Array  # (N, 3)
-    of_target: Array  # (N, 1)
-    limit: NDArray[np.intp]  # (N,): index in _LIMITS
-    moves: NDArray[np.bool_]  # (N, 1): whether the value depends on the target
-    pose_of_start: Array  # (P, 3)
+    of_start: Array  # (M, 3): start part / growth, of (position, velocity, acceleration)
+    growth: Array  # (M, 1)
+    limit: NDArray[np.intp]  # (M,): index in _LIMITS
+    still_of_start: Array  # (K, 3)
+    still_limit: NDArray[np.intp]  # (K,)
+    pose_of_start: Array  # (P, 3), of the poses of POSES
     pose_of_target: Array  # (P,)
 
 
@@ -98,15 +107,15 @@ def nearest_target(
     Nearest: least deviation of the tool's pose. No input raises; what is not finite, of a wrong shape or without
     an answer is a Refusal that names the row in the way.
     """
-    state = [_finite(values, (7,)) for values in (start.positions, start.velocities, start.accelerations)]
-    wanted, duration = _finite(nominal, (7,)), _finite(duration_s, ())
-    if wanted is None or duration is None or any(values is None for values in state):
+    states = _finite([start.positions, start.velocities, start.accelerations, nominal], (4, 7))
+    duration = _finite(duration_s, ())
+    if states is None or duration is None:
         return Refusal("Start, target or duration of the motion are not finite numbers.", "filter", _UNKNOWN)
     if not 0.0 < duration <= spec.trajectory.max_duration_s:
         reason = f"The duration of {duration:.3g} s is not between 0 and {spec.trajectory.max_duration_s} s."
         return Refusal(reason, "trajectory", float(spec.trajectory.max_duration_s - duration))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _nearest(spec, kinematics, np.array(state), wanted, float(duration))
+        return _nearest(spec, kinematics, states[:3], states[3], float(duration))
 
 
 def _nearest(
@@ -116,17 +125,19 @@ def _nearest(
     interval = _interval(spec, shape, start)
     if isinstance(interval, Refusal):
         return interval
-    target = np.clip(nominal, interval.lower, interval.upper)
+    target = interval.nearest(nominal)
     for farthest in _STEPS_RAD:
-        tool, jacobian = kinematics.tool_and_jacobian(target)
-        rows = _geometric_rows(spec, kinematics, shape, start, target, tool, jacobian)
+        tools, centers, twists = kinematics.points_and_twists(_poses(shape, start, target))
+        tool, jacobian = tools[-1], tool_jacobian(tools[-1], twists[-1])
+        distances = distance_rows(spec, centers, kinematics.sphere_radii, twists)
+        rows = _geometric_rows(spec, shape, distances, tool, jacobian[:3])
         hessian = _hessian(jacobian)
         lower = np.maximum(interval.lower - target, -farthest)
         upper = np.minimum(interval.upper - target, farthest)
         x = _solve(hessian, nominal - target, rows, lower, upper)
         if isinstance(x, Refusal):
             return x
-        target = np.clip(target + x, interval.lower, interval.upper)
+        target = interval.nearest(target + x)
         active = _active_row(rows, x, interval, target)
         if np.abs(x).max() <= _STEPS_RAD[-1]:
             break
@@ -160,38 +171,38 @@ def _motion_map(duration_s: float) -> _MotionMap:
     whole = enclosing(control, h)  # `move_to_rest` looks at
     values = [np.concatenate([each.reshape(-1, 4) for each in both]) for both in zip(whole, pieces, strict=True)]
     poses = sample(control, h, h * np.array(POSES)).positions
-    every = np.concatenate(values)
     limit = np.repeat(np.arange(len(_LIMITS)), [len(value) for value in values])
-    moves = np.abs(every[:, 3:]) > _STILL
-    return _MotionMap(every[:, :3], every[:, 3:], limit, moves, poses[:, :3], poses[:, 3])
+    every = np.concatenate(values)
+    moves = np.abs(every[:, 3]) > _STILL
+    growing, growth, still = every[moves, :3], every[moves, 3:], every[~moves, :3]
+    return _MotionMap(growing / growth, growth, limit[moves], still, limit[~moves], poses[:, :3], poses[:, 3])
 
 
 def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusal:
     """Targets that keep all limits, joint by joint, or the limit that leaves none."""
     least, most = _limits(spec)
-    fixed = shape.of_start @ start  # (N, 7)
-    below, above = most[shape.limit] - fixed, least[shape.limit] - fixed
-    room = np.where(shape.moves, np.inf, np.minimum(below, -above) / (most - least)[shape.limit])
-    if not room.min() >= 0.0:
-        value, joint = np.unravel_index(room.argmin(), room.shape)
-        row, margin = _LIMITS[shape.limit[value]], float(min(below[value, joint], -above[value, joint]))
-        return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, margin)
-    growth = np.where(shape.moves, shape.of_target, 1.0)
-    below, above = below / growth, above / growth
-    falling = shape.of_target < 0.0
-    uppers = np.where(shape.moves, np.where(falling, above, below), np.inf)
-    lowers = np.where(shape.moves, np.where(falling, below, above), -np.inf)
-    upper_at, lower_at = uppers.argmin(axis=0), lowers.argmax(axis=0)
-    upper, lower = uppers.min(axis=0), lowers.max(axis=0)
+    still = shape.still_of_start @ start  # (K, 7)
+    room = np.minimum(most[shape.still_limit] - still, still - least[shape.still_limit])
+    share = room / (most - least)[shape.still_limit]
+    if not share.min() >= 0.0:
+        value, joint = np.unravel_index(share.argmin(), share.shape)
+        row = _LIMITS[shape.still_limit[value]]
+        return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, float(room[value, joint]))
+    fixed = shape.of_start @ start  # (M, 7)
+    one, other = least[shape.limit] / shape.growth - fixed, most[shape.limit] / shape.growth - fixed
+    lowers, uppers = np.minimum(one, other), np.maximum(one, other)
+    lower_at, upper_at = lowers.argmax(axis=0), uppers.argmin(axis=0)
+    lower, upper = lowers.max(axis=0), uppers.min(axis=0)
     width = upper - lower
     if not width.min() >= 0.0:
         narrowest = int(width.argmin())
-        row = _LIMITS[shape.limit[upper_at[narrowest]]]
-        margin = float(width[narrowest] / 2.0 * np.abs(shape.of_target[upper_at[narrowest], 0]))
+        value = upper_at[narrowest]
+        row = _LIMITS[shape.limit[value]]
+        margin = float(width[narrowest] / 2.0 * np.abs(shape.growth[value, 0]))
         reason = f"No target of {spec.joint_names[narrowest]} keeps its limits on the way, nearest is the row {row}."
         return Refusal(reason, row, margin)
-    names = np.array(_LIMITS)[shape.limit]
-    return _Interval(lower, upper, names[lower_at].tolist(), names[upper_at].tolist())
+    lower_rows, upper_rows = ([_LIMITS[limit] for limit in shape.limit[at]] for at in (lower_at, upper_at))
+    return _Interval(lower, upper, lower_rows, upper_rows)
 
 
 def _limits(spec: Spec) -> tuple[Array, Array]:
@@ -207,13 +218,16 @@ def _limits(spec: Spec) -> tuple[Array, Array]:
     return least, np.vstack([spec.joint_position.command_upper_rad, peaks]) + ROUNDING / 2.0
 
 
+def _poses(shape: _MotionMap, start: Array, target: Array) -> Array:
+    """Joint positions (P, 7) at POSES on the way to `target`, which is the last of them."""
+    return shape.pose_of_start @ start + shape.pose_of_target[:, None] * target
+
+
 def _geometric_rows(
-    spec: Spec, kinematics: Kinematics, shape: _MotionMap, start: Array, target: Array, tool: Array, jacobian: Array
+    spec: Spec, shape: _MotionMap, distances: tuple[Array, Array, list[str]], tool: Array, linear: Array
 ) -> _Rows:
-    """Distances at the poses of a motion to `target`, and the tool's workspace at its end, for a displacement of it."""
-    poses = shape.pose_of_start @ start + shape.pose_of_target[:, None] * target
-    gradients, slack, names = distance_rows(spec, kinematics, poses)
-    linear = jacobian[:3]
+    """Distances at the poses, and the tool in its workspace at the end, for a displacement of the target."""
+    gradients, slack, names = distances
     matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, 7), linear, -linear]
     least = [(LINEARISATION_M - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
     return _Rows(np.concatenate(matrix), np.concatenate(least), [*(names * len(POSES)), *["workspace"] * 6])
@@ -221,14 +235,15 @@ def _geometric_rows(
 
 def _hessian(jacobian: Array) -> Array:
     """Of half the squared deviation of the tool and the joints, (7, 7)."""
-    weighted = jacobian * np.array([1.0, 1.0, 1.0, *[_ANGULAR_WEIGHT_M] * 3])[:, None]
-    return weighted.T @ weighted + _REGULARISATION * np.eye(7)
+    weighted = jacobian * _WEIGHTS
+    return weighted.T @ weighted + _REGULARISED
 
 
 def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Array) -> Array | Refusal:
     """The displacement (7,) nearest to `wanted`; a Refusal when there is none or the answer does not keep the rows."""
     gradient = -hessian @ wanted
-    if not all(np.isfinite(part).all() for part in (hessian, gradient, rows.matrix, rows.least, lower, upper)):
+    parts = (hessian, gradient, rows.matrix, rows.least, lower, upper)
+    if not np.isfinite([part.sum() for part in parts]).all():  # one that is not finite leaves no finite sum
         return Refusal("The filter's programme has numbers that are not finite.", "filter", _UNKNOWN)
     least = np.concatenate([lower, rows.least])
     most = np.concatenate([upper, np.full(len(rows.least), np.inf)])

@@ -343,15 +343,19 @@ def test_a_person_that_is_not_known_is_never_far(field, bad):
 # Linearised
 
 
+def rows_at(spec, q):
+    _, centers, twists = KINEMATICS.points_and_twists(q)
+    return distance_rows(spec, centers, RADII, twists)
+
+
 @given(q=JOINTS, boxes=BOXES)
 @settings(max_examples=20, deadline=None)
 def test_the_rows_are_the_clearances_and_their_derivatives(q, boxes):
     spec, step = with_boxes(boxes, 0.02), 1e-6
-    gradients, slack, names = distance_rows(spec, KINEMATICS, q)
+    gradients, slack, names = rows_at(spec, q)
     assert gradients.shape == (len(slack), 7) and len(names) == len(slack)
     ahead, behind = (
-        np.stack([distance_rows(spec, KINEMATICS, q + nudge)[1] for nudge in sign * step * np.eye(7)], axis=1)
-        for sign in (1, -1)
+        np.stack([rows_at(spec, q + nudge)[1] for nudge in sign * step * np.eye(7)], axis=1) for sign in (1, -1)
     )
     at = slack[:, None]
     one_sided = np.stack([(ahead - at) / step, (at - behind) / step])
@@ -365,9 +369,9 @@ def test_the_rows_are_the_clearances_and_their_derivatives(q, boxes):
 
 def test_rows_of_a_batch_are_those_of_its_members():
     batch = HOME + np.random.default_rng(2).normal(0.0, 0.3, (2, 3, 7))
-    gradients, slack, names = distance_rows(SPEC, KINEMATICS, batch)
+    gradients, slack, names = rows_at(SPEC, batch)
     for index in np.ndindex(2, 3):
-        single = distance_rows(SPEC, KINEMATICS, batch[index])
+        single = rows_at(SPEC, batch[index])
         np.testing.assert_allclose(gradients[index], single[0], atol=1e-12)
         np.testing.assert_allclose(slack[index], single[1], atol=1e-12)
         assert names == single[2]
@@ -382,22 +386,15 @@ def test_the_filter_gets_the_row(row):
         "obstacles": with_boxes([Box("box", np.array([0.3, -0.1, 0.5]), np.array([0.6, 0.1, 0.7]))]),
         "self_collision": replace(SPEC, self_collision=replace(SPEC.self_collision, clearance_m=0.1)),
     }
-    slack, names = distance_rows(SPEC, KINEMATICS, HOME)[1:]
+    slack, names = rows_at(SPEC, HOME)[1:]
     assert (slack >= 0.0).all()
-    slack, names = distance_rows(broken[row], KINEMATICS, HOME)[1:]
+    slack, names = rows_at(broken[row], HOME)[1:]
     assert {name for value, name in zip(slack, names, strict=True) if value < 0.0} == {row}
 
 
 def test_two_spheres_in_one_place_leave_the_filter_no_way_out():
-    gradients, slack, names = distance_rows(SPEC, OnePoint(), HOME)
+    _, centers, twists = KINEMATICS.points_and_twists(HOME)
+    gradients, slack, names = distance_rows(SPEC, np.zeros_like(centers), RADII, twists)
     pairs = np.array(names) == "self_collision"
     np.testing.assert_array_equal(gradients[pairs], 0.0)
     assert (slack[pairs] < 0.0).all()
-
-
-class OnePoint(Kinematics):
-    """An arm that is folded into one point."""
-
-    def spheres_and_jacobians(self, q):
-        centers, jacobians = super().spheres_and_jacobians(q)
-        return np.zeros_like(centers), jacobians
