@@ -18,7 +18,7 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
 	  $(INSTALL) --quiet opencv-python-headless; }
 
-.PHONY: help setup demo test lint format coverage checkpoint bench-reach mutation fuzz clean
+.PHONY: help setup demo test lint format coverage checkpoint bench-reach mutation fuzz scenarios clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ mutation: $(VENV)/.ready-dev  ## would the guardrails' tests notice a change? (A
 
 fuzz: $(VENV)/.ready  ## a million malformed inputs to the guardrail; writes benchmarks/results/fuzz.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
+
+scenarios: $(VENV)/.ready  ## every story (person, knife, faults) on 50 seeds; writes benchmarks/results/scenarios.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scenarios $(ARGS)
 
 clean:  ## remove the environment and caches; keeps runs/ and data/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

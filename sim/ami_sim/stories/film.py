@@ -22,6 +22,7 @@ SIZE = (720, 540)  # pixels
 FPS = 20
 _EVERY = 100 // FPS  # ticks
 _AHEAD_S = np.linspace(0.0, 1.2, 13)
+_TRAIL_SHOTS = 2 * FPS
 _CARD_S = 1.2  # with the verdict, at the end
 _BAR, _TITLE = 34, 28  # pixels
 _INK, _PAPER, _TRAIL, _AHEAD = (245, 245, 242), (34, 36, 40), (70, 170, 255), (255, 150, 20)
@@ -107,8 +108,8 @@ def write(tape: Tape, outcome: Outcome, path: Path) -> None:
 def _compose(view: np.ndarray, camera: CameraModel, shots: list[Shot], outcome: Outcome) -> np.ndarray:
     """The view with the way behind and ahead of the tool, the story's name, and a line of figures."""
     frame, shot = view.copy(), shots[-1]
-    _draw_path(frame, camera, np.array([past.tip for past in shots]), _TRAIL, 2)
-    _draw_path(frame, camera, shot.ahead, _AHEAD, 3)
+    _draw_path(frame, camera, np.array([past.tip for past in shots[-_TRAIL_SHOTS:]]), _TRAIL, 1)
+    _draw_path(frame, camera, shot.ahead, _AHEAD, 2)
     width, height = SIZE
     frame[:_TITLE] = frame[:_TITLE] // 3
     who = "guarded" if outcome.guarded else "NO GUARDRAILS"
@@ -164,8 +165,8 @@ def _side(walks: tuple) -> float:
 
 def _camera(side: float) -> CameraModel:
     """A camera that stands at this side and sees the arm and whoever comes."""
-    target = np.array([0.35, 0.0, 0.25])
-    position = target + 2.1 * np.array([np.cos(side), np.sin(side), 0.0]) + [0.0, 0.0, 1.0]
+    target = np.array([0.38, 0.0, 0.25])
+    position = target + 1.9 * np.array([np.cos(side), np.sin(side), 0.0]) + [0.0, 0.0, 1.0]
     forward = (target - position) / np.linalg.norm(target - position)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
