@@ -18,7 +18,7 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
 	  $(INSTALL) --quiet opencv-python-headless; }
 
-.PHONY: help setup demo test lint format coverage checkpoint bench-reach mutation fuzz scenarios clean
+.PHONY: help setup demo test lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ checkpoint: $(VENV)/.ready  ## make the shipped checkpoint again from nothing: c
 
 bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole graph; writes benchmarks/results/reach.json
 	$(BIN)/python benchmarks/reach.py $(ARGS)
+
+bench-safety: $(VENV)/.ready-dev  ## attacked episodes, faults, search (hours, resumable); writes benchmarks/results/safety.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.safety $(ARGS)
 
 mutation: $(VENV)/.ready-dev  ## would the guardrails' tests notice a change? (ARGS="--sample 300", ARGS=--rows)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)
