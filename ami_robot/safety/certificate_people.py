@@ -16,7 +16,7 @@ import numpy as np
 
 from ami_robot.safety.certificate_geometry import Arm, Neighbours
 from ami_robot.safety.certificate_motion import Motion
-from ami_robot.safety.certificate_rows import CAUTION, ROUNDING, SAMPLE_S, Margin, joint_margins
+from ami_robot.safety.certificate_rows import CAUTION, ROUNDING, Margin, joint_margins, sample_times
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, People
 
@@ -41,7 +41,7 @@ def people_margins(spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport
     times_s, q = _until_stopped(spec, motion)
     free_m = neighbours.distances(arm, q) - errors_m - row.max_speed_m_per_s * (age_s + times_s)
     margins = {"people": _margin("people", float(free_m.min()))}
-    times_s = _steps(motion.duration_s)
+    times_s = sample_times(motion.duration_s)
     q, dq, ddq = motion.sample(times_s)
     out_of_reach_m = float(neighbours.distances(arm, q).min()) - errors_m
     out_of_reach_m -= row.max_speed_m_per_s * (age_s + row.reach_horizon_s)
@@ -83,10 +83,10 @@ def _until_stopped(spec: Spec, motion: Motion) -> tuple[Array, Array]:
             break
         stop = _brake(start, float(brake_s))
         if all(margin.holds for margin in joint_margins(spec, stop).values()):
-            on_s, braking_s = _steps(reaction_s), _steps(float(brake_s))
+            on_s, braking_s = sample_times(reaction_s), sample_times(float(brake_s))
             q = np.concatenate([motion.sample(on_s)[0], stop.sample(braking_s)[0]])
             return np.concatenate([on_s, reaction_s + braking_s]), q
-    times_s = _steps(motion.duration_s)
+    times_s = sample_times(motion.duration_s)
     return times_s, motion.sample(times_s)[0]
 
 
@@ -151,7 +151,3 @@ def _greatest_speed(points: Array, times_s: Array) -> float:
 
 def _margin(row: str, least: float) -> Margin:
     return Margin(least, bool(least >= -ROUNDING), least + _SAMPLING, least - CAUTION[row])
-
-
-def _steps(duration_s: float) -> Array:
-    return np.linspace(0.0, duration_s, max(3, int(np.ceil(duration_s / SAMPLE_S)) + 1))

@@ -80,8 +80,13 @@ def path_margins(spec: Spec, arm: Arm, motions: Sequence[tuple[Motion, float]], 
     return {row: _least([margins[row] for margins in of_each]) for row in of_each[0]}
 
 
+def sample_times(until_s: float) -> Array:
+    """Times (n,), s, from 0 to `until_s`, at most SAMPLE_S apart; at least three, which a second difference takes."""
+    return np.linspace(0.0, until_s, max(3, int(np.ceil(until_s / SAMPLE_S)) + 1))
+
+
 def _along(spec: Spec, arm: Arm, motion: Motion, until_s: float, load_kg: float) -> dict[str, Margin]:
-    times_s = np.linspace(0.0, until_s, max(3, int(np.ceil(until_s / SAMPLE_S)) + 1))
+    times_s = sample_times(until_s)
     seen = arm.sample(*motion.sample(times_s), load_kg)
     inside = np.minimum(seen.tool_m - spec.workspace.lower_m, spec.workspace.upper_m - seen.tool_m).min(axis=-1)
     inside += spec.workspace.path_tolerance_m
