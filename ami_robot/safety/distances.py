@@ -188,8 +188,10 @@ def _box_normals(spec: Spec, centers: Array) -> Array:
     """Unit vectors (..., S, B, 3) along which points (..., S, 3) get away from each box fastest."""
     lower, upper = _boxes(spec)
     points = centers[..., None, :]
-    away = points - np.clip(points, lower, upper)
-    out = np.maximum(lower - points, points - upper)
-    nearest_face = np.where(points - lower < upper - points, -1.0, 1.0) * (out == out.max(axis=-1, keepdims=True))
-    outward = np.where((away != 0.0).any(axis=-1, keepdims=True), away, nearest_face)
+    below, above = lower - points, points - upper
+    out = np.maximum(below, above)
+    farthest = out.max(axis=-1, keepdims=True)
+    nearest_face = np.where(below > above, -1.0, 1.0) * (out == farthest)
+    away = np.maximum(above, 0.0) - np.maximum(below, 0.0)
+    outward = np.where(farthest > 0.0, away, nearest_face)
     return outward / np.sqrt((outward**2).sum(axis=-1, keepdims=True))

@@ -90,8 +90,8 @@ class _MotionMap:
     acceleration half way. The former are given divided by their growth: they bound the target itself.
     """
 
-    of_start: Array  # (M, 3): start part / growth, of (position, velocity, acceleration)
-    growth: Array  # (M, 1)
+    of_start: Array  # (3, M): start part / growth, of (position, velocity, acceleration)
+    growth: Array  # (M,)
     limit: NDArray[np.intp]  # (M,): index in _LIMITS
     still_of_start: Array  # (K, 3)
     still_limit: NDArray[np.intp]  # (K,)
@@ -174,8 +174,9 @@ def _motion_map(duration_s: float) -> _MotionMap:
     limit = np.repeat(np.arange(len(_LIMITS)), [len(value) for value in values])
     every = np.concatenate(values)
     moves = np.abs(every[:, 3]) > _STILL
-    growing, growth, still = every[moves, :3], every[moves, 3:], every[~moves, :3]
-    return _MotionMap(growing / growth, growth, limit[moves], still, limit[~moves], poses[:, :3], poses[:, 3])
+    growth, still = every[moves, 3], every[~moves, :3]
+    of_start = np.ascontiguousarray(every[moves, :3].T) / growth
+    return _MotionMap(of_start, growth, limit[moves], still, limit[~moves], poses[:, :3], poses[:, 3])
 
 
 def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusal:
@@ -188,17 +189,17 @@ def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusa
         value, joint = np.unravel_index(share.argmin(), share.shape)
         row = _LIMITS[shape.still_limit[value]]
         return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, float(room[value, joint]))
-    fixed = shape.of_start @ start  # (M, 7)
-    one, other = least[shape.limit] / shape.growth - fixed, most[shape.limit] / shape.growth - fixed
+    fixed = start.T @ shape.of_start  # (7, M)
+    one, other = (limits.T.take(shape.limit, axis=1) / shape.growth - fixed for limits in (least, most))
     lowers, uppers = np.minimum(one, other), np.maximum(one, other)
-    lower_at, upper_at = lowers.argmax(axis=0), uppers.argmin(axis=0)
-    lower, upper = lowers.max(axis=0), uppers.min(axis=0)
+    lower_at, upper_at = lowers.argmax(axis=1), uppers.argmin(axis=1)
+    lower, upper = lowers.max(axis=1), uppers.min(axis=1)
     width = upper - lower
     if not width.min() >= 0.0:
         narrowest = int(width.argmin())
         value = upper_at[narrowest]
         row = _LIMITS[shape.limit[value]]
-        margin = float(width[narrowest] / 2.0 * np.abs(shape.growth[value, 0]))
+        margin = float(width[narrowest] / 2.0 * np.abs(shape.growth[value]))
         reason = f"No target of {spec.joint_names[narrowest]} keeps its limits on the way, nearest is the row {row}."
         return Refusal(reason, row, margin)
     lower_rows, upper_rows = ([_LIMITS[limit] for limit in shape.limit[at]] for at in (lower_at, upper_at))
@@ -230,7 +231,7 @@ def _geometric_rows(
     gradients, slack, names = distances
     matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, 7), linear, -linear]
     least = [(LINEARISATION_M - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
-    return _Rows(np.concatenate(matrix), np.concatenate(least), [*(names * len(POSES)), *["workspace"] * 6])
+    return _Rows(np.concatenate(matrix), np.concatenate(least), names * len(POSES) + ["workspace"] * 6)
 
 
 def _hessian(jacobian: Array) -> Array:
