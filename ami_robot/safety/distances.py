@@ -65,7 +65,7 @@ def capsule_distance(centers: Array, people: People) -> Array:
     return np.moveaxis(np.array(distances).reshape(-1, *centers.shape[:-1]), 0, -1)
 
 
-def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tuple[Array, Array, list[str]]:
+def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tuple[Array, Array, tuple[str, ...]]:
     """All static rows, linearised where the joints have these twists (..., 6, 7) (`Kinematics.points_and_twists`).
 
     Returns:
@@ -89,7 +89,7 @@ def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tu
     )
     directions, points = np.concatenate(away, axis=-2), centers.take(layout.sphere, axis=-2)
     gradients = (_wrenches(points, directions) @ twists) * layout.moved_by
-    return gradients, np.concatenate([slack.reshape(*batch, -1) for slack in slacks], axis=-1), list(layout.names)
+    return gradients, np.concatenate([slack.reshape(*batch, -1) for slack in slacks], axis=-1), layout.names
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class _RowLayout:
     from_planes: Array  # (.., 3): unit vectors off the table and the walls
     sphere: NDArray[np.intp]  # (R,): the sphere of each row; of a pair the first
     moved_by: Array  # (R, 7): 1 for joints that move it; for a pair less those that move the second, which cancel
-    names: list[str]
+    names: tuple[str, ...]
 
 
 @lru_cache(maxsize=8)
@@ -118,7 +118,7 @@ def _row_layout(boxes: int) -> _RowLayout:
     sphere = np.concatenate(list(blocks.values()))
     moved_by = moved[sphere]
     moved_by[len(sphere) - len(second) :] -= moved[second]
-    names = [name for name, block in blocks.items() for _ in block]
+    names = tuple(name for name, block in blocks.items() for _ in block)
     from_planes = np.concatenate([np.tile(walls[2], (len(arm), 1)), np.tile(walls, (len(arm), 1))])
     return _RowLayout(arm, from_planes, sphere, moved_by, names)
 

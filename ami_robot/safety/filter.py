@@ -75,11 +75,15 @@ class _Interval:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Rows A x >= least (R, 7) and (R,), m, for a displacement x of the target, with their names."""
+    """Rows A x >= least (R, 7) and (R,), m, for a displacement x of the target: distances at each pose, workspace."""
 
     matrix: Array
     least: Array
-    names: list[str]
+    names: tuple[str, ...]  # of the distances at one pose
+
+    def name(self, row: int) -> str:
+        """The guardrail that the row belongs to."""
+        return self.names[row % len(self.names)] if row < len(POSES) * len(self.names) else "workspace"
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +146,7 @@ def _nearest(
         if np.abs(x).max() <= _STEPS_RAD[-1]:
             break
     bent = float(np.abs(target - nominal).max()) > ROUNDING
-    return FilteredTarget(target, active if bent else "", len(rows.names))
+    return FilteredTarget(target, active if bent else "", len(rows.least))
 
 
 def _finite(values: Any, shape: tuple[int, ...]) -> Array | None:
@@ -225,13 +229,13 @@ def _poses(shape: _MotionMap, start: Array, target: Array) -> Array:
 
 
 def _geometric_rows(
-    spec: Spec, shape: _MotionMap, distances: tuple[Array, Array, list[str]], tool: Array, linear: Array
+    spec: Spec, shape: _MotionMap, distances: tuple[Array, Array, tuple[str, ...]], tool: Array, linear: Array
 ) -> _Rows:
     """Distances at the poses, and the tool in its workspace at the end, for a displacement of the target."""
     gradients, slack, names = distances
     matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, 7), linear, -linear]
     least = [(LINEARISATION_M - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
-    return _Rows(np.concatenate(matrix), np.concatenate(least), names * len(POSES) + ["workspace"] * 6)
+    return _Rows(np.concatenate(matrix), np.concatenate(least), names)
 
 
 def _hessian(jacobian: Array) -> Array:
@@ -254,8 +258,8 @@ def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Arra
         return Refusal(f"The filter's solver failed: {error}.", "filter", _UNKNOWN)
     if flag != _SOLVED:
         worst = int(rows.least.argmax())
-        reason = f"No target near the proposed one keeps the row {rows.names[worst]} and all the others."
-        return Refusal(reason, rows.names[worst], float(-rows.least[worst]))
+        reason = f"No target near the proposed one keeps the row {rows.name(worst)} and all the others."
+        return Refusal(reason, rows.name(worst), float(-rows.least[worst]))
     x = _finite(answer, (7,))
     if x is None or not ((x >= lower - _FEASIBLE) & (x <= upper + _FEASIBLE)).all():
         return Refusal(
@@ -264,11 +268,13 @@ def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Arra
     kept = rows.matrix @ x - rows.least
     if not kept.min() >= -_FEASIBLE:
         worst = int(kept.argmin())
-        reason = f"The filter's solver gave an answer that breaks the row {rows.names[worst]}."
-        return Refusal(reason, rows.names[worst], float(kept[worst]))
+        reason = f"The filter's solver gave an answer that breaks the row {rows.name(worst)}."
+        return Refusal(reason, rows.name(worst), float(kept[worst]))
     return x
 
 
 def _active_row(rows: _Rows, x: Array, interval: _Interval, target: Array) -> str:
-    kept = np.concatenate([rows.matrix @ x - rows.least, target - interval.lower, interval.upper - target])
-    return [*rows.names, *interval.lower_row, *interval.upper_row][int(kept.argmin())]
+    rooms = (rows.matrix @ x - rows.least, target - interval.lower, interval.upper - target)
+    nearest = [int(room.argmin()) for room in rooms]
+    names = (rows.name(nearest[0]), interval.lower_row[nearest[1]], interval.upper_row[nearest[2]])
+    return min(zip(rooms, nearest, names, strict=True), key=lambda item: item[0][item[1]])[2]
