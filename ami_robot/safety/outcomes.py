@@ -28,7 +28,7 @@ def outcome_margins(spec: Spec, start: Array, tool_paths: Array, widen_m: float)
     margins = []
     for clearance_m in clearances_m.values():
         needed_m = np.minimum(widen_m, np.maximum(clearance_m[:, :1], 0.0))
-        margins.append(np.minimum((clearance_m - needed_m)[:, 1:].min(axis=1) / extent_m, 1.0))
+        margins.append((clearance_m - needed_m)[:, 1:].min(axis=1) / extent_m)
     least = np.min(margins, axis=0)
     row = np.array(list(clearances_m))[np.argmin(margins, axis=0)]
     return PathCheck(least >= -ROUNDING, least, row)

@@ -12,7 +12,8 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.masks import path_margins
-from ami_robot.safety.motion import Spline, brake, move_to_rest
+from ami_robot.safety.motion import Spline, brake, move_to_rest, quintic
+from ami_robot.safety.motion import sample as quintic_state
 from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import Belief, JointState, People, Person, Proposal
@@ -60,6 +61,54 @@ def test_a_step_out_of_the_workspace_is_masked(axis, inside, outside):
 
 def extent(axis: int) -> float:
     return (SPEC.workspace.upper_m[axis] - SPEC.workspace.lower_m[axis]) / 2.0
+
+
+def test_margins_are_shares_of_what_each_row_spans():
+    """Of half a joint's range, of half a side of the workspace, of the workspace's height, of a step."""
+    row, q = SPEC.joint_position, path_of([CENTRE] * 2)
+    q[0, 1, 6] = row.command_upper_rad[6] - 0.05 * (row.command_upper_rad[6] - row.command_lower_rad[6])
+    loose = replace(SPEC, joint_velocity=replace(SPEC.joint_velocity, command_fraction=1e3),
+                    joint_acceleration=replace(SPEC.joint_acceleration, command_fraction=1e3))  # fmt: skip
+    turned = path_margins(loose, KINEMATICS, q, q[0, 0])
+    assert (turned.row[0], turned.margin[0]) == ("joint_position", pytest.approx(0.1))
+    far = check([CENTRE, CENTRE + np.array([0.0, 0.0, 0.05])], spec=loose)
+    assert (far.row[0], far.margin[0]) == ("tool_displacement", pytest.approx((0.04 + 1e-6 - 0.05) / 0.04))
+    near_table = replace(SPEC, table=replace(SPEC.table, height_m=0.1))
+    centers = KINEMATICS.spheres(path_of([CENTRE])[0, 0])[KINEMATICS.sphere_links >= 2]
+    lowest = (centers[:, 2] - KINEMATICS.sphere_radii[KINEMATICS.sphere_links >= 2]).min()
+    height_m = SPEC.workspace.upper_m[2] - SPEC.workspace.lower_m[2]
+    low = check([CENTRE] * 2, spec=near_table)
+    assert (low.row[0], low.margin[0]) == ("table", pytest.approx((lowest - 0.11) / height_m))
+
+
+@pytest.mark.parametrize("row", ["joint_velocity", "joint_acceleration"])
+def test_a_single_move_is_watched_until_it_rests(row):
+    """A quintic from rest to rest over d in T: at most 1.875 d / T fast, at most 5.7735 d / T^2 hard."""
+    q, step = path_of([CENTRE]), 0.02
+    q[0, 0, 6] += step
+    only = replace(SPEC, **{row: replace(getattr(SPEC, row), command_fraction=1e-4)})
+    limit = getattr(only, row).command_limit_rad_per_s if row == "joint_velocity" else None
+    limit = only.joint_acceleration.command_limit_rad_per_s2 if limit is None else limit
+    peak = 1.875 * step / 0.4 if row == "joint_velocity" else 5.7735 * step / 0.4**2
+    result = path_margins(only, KINEMATICS, q, path_of([CENTRE])[0, 0])
+    assert result.row[0] == row
+    assert 1.0 - result.margin[0] == pytest.approx(peak / limit[6], rel=0.015)
+
+
+def test_the_last_move_of_a_path_is_watched_until_it_rests():
+    """Twice the same way and then back: the hardest braking comes after the last target was set."""
+    q, step = np.repeat(path_of([CENTRE]), 2, axis=1), 0.02
+    start = q[0, 0].copy()
+    q[0, :, 6] += [step, 2 * step]
+    only = replace(SPEC, joint_acceleration=replace(SPEC.joint_acceleration, command_fraction=1e-4))
+    state, peak = JointState(start, np.zeros(7), np.zeros(7)), 0.0
+    for target, watched_s in ((q[0, 0], 0.2), (q[0, 1], 0.4)):
+        control = quintic(state, JointState(target, np.zeros(7), np.zeros(7)), np.asarray(0.4))
+        for t_s in np.linspace(0.0, watched_s, 201):
+            peak = max(peak, abs(quintic_state(control, np.asarray(0.4), t_s).accelerations[6]))
+        state = quintic_state(control, np.asarray(0.4), 0.2)
+    share = 1.0 - path_margins(only, KINEMATICS, q, start).margin[0]
+    assert share == pytest.approx(peak / only.joint_acceleration.command_limit_rad_per_s2[6], rel=0.02)
 
 
 def test_a_path_of_numbers_that_are_not_finite_is_masked_and_spoils_no_other():

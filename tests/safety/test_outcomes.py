@@ -22,6 +22,30 @@ def test_the_middle_of_the_workspace_is_feasible():
     assert result.feasible[0] and 0 < result.margin[0] <= 1
 
 
+def test_the_margin_is_the_least_clearance_as_a_share_of_half_the_narrowest_side():
+    workspace = SPEC.workspace
+    half_m = (workspace.upper_m - workspace.lower_m).min() / 2.0
+    expected = (np.minimum(CENTRE - workspace.lower_m, workspace.upper_m - CENTRE).min() - 0.01) / half_m
+    result = check(CENTRE + np.array([0.0, 0.0, 0.02]), CENTRE)
+    assert result.margin[0] == pytest.approx(expected)
+    assert result.row[0] == "workspace"
+    raised = replace(SPEC, table=Table(0.1, 0.01, "test"))
+    assert check(CENTRE, spec=raised).margin[0] == pytest.approx((0.1 - 0.01 - 0.01) / half_m)
+
+
+def test_each_of_many_paths_is_judged_by_its_worst_point():
+    paths = np.array([[CENTRE, CENTRE], [CENTRE, [0.9, 0.0, 0.2]], [[0.5, 0.5, 0.2], CENTRE]])
+    result = outcome_margins(SPEC, CENTRE, paths, 0.0)
+    assert list(result.feasible) == [True, False, False]
+    np.testing.assert_allclose(result.margin[1:], np.array([-0.22, -0.2]) / 0.185)
+
+
+@pytest.mark.parametrize(("beyond_m", "feasible"), [(0.0, True), (1e-10, True), (1e-6, False)])
+def test_the_border_itself_is_inside(beyond_m, feasible):
+    point = np.array([SPEC.workspace.upper_m[0] + beyond_m, 0.0, 0.2])
+    assert check(point, widen_m=0.0).feasible[0] == feasible
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("side", ["lower_m", "upper_m"])
 def test_the_workspace_shrinks_by_the_error(axis, side):
