@@ -42,7 +42,7 @@ from benchmarks.changed_package import INSIDE, PYTEST, ROOT, SLOWER, forget_pack
 from benchmarks.mutants import Mutant, mutants, mutated, string_constants, without_row
 
 TESTS = ("tests/safety", "tests/actor", "tests/cost")
-LEFT_OUT = ("-k", "not within_its_time", "--ignore=tests/safety/test_table.py")  # of speed; of the table itself
+LEFT_OUT = ("-k", "not within_its_time")  # of speed
 DATA_FILES = ("arm_spheres.py", "arm_inertias.py", "__init__.py")  # tables of numbers; they would raise the score
 OTHER_FILES = ("ami_robot/actor/planner.py",)
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.yaml"
@@ -50,6 +50,7 @@ RESULT = ROOT / "benchmarks" / "results" / "mutation.json"
 KNOWN = ROOT / "data" / "mutation"
 LOADED_ONCE = ("hypothesis.extra.numpy", "torch", "pybullet", "pinocchio", "coal", "daqp")
 TEST_BUDGET_S, SLACK_S = 30.0, 10.0
+_FIXTURE = "fixture "
 PASSED, FAILED = 0, 1  # pytest's exit statuses
 
 
@@ -88,17 +89,38 @@ class _Observer:
 
     def __init__(self, measured: coverage.Coverage) -> None:
         self.seconds: dict[str, float] = {}
-        self._measured = measured
+        self._measured, self._context = measured, ""
+        self._users: dict[str, set[str]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
         """One context a test function."""
         test, began_s = item.nodeid.split("[")[0], time.monotonic()
-        self._measured.switch_context(test)
+        for fixture in getattr(item, "fixturenames", ()):
+            self._users.setdefault(_FIXTURE + fixture, set()).add(test)
+        self._switch(test)
         result = yield
-        self._measured.switch_context("")
+        self._switch("")
         self.seconds[test] = self.seconds.get(test, 0.0) + time.monotonic() - began_s
         return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Any:
+        """A context for each fixture that several tests share: the first of them is not the only one to use it."""
+        before = self._context
+        if fixturedef.scope != "function":
+            self._switch(_FIXTURE + fixturedef.argname)
+        result = yield
+        self._switch(before)
+        return result
+
+    def tests(self, contexts: list[str]) -> list[str]:
+        """Contexts with those of fixtures replaced by the tests that use them."""
+        return sorted({test for context in contexts for test in self._users.get(context, {context})})
+
+    def _switch(self, context: str) -> None:
+        self._context = context
+        self._measured.switch_context(context)
 
 
 def observe(target: Path) -> int:
@@ -111,7 +133,7 @@ def observe(target: Path) -> int:
     data = measured.get_data()
     lines = {
         str(Path(file).relative_to(ROOT)): {
-            line: sorted(tests) for line, tests in data.contexts_by_lineno(file).items()
+            line: observer.tests(contexts) for line, contexts in data.contexts_by_lineno(file).items()
         }
         for file in sorted(data.measured_files())
     }

@@ -160,7 +160,7 @@ def _distances(points: Array, people: People) -> Array:
 def _ways(points: Array, people: People) -> Array:
     """Vectors (..., N, 3), m, from points (..., 3) to the nearest point of each axis; NaN unless all are capsules."""
     if not all(map(_is_capsule, people.persons)):
-        return np.full((*points.shape[:-1], len(people.persons), 3), np.nan)
+        return np.full((len(people.persons), 3), np.nan)
     ends_a = np.array([person.end_a for person in people.persons], dtype=np.float64)
     axes = np.array([person.end_b for person in people.persons], dtype=np.float64) - ends_a
     squares = np.maximum((axes * axes).sum(axis=-1), np.finfo(np.float64).tiny)  # a ball has no axis

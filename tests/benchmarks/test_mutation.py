@@ -81,3 +81,28 @@ def test_every_guardrail_has_a_test_that_dies_without_it(tmp_path):
     assert set(dies) == {entry.row for entry in mutation.TABLE}
     assert {row for row, died in dies.items() if not died} == set(), done.stdout
     assert done.returncode == 0
+
+
+def test_what_a_shared_fixture_passes_through_is_shown_to_every_test_that_uses_it(tmp_path):
+    file = tmp_path / "test_shared.py"
+    file.write_text(
+        "import pytest\n"
+        "from ami_robot.safety.rows import Table\n"
+        "from ami_robot.safety.checks import is_number\n"
+        "@pytest.fixture(scope='module')\n"
+        "def shared(): return is_number(1.0)\n"
+        "def test_first(shared): pass\n"
+        "def test_second(shared): pass\n"
+        "def test_other(): pass\n"
+    )
+    target = tmp_path / "observed.json"
+    code = (
+        "import sys; from pathlib import Path; from benchmarks import mutation;"
+        "mutation.TESTS = (sys.argv[1],); sys.exit(mutation.observe(Path(sys.argv[2])))"
+    )
+    command = [sys.executable, "-c", code, str(file), str(target)]
+    assert subprocess.run(command, cwd=mutation.ROOT, capture_output=True, timeout=120, check=False).returncode == 0
+    lines = json.loads(target.read_text())["lines"]["ami_robot/safety/checks.py"]
+    shared = [tests for tests in lines.values() if any(test for test in tests)]
+    assert shared
+    assert {test.split("::")[1] for tests in shared for test in tests if test} == {"test_first", "test_second"}

@@ -59,7 +59,7 @@ def test_a_measured_joint_may_move_at_its_limit(spec, sign):
 def test_efforts_are_matched_by_name_and_all_of_them_are_needed(spec):
     names = ("panda_finger_joint1", *reversed(spec.joint_names))
     np.testing.assert_array_equal(read_efforts(spec, names, [9.0, *range(7)]), [6, 5, 4, 3, 2, 1, 0])
-    for wrong in (list(range(7)), list(range(9)), None, [[1.0] * 8], ["x"] * 8, [np.nan] * 8):
+    for wrong in (list(range(7)), list(range(9)), None, [[1.0] * 8], ["x"] * 8, [np.nan] * 8, [0.0] * 7 + [np.nan]):
         assert read_efforts(spec, names, wrong).guardrail == "joint_state"
     np.testing.assert_array_equal(
         read_efforts(spec, names, [np.nan, *range(7)]), [6, 5, 4, 3, 2, 1, 0]
@@ -69,6 +69,32 @@ def test_efforts_are_matched_by_name_and_all_of_them_are_needed(spec):
 def test_a_joint_state_needs_as_many_numbers_as_names(spec):
     for q, dq in ((REST, np.zeros(6)), (np.zeros(6), REST), (np.zeros((7, 1)), REST), (REST, None)):
         assert read_joint_state(spec, spec.joint_names, q, dq).guardrail == "joint_state"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("which", ["position", "velocity"])
+def test_one_joint_that_is_not_finite_makes_a_joint_state_unknown(spec, which, bad):
+    names = ("panda_finger_joint1", *reversed(spec.joint_names))
+    q, dq = np.arange(8.0), -np.arange(8.0)
+    state = read_joint_state(spec, names, q, dq)
+    np.testing.assert_array_equal(state.positions, [7, 6, 5, 4, 3, 2, 1])
+    np.testing.assert_array_equal(state.velocities, [-7, -6, -5, -4, -3, -2, -1])
+    np.testing.assert_array_equal(state.accelerations, REST)
+    (q if which == "position" else dq)[0] = bad
+    assert isinstance(read_joint_state(spec, names, q, dq), JointState), "not our joint"
+    (q if which == "position" else dq)[5] = bad
+    assert read_joint_state(spec, names, q, dq).guardrail == "joint_state"
+
+
+@pytest.mark.parametrize("names", ["panda_joint1", None, 7, [1] * 7, {"a": 1}])
+def test_what_are_no_names_is_no_joint_state(spec, names):
+    assert read_joint_state(spec, names, REST, REST).guardrail == "joint_state"
+
+
+def test_each_joint_is_named_exactly_once(spec):
+    for names in (spec.joint_names[1:], (*spec.joint_names, spec.joint_names[3])):
+        refusal = read_joint_state(spec, names, np.zeros(len(names)), np.zeros(len(names)))
+        assert "exactly once" in refusal.reason
 
 
 def test_a_trajectory_may_last_as_long_and_have_as_many_points_as_its_row_says(spec):

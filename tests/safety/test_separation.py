@@ -194,6 +194,7 @@ def test_a_malformed_person_is_refused_and_never_has_a_margin(field, bad):
     assert not margin(motion, people) >= 0.0
     assert in_reach(SPEC, *motion[:2], people, NOW_NS)
     assert not facing_margin(SPEC, np.zeros(3), np.ones(3), people, EDGE) >= 0.0
+    assert not facing_margin(SPEC, np.zeros((4, 3)), np.ones((4, 3)), people, EDGE) >= 0.0
 
 
 def test_a_capsule_too_long_to_compute_with_is_refused():
