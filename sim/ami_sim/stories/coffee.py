@@ -31,6 +31,7 @@ class Coffee(Story):
     about = "Somebody reaches between the hand and its goal: round them or not at all, never through; later it goes on."
     breaks = "people"
     duration_s = 8.0
+    has_goal = True
 
     def __init__(self, seed: int, guarded: bool = True):
         super().__init__(seed, guarded)

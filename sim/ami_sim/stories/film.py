@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ami_robot.perception.camera import CameraModel
 from ami_robot.types import Array
 from ami_sim.demo.video import add_stream
 from ami_sim.stories.story import Outcome, Story
+from ami_sim.walks import WORKPLACE_M, Walk
 from ami_sim.world import Snapshot, World
 
 SIZE = (720, 540)  # pixels
@@ -24,7 +26,7 @@ _EVERY = 100 // FPS  # ticks
 _AHEAD_S = np.linspace(0.0, 1.2, 13)
 _TRAIL_SHOTS = 2 * FPS
 _CARD_S = 1.2  # with the verdict, at the end
-_BAR, _TITLE = 34, 28  # pixels
+_BAR, _TITLE, _INSET = 34, 28, 190  # pixels; the inset shows the hand from near
 _INK, _PAPER, _TRAIL, _AHEAD = (245, 245, 242), (34, 36, 40), (70, 170, 255), (255, 150, 20)
 _GREEN, _RED = (60, 200, 120), (250, 80, 60)
 _CRATE_RGBA = (0.72, 0.52, 0.30, 1.0)
@@ -41,6 +43,7 @@ class Shot:
     ahead: Array  # (K, 3), m: where the running motion leads the tool
     tip_speed_m_per_s: float
     distance_m: float  # inf when nobody is near
+    clearance_m: float  # above the table
     said: str
 
 
@@ -82,7 +85,8 @@ def write(tape: Tape, outcome: Outcome, path: Path) -> None:
         people = world.add_people(stage.walks) if stage.walks else None
         for box in stage.boxes:
             _draw_box(world, np.asarray(box.lower_m), np.asarray(box.upper_m))
-        camera = _camera(_side(stage.walks))
+        side, target = _viewpoint(stage.walks)
+        camera = _camera(target, side, 2.1 if stage.walks else 1.5, SIZE, 1.1)
         held = None
         with av.open(str(partial), "w", format="mp4") as film:
             stream = add_stream(film, SIZE, FPS)
@@ -93,7 +97,10 @@ def write(tape: Tape, outcome: Outcome, path: Path) -> None:
                 if people is not None:
                     people.move_to(shot.t_s)
                 world.mirror(shot.snapshot)
-                frame = _compose(world.render(camera), camera, tape.shots[: number + 1], outcome)
+                frame = _compose(world.render(camera), camera, tape.shots[: number + 1], tape.story, outcome)
+                close = world.render(_camera(shot.tip, side, 0.8, (_INSET, _INSET), 2.2))
+                frame[_TITLE : _TITLE + _INSET, -_INSET:] = close
+                cv2.rectangle(frame, (SIZE[0] - _INSET, _TITLE), (SIZE[0] - 1, _TITLE + _INSET), _PAPER, 2)
                 film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             card = _verdict(frame, outcome)
             for _ in range(round(_CARD_S * FPS)):
@@ -105,17 +112,23 @@ def write(tape: Tape, outcome: Outcome, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _compose(view: np.ndarray, camera: CameraModel, shots: list[Shot], outcome: Outcome) -> np.ndarray:
+def _compose(view: np.ndarray, camera: CameraModel, shots: list[Shot], story: Story, outcome: Outcome) -> np.ndarray:
     """The view with the way behind and ahead of the tool, the story's name, and a line of figures."""
     frame, shot = view.copy(), shots[-1]
     _draw_path(frame, camera, np.array([past.tip for past in shots[-_TRAIL_SHOTS:]]), _TRAIL, 1)
     _draw_path(frame, camera, shot.ahead, _AHEAD, 2)
+    if story.has_goal:
+        place = np.rint(camera.project(story.stage.scene.goal_position)).astype(int).tolist()
+        cv2.drawMarker(frame, place, _GREEN, cv2.MARKER_TILTED_CROSS, 14, 2, cv2.LINE_AA)
     width, height = SIZE
     frame[:_TITLE] = frame[:_TITLE] // 3
     who = "guarded" if outcome.guarded else "NO GUARDRAILS"
     _text(frame, f"{outcome.story}, seed {outcome.seed}, {who}", (10, 19), _INK)
     cv2.rectangle(frame, (0, height - _BAR), (width, height), _PAPER, -1)
-    near = f"person {shot.distance_m:5.2f} m" if np.isfinite(shot.distance_m) else "person far"
+    if not story.stage.walks:
+        near = f"table {shot.clearance_m:5.3f} m"
+    else:
+        near = f"person {shot.distance_m:5.2f} m" if np.isfinite(shot.distance_m) else "person far"
     y = height - 12
     _text(frame, f"{shot.t_s:4.1f} s", (10, y), _INK)
     _text(frame, f"tip {shot.tip_speed_m_per_s:5.3f} m/s", (90, y), _INK)
@@ -153,25 +166,26 @@ def _draw_box(world: World, lower: Array, upper: Array) -> None:
     pybullet.createMultiBody(0, -1, visual, ((lower + upper) / 2.0).tolist(), physicsClientId=world.client)
 
 
-def _side(walks: tuple) -> float:
-    """From where, rad round the workplace, to look: across the way from the arm to the people, and not from behind."""
+def _viewpoint(walks: Sequence[Walk]) -> tuple[float, Array]:
+    """From which side, rad, to look at which point (3,), m: the arm alone, or across its way to the people."""
     if not walks:
-        return np.deg2rad(-50.0)
-    where = np.mean([walk.positions.mean(axis=0) for walk in walks], axis=0) - [0.35, 0.0]
-    bearing = float(np.arctan2(where[1], where[0]))
+        return np.deg2rad(-40.0), np.array([0.38, 0.0, 0.22])
+    way = np.mean([walk.positions.mean(axis=0) for walk in walks], axis=0) - WORKPLACE_M
+    bearing = float(np.arctan2(way[1], way[0]))
     sides = [bearing + np.deg2rad(100.0), bearing - np.deg2rad(100.0)]
-    return max(sides, key=lambda side: np.cos(side - np.deg2rad(-20.0)))  # in front of the arm where that is possible
+    side = max(sides, key=lambda angle: np.cos(angle - np.deg2rad(-20.0)))  # in front of the arm where possible
+    towards = min(0.35, float(np.linalg.norm(way))) * way / max(float(np.linalg.norm(way)), 1e-9)
+    return side, np.array([*(WORKPLACE_M + towards - [0.1, 0.0]), 0.28])
 
 
-def _camera(side: float) -> CameraModel:
-    """A camera that stands at this side and sees the arm and whoever comes."""
-    target = np.array([0.38, 0.0, 0.25])
-    position = target + 1.9 * np.array([np.cos(side), np.sin(side), 0.0]) + [0.0, 0.0, 1.0]
+def _camera(target: Array, side: float, distance_m: float, size: tuple[int, int], focal: float) -> CameraModel:
+    """A camera at this side, rad, of a point (3,), m, a little above it; `focal` in heights of the picture."""
+    position = target + distance_m * np.array([np.cos(side), np.sin(side), 0.45])
     forward = (target - position) / np.linalg.norm(target - position)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
     rotation = np.column_stack([right, np.cross(forward, right), forward])
-    width, height = SIZE
-    focal = 0.95 * height
-    matrix = np.array([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
+    width, height = size
+    matrix = np.diag([focal * height, focal * height, 1.0])
+    matrix[:2, 2] = (width - 1) / 2, (height - 1) / 2
     return CameraModel("film", "film", width, height, matrix, np.zeros(5), position, rotation, "placed", "2026-01-01")

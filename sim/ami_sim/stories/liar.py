@@ -43,6 +43,7 @@ class Liar(Story):
     about = "The world model says that all is well, whatever is done: box, table, people and limits are kept."
     breaks = "obstacle"
     duration_s = 6.0
+    has_goal = True
 
     def __init__(self, seed: int, guarded: bool = True):
         super().__init__(seed, guarded)

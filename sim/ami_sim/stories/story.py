@@ -39,6 +39,7 @@ class Story(ABC):
     about: ClassVar[str]  # what happens; what has to hold
     breaks: ClassVar[str]  # the kind that breaks without guardrails
     duration_s: ClassVar[float]
+    has_goal: ClassVar[bool] = False  # the tool is wanted where the scene has its goal
 
     stage: Stage
 

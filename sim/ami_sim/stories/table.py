@@ -20,6 +20,7 @@ class Table(Story):
     about = "The goal lies below the table: refused, or stopped above the clearance; the arm never touches."
     breaks = "table"
     duration_s = 5.0
+    has_goal = True
 
     def __init__(self, seed: int, guarded: bool = True):
         super().__init__(seed, guarded)

@@ -63,10 +63,10 @@ class Witness:
         if len(self._rows) % _BODIES_EVERY == 0:
             self._watch_bodies()
 
-    def latest(self) -> tuple[float, float]:
-        """Speed of the tip, m/s, and distance to the nearest person, m, inf when nobody is near, now."""
-        _, _, tip_speed, distance_m, *_ = self._rows[-1]
-        return tip_speed, distance_m
+    def latest(self) -> tuple[float, float, float]:
+        """Speed of the tip, m/s, distance to the nearest person, m, inf when nobody is near, and to the table, m."""
+        _, _, tip_speed, distance_m, _, clearance_m, *_ = self._rows[-1]
+        return tip_speed, distance_m, clearance_m
 
     @property
     def times_s(self) -> Array:
