@@ -74,13 +74,12 @@ class Shards:
 
     def missing(self, blocks: list[Block]) -> list[Block]:
         """Those that were not run yet; throws away what does not count."""
-        missing = []
+        known = set()
         for series in dict.fromkeys(block.series for block in blocks):
             lines = self.lines(series)
             self._write(series, lines)
-            known = {(line["first_seed"], line["episodes"]) for line in lines}
-            missing += [b for b in blocks if b.series == series and (b.first_seed, b.count) not in known]
-        return missing
+            known |= {(series, line["first_seed"], line["episodes"]) for line in lines}
+        return [block for block in blocks if (block.series, block.first_seed, block.count) not in known]
 
     def append(self, series: str, line: dict[str, Any]) -> None:
         """A block is done."""

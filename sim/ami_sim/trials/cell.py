@@ -23,7 +23,7 @@ from ami_sim.trials.truth import Truth
 from ami_sim.world import PHYSICS_HZ
 
 FIRST_SUBSTEP = 10 * PHYSICS_HZ  # stamps of what is too old stay positive
-LONGEST_S = 4.0  # of a trial: the longest motion ends before that
+LONGEST_S = 7.0  # of a trial: the longest motion ends before that
 TOOL_EVERY_S = 0.1
 IDLE_S = 0.1  # drives have settled that long after the end of a motion
 _QUANTUM_S = 1.0 / PHYSICS_HZ

@@ -15,7 +15,7 @@ from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array
 from ami_sim.trials.posture import brought
-from ami_sim.walks import Walk, approaching, reaching, walking
+from ami_sim.walks import WORKPLACE_M, Walk, approaching, reaching, walking
 from ami_sim.walks import standing as standing_person
 
 FAMILIES = ("limits", "obstacles", "people", "tool", "inputs", "singularity")
@@ -167,7 +167,7 @@ def _walk(rng: np.random.Generator, family: str) -> Walk:
         aside = np.array([-away[1], away[0]]) * 1.2
         middle = goal + rng.uniform(0.6, 1.5) * away
         return walking(middle - aside, middle + aside, float(rng.uniform(SLOWEST_M_PER_S, 1.6)))
-    return standing_person(goal + rng.uniform(0.5, 1.8) * away)
+    return standing_person(WORKPLACE_M + rng.uniform(0.6, 1.4) * away)  # mostly in reach
 
 
 def _tool(rng: np.random.Generator) -> Tool:
