@@ -53,7 +53,7 @@ def self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
 
     Component by component, which is five times faster.
     """
-    first, second = _sphere_pairs()
+    first, second = sphere_pairs()
     components = (np.ascontiguousarray(centers[..., axis]) for axis in range(3))
     squares = sum((values.take(first, axis=-1) - values.take(second, axis=-1)) ** 2 for values in components)
     return np.sqrt(squares) - (radii[first] + radii[second] + spec.self_collision.clearance_m)
@@ -106,7 +106,7 @@ class _RowLayout:
 @lru_cache(maxsize=8)
 def _row_layout(boxes: int) -> _RowLayout:
     links = Kinematics().sphere_links
-    spheres, arm, (first, second) = np.arange(len(links)), np.flatnonzero(_moving()), _sphere_pairs()
+    spheres, arm, (first, second) = np.arange(len(links)), np.flatnonzero(_moving()), sphere_pairs()
     walls = np.concatenate([np.eye(3), -np.eye(3)])
     moved = (np.arange(1, 8) <= links[:, None]).astype(np.float64)
     blocks = {
@@ -125,7 +125,7 @@ def _row_layout(boxes: int) -> _RowLayout:
 
 def _pair_normals(centers: Array) -> Array:
     """Unit vectors (..., P, 3) from the second to the first sphere of each pair; zero where they are in one place."""
-    first, second = _sphere_pairs()
+    first, second = sphere_pairs()
     apart = centers.take(first, axis=-2) - centers.take(second, axis=-2)
     distance = np.sqrt((apart**2).sum(axis=-1, keepdims=True))
     return apart / np.maximum(distance, np.finfo(np.float64).tiny)
@@ -162,8 +162,8 @@ def _moving() -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=1)
-def _sphere_pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices (P,) of the first and of the second sphere of each pair that is looked at.
+def sphere_pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices (P,) of the first and of the second sphere of each pair that `self_clearance` looks at.
 
     Left out are pairs that overlap in the ready posture. It is one pair, round the wrist: the covers of links 5 and 7
     are fatter there than the 18 mm of air between them, at any angle of the joints. Where the links really meet

@@ -78,7 +78,11 @@ def min_singular_value(kinematics: Kinematics, q: Array) -> Array:
 
     Linear rows are in m, angular ones in rad. At 0 there is a direction in which the tool cannot move.
     """
-    jacobian = kinematics.jacobian(q)
+    return least_singular_value(kinematics.jacobian(q))
+
+
+def least_singular_value(jacobian: Array) -> Array:
+    """Of Jacobians (..., 6, 7), m/rad and rad/rad; NaN for what is not finite."""
     known = np.asarray(np.isfinite(jacobian).all(axis=(-2, -1)))
     jacobian = np.where(known[..., None, None], jacobian, 0.0)
     squares = np.linalg.eigvalsh(jacobian @ np.swapaxes(jacobian, -1, -2))  # a quarter of the time of an SVD

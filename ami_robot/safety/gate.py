@@ -1,13 +1,20 @@
 """Does this motion keep every static guardrail from its first to its last instant, rest included?
 
-Joint limits are bounded everywhere. All else is looked at in samples 20 ms apart, and its margin is inflated by what
-can happen in between, with h the step:
+Joint limits are bounded everywhere. All else is looked at in samples 20 ms apart, and its margin is reduced by what
+may be hidden in between, with h the step:
 
     line   a centre strays from its chord by at most h^2/8 |c''|, and |c''| <= sum_j |ddq_j| r_j + (sum_j |dq_j|)^2 r_1,
-           r_j the farthest that a part of the arm can be from joint j; the sums from the bounds of the whole motion
-    dip    a sphere of radius r that passes a corner on a chord of length L is up to L^2 / (4 r) nearer than at its ends
+           r_j the farthest that a part of the arm can be from joint j; the sums from the bounds of each quintic piece
+    dip    what passes a corner on a chord of length L, R away at both ends, is up to L^2 / (4 R) nearer in between;
+           R is the radius and the clearance asked for, of two spheres the sum of both and L the sum of their chords
     half   what follows a curve of its own (torque, singular value, speed) may differ from the nearer sample by half of
            the greatest change between neighbours
+
+A motion that only this hidden part would break is looked at once more, four times as finely.
+
+The tip of a held tool is a sphere of radius 0 for table, arm space and obstacles, the rest of the tool is not looked
+at: nothing is known of its shape. A tool whose tip is not known is not covered at all, and one that nobody weighed
+weighs nothing in the row of torque.
 """
 
 from __future__ import annotations
@@ -19,14 +26,29 @@ from itertools import pairwise
 import numpy as np
 
 from ami_robot.safety.arm_spheres import SPHERES
-from ami_robot.safety.distances import arm_space_clearance, obstacle_clearance, self_clearance, table_clearance
-from ami_robot.safety.dynamics import Dynamics, min_singular_value
-from ami_robot.safety.kinematics import FLANGE_M, LINK_LENGTHS_M, LINK_OFFSETS_M, TOOL_M, Kinematics
-from ami_robot.safety.motion import ROUNDING, Extremes, Spline, limit_margins
+from ami_robot.safety.distances import (
+    arm_space_clearance,
+    obstacle_clearance,
+    self_clearance,
+    sphere_pairs,
+    table_clearance,
+)
+from ami_robot.safety.dynamics import Dynamics, least_singular_value
+from ami_robot.safety.kinematics import (
+    FLANGE_M,
+    LINK_LENGTHS_M,
+    LINK_OFFSETS_M,
+    TOOL_M,
+    Kinematics,
+    tool_jacobian,
+)
+from ami_robot.safety.motion import ROUNDING, Extremes, Spline, bounds, limit_margins, quintic, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, JointState, JointTrajectory, Refusal
 
 SAMPLE_S = 0.02
+FINE_SAMPLE_S = SAMPLE_S / 4.0
+"""Between the samples of a second look, s, at motions that only what the first one cannot see would break."""
 
 _SENTENCES = {
     "workspace": "On its way the tool would leave the workspace by {:.4f} m more than the path tolerance.",
@@ -56,31 +78,36 @@ def check_motion(
     trajectory: JointTrajectory,
     also_from: Sequence[JointState] = (),
     load_kg: float = 0.0,
+    tip: Array | None = None,
 ) -> Verdict:
     """Check `trajectory` as the controller will execute it from `start`, and from states a little earlier or later.
 
-    `load_kg` is held by the gripper. A motion that begins outside the workspace may lead back into it, never further
-    out. Margins of joint limits are those from `start`, the others the least of all that may be executed.
+    `load_kg` is held by the gripper, its `tip` (3,), m, is in the frame of the tool. A motion that begins outside the
+    workspace may lead back into it, never further out. Margins of joint limits are those from `start`, the others the
+    least of all that may be executed.
     """
-    motions = [Spline(state, trajectory) for state in (start, *also_from)]
-    extremes = [motion.extremes() for motion in motions]
-    least = {row: float(margin.min()) for row, margin in limit_margins(extremes[0], spec).items()}
+    motion = Spline(start, trajectory)
+    joining = _joining(motion, also_from)
+    count = len(motion.lengths_s)
+    pieces = bounds(
+        np.concatenate([motion.control, joining]), np.append(motion.lengths_s, [motion.lengths_s[0]] * len(joining))
+    )
+    least = {row: float(margin[:count].min()) for row, margin in limit_margins(pieces, spec).items()}
     for row, margin in least.items():
         if not margin >= -ROUNDING:
             return Verdict(least, Refusal(f"The motion would exceed the limits of the row {row}.", row, margin))
-    for other in extremes[1:]:
-        for row, margins in limit_margins(other, spec, whole_limits=True).items():
-            if not (margin := float(margins.min())) >= -ROUNDING:
-                reason = f"Arriving {spec.transport.jitter_s} s early or late the motion would exceed the row {row}."
-                return Verdict(least, Refusal(reason, row, margin))
-    join_s = float(trajectory.times_s[0])  # from here on all of them are the same motion
-    samples = _sampled(kinematics, motions, [motions[0].duration_s, *([join_s] * len(also_from))])
-    line_m = samples.step_s**2 / 8.0 * max(map(_curvature, extremes))
-    least |= _margins(spec, kinematics, dynamics, samples, line_m, load_kg)
-    for row, sentence in _SENTENCES.items():
-        if not least[row] >= -ROUNDING and not (row == "workspace" and _leads_back(spec, samples, line_m)):
-            return Verdict(least, Refusal(sentence.format(-least[row]), row, least[row]))
-    return Verdict(least, None)
+    for row, margins in limit_margins(pieces, spec, whole_limits=True).items():
+        if not (margin := float(margins.min())) >= -ROUNDING:
+            reason = f"Arriving {spec.transport.jitter_s} s early or late the motion would exceed the row {row}."
+            return Verdict(least, Refusal(reason, row, margin))
+    curvature = _curvature(pieces, 0.0 if tip is None else float(np.linalg.norm(tip)))
+    for step_s in (SAMPLE_S, FINE_SAMPLE_S):
+        samples = _sampled(kinematics, motion, joining, step_s, curvature, tip)
+        seen = _margins(spec, kinematics, dynamics, samples, load_kg)
+        verdict = _judged(spec, samples, least | {row: margin - hidden for row, (margin, hidden) in seen.items()})
+        if verdict.refusal is None or not seen[verdict.refusal.guardrail][0] > 0.0:
+            break  # it holds, or more samples would not help
+    return verdict
 
 
 def workspace_margin(spec: Spec, position: Array) -> Array:
@@ -90,103 +117,184 @@ def workspace_margin(spec: Spec, position: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Samples:
-    """All motions in N samples, each from its start to its rest or to where it joins the first one."""
+    """All that may be executed in N samples: the motion to its rest, then every other start up to where it joins."""
 
-    step_s: float  # the greatest
-    steps_s: list[float]  # of each motion
-    cuts: list[int]  # where the next motion begins
+    steps_s: list[float]  # of each
+    cuts: list[int]  # where the next one begins
+    line_m: float  # how far a centre may stray from its chord
     states: JointState  # (N, 7) each
     centers: Array  # (N, S, 3), m
     tool: Array  # (N, 3), m
+    tip: Array | None  # (N, 3), m, of what the gripper holds
     singular_values: Array  # (N,), the least of the tool's Jacobian
 
     def of_each(self, values: Array) -> list[Array]:
-        """Values (N, ...) of each motion by itself."""
+        """Values (N, ...) of each by itself."""
         return [values[begin:end] for begin, end in pairwise([0, *self.cuts, len(values)])]
 
-    def least_of_curve(self, values: Array) -> float:
-        """The least of values (N, ...) of smooth curves, less the half step that may lie between samples."""
-        return min(
+    def chords_m(self, points: Array) -> Array:
+        """The longest (S,) that points (N, S, 3) move from sample to sample."""
+        steps = np.diff(points, axis=0)
+        squares = np.einsum("nsk,nsk->ns", steps, steps)
+        squares[np.array(self.cuts, dtype=np.intp) - 1] = 0.0  # from the end of one to the start of the next
+        return np.sqrt(squares.max(axis=0))
+
+    def least_of_curve(self, values: Array) -> tuple[float, float]:
+        """The least of values (N, ...) of smooth curves, and by how much it may be less between samples."""
+        least = float(values.min())
+        halves = [
             float((curve.min(axis=0) - np.abs(np.diff(curve, axis=0)).max(axis=0) / 2.0).min())
             for curve in self.of_each(values)
-        )
+        ]
+        return least, least - min(halves)
 
 
-def _sampled(kinematics: Kinematics, motions: Sequence[Spline], ends_s: Sequence[float]) -> _Samples:
-    """Each motion up to its time, s. The kinematics of all of them are computed at once."""
-    counts = [int(np.ceil(end_s / SAMPLE_S)) + 1 for end_s in ends_s]
-    sampled = [
-        motion.states(np.linspace(0.0, end_s, count))
-        for motion, end_s, count in zip(motions, ends_s, counts, strict=True)
-    ]
+def _joining(motion: Spline, also_from: Sequence[JointState]) -> Array:
+    """Coefficients (J, 6, 7) of the pieces from other states to the first control point."""
+    if not also_from:
+        return np.zeros((0, 6, 7))
+    begin = JointState(
+        np.array([state.positions for state in also_from]),
+        np.array([state.velocities for state in also_from]),
+        np.array([state.accelerations for state in also_from]),
+    )
+    join_s = motion.lengths_s[0]
+    return quintic(begin, sample(motion.control[0], join_s, join_s), join_s)
+
+
+def _sampled(
+    kinematics: Kinematics, motion: Spline, joining: Array, step_s: float, curvature: float, tip: Array | None
+) -> _Samples:
+    """At most `step_s` apart. The kinematics of all of them are computed at once."""
+    join_s = float(motion.lengths_s[0])
+    times_s, join_times_s = _times(motion.duration_s, step_s), _times(join_s, step_s)
+    own, others = motion.states(times_s), sample(joining[:, None], join_s, join_times_s)
     states = JointState(
-        np.concatenate([each.positions for each in sampled]),
-        np.concatenate([each.velocities for each in sampled]),
-        np.concatenate([each.accelerations for each in sampled]),
+        np.concatenate([own.positions, others.positions.reshape(-1, 7)]),
+        np.concatenate([own.velocities, others.velocities.reshape(-1, 7)]),
+        np.concatenate([own.accelerations, others.accelerations.reshape(-1, 7)]),
     )
-    q = states.positions
-    steps_s = [end_s / (count - 1) for end_s, count in zip(ends_s, counts, strict=True)]
+    tool, centers, twists = kinematics.points_and_twists(states.positions)
+    steps_s = [float(times_s[1]), *[float(join_times_s[1])] * len(joining)]
     return _Samples(
-        max(steps_s),
         steps_s,
-        np.cumsum(counts)[:-1].tolist(),
+        [len(times_s) + index * len(join_times_s) for index in range(len(joining))],
+        max(steps_s) ** 2 / 8.0 * curvature,
         states,
-        kinematics.spheres(q),
-        kinematics.tool_position(q),
-        min_singular_value(kinematics, q),
+        centers,
+        tool,
+        None if tip is None else _at_tip(kinematics, states.positions, tip),
+        least_singular_value(tool_jacobian(tool, twists)),
     )
+
+
+def _times(until_s: float, step_s: float) -> Array:
+    """Times from 0 to this one, at most `step_s` apart."""
+    return np.linspace(0.0, until_s, int(np.ceil(until_s / step_s)) + 1)
+
+
+def _at_tip(kinematics: Kinematics, q: Array, tip: Array) -> Array:
+    """Where (N, 3), m, what is at `tip` (3,) in the frame of the tool is in base_link."""
+    poses = kinematics.tool_pose(q)
+    return poses[:, :3, 3] + poses[:, :3, :3] @ tip
 
 
 def _margins(
-    spec: Spec, kinematics: Kinematics, dynamics: Dynamics, samples: _Samples, line_m: float, load_kg: float
-) -> dict[str, float]:
-    """Least margin of each row over all samples, less what can happen between them."""
-    centers, radii, states = samples.centers, kinematics.sphere_radii, samples.states
-    steps = (np.diff(each, axis=0) for each in samples.of_each(centers))
-    chord_m = max(float(np.sqrt(np.einsum("nsk,nsk->ns", step, step).max())) for step in steps)
-    thinnest_m = float(radii.min())
-    of_one_m, of_two_m = chord_m**2 / (4.0 * thinnest_m), chord_m**2 / (2.0 * thinnest_m)  # dips; 2 L at 2 r
+    spec: Spec, kinematics: Kinematics, dynamics: Dynamics, samples: _Samples, load_kg: float
+) -> dict[str, tuple[float, float]]:
+    """Least margin of each row over all samples, and what it may lose between them."""
+    centers, radii, states, line_m = samples.centers, kinematics.sphere_radii, samples.states, samples.line_m
+    chords_m = samples.chords_m(centers)
     torques = dynamics.torques(states.positions, states.velocities, states.accelerations, load_kg)
-    return {
-        "workspace": float(_inside(spec, samples, line_m).min()),
-        "table": float(table_clearance(spec, centers, radii).min()) - line_m,
-        "arm_space": float(arm_space_clearance(spec, centers, radii).min()) - line_m,
-        "obstacles": float(obstacle_clearance(spec, centers, radii).min(initial=np.inf)) - line_m - of_one_m,
-        "self_collision": float(self_clearance(spec, centers, radii).min()) - 2.0 * line_m - of_two_m,
-        "singularity": samples.least_of_curve(samples.singular_values) - spec.singularity.min_singular_value,
+    singular = samples.least_of_curve(samples.singular_values)
+    margins = {
+        "workspace": (float(_inside(spec, samples).min()), line_m),
+        "table": (float(table_clearance(spec, centers, radii).min()), line_m),
+        "arm_space": (float(arm_space_clearance(spec, centers, radii).min()), line_m),
+        "obstacles": _obstacles(spec, centers, radii, chords_m, line_m),
+        "self_collision": _self_collision(spec, centers, radii, chords_m, line_m),
+        "singularity": (singular[0] - spec.singularity.min_singular_value, singular[1]),
         "torque": samples.least_of_curve(spec.torque.command_limit_n_m - np.abs(torques)),
-        "contact": _contact_margin(spec, kinematics, samples, line_m),
+        "contact": _contact(spec, kinematics, samples),
+    }
+    if samples.tip is not None:
+        of_tip = _of_tip(spec, samples, samples.tip)
+        margins |= {row: _nearest(*np.array([margins[row], of_tip[row]]).T) for row in of_tip}
+    return margins
+
+
+def _of_tip(spec: Spec, samples: _Samples, tip: Array) -> dict[str, tuple[float, float]]:
+    points, line_m = tip[:, None], samples.line_m
+    space = np.minimum(tip - spec.arm_space.lower_m, spec.arm_space.upper_m - tip)
+    return {
+        "table": (float(tip[:, 2].min()) - spec.table.height_m - spec.table.clearance_m, line_m),
+        "arm_space": (float(space.min()), line_m),
+        "obstacles": _obstacles(spec, points, np.zeros(1), samples.chords_m(points), line_m),
     }
 
 
-def _inside(spec: Spec, samples: _Samples, line_m: float) -> Array:
+def _obstacles(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
+    clearance = obstacle_clearance(spec, centers, radii).min(axis=(0, -1), initial=np.inf)  # (S,)
+    return _nearest(clearance, line_m + chords_m**2 / (4.0 * (radii + spec.obstacles.clearance_m)))
+
+
+def _self_collision(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
+    clearance = self_clearance(spec, centers, radii).min(axis=0)  # (P,)
+    first, second = sphere_pairs()
+    apart_m = radii[first] + radii[second] + spec.self_collision.clearance_m
+    return _nearest(clearance, 2.0 * line_m + (chords_m[first] + chords_m[second]) ** 2 / (4.0 * apart_m))
+
+
+def _nearest(margins: Array, hidden: Array) -> tuple[float, float]:
+    """The margin that is least with what is hidden, and that."""
+    worst = int((margins - hidden).argmin())
+    return float(margins[worst]), float(hidden[worst])
+
+
+def _judged(spec: Spec, samples: _Samples, least: dict[str, float]) -> Verdict:
+    for row, sentence in _SENTENCES.items():
+        if not least[row] >= -ROUNDING and not (row == "workspace" and _leads_back(spec, samples)):
+            return Verdict(least, Refusal(sentence.format(-least[row]), row, least[row]))
+    return Verdict(least, None)
+
+
+def _inside(spec: Spec, samples: _Samples) -> Array:
     """Distance (N,) of the tool to the nearest face of the workspace, m, beyond the path's tolerance."""
-    return workspace_margin(spec, samples.tool) + spec.workspace.path_tolerance_m - line_m
+    return workspace_margin(spec, samples.tool) + spec.workspace.path_tolerance_m
 
 
-def _leads_back(spec: Spec, samples: _Samples, line_m: float) -> bool:
+def _leads_back(spec: Spec, samples: _Samples) -> bool:
     """No motion is ever further out of the workspace than where it begins."""
-    inside = samples.of_each(_inside(spec, samples, line_m))
+    inside = samples.of_each(_inside(spec, samples) - samples.line_m)
     return all(bool(each.min() >= min(0.0, float(each[0])) - ROUNDING) for each in inside)
 
 
-def _contact_margin(spec: Spec, kinematics: Kinematics, samples: _Samples, line_m: float) -> float:
-    """By how much every sphere within the approach height of the table comes down slower than it may, m/s."""
+def _contact(spec: Spec, kinematics: Kinematics, samples: _Samples) -> tuple[float, float]:
+    """By how much every sphere within the approach height of the table comes down slower than it may, m/s.
+
+    Means over each step, and half of the greatest change from step to step.
+    """
     row, moving = spec.contact, kinematics.sphere_links >= 2
     heights = samples.centers[:, moving, 2] - kinematics.sphere_radii[moving] - spec.table.height_m  # (N, S)
-    fastest = 0.0
+    fastest, least = 0.0, np.inf
     for lowest, step_s in zip(samples.of_each(heights), samples.steps_s, strict=True):
-        down = -np.diff(lowest, axis=0) / step_s  # mean over each step
+        down = -np.diff(lowest, axis=0) / step_s
         change = np.abs(np.diff(down, axis=0)).max(initial=0.0) / 2.0
-        near = np.minimum(lowest[1:], lowest[:-1]) - line_m < row.approach_height_m
-        fastest = np.maximum(fastest, np.where(near, down + change, 0.0).max())  # keeps NaN
-    return row.approach_speed_m_per_s - float(fastest)
+        near = np.minimum(lowest[1:], lowest[:-1]) - samples.line_m < row.approach_height_m
+        mean = np.where(near, down, 0.0).max()
+        fastest = np.maximum(fastest, mean)  # keeps NaN
+        least = np.minimum(
+            least, row.approach_speed_m_per_s - np.maximum(0.0, np.where(near, down + change, 0.0).max())
+        )
+    margin = row.approach_speed_m_per_s - float(fastest)
+    return margin, margin - float(least)
 
 
-def _curvature(extremes: Extremes) -> float:
-    """Bound of |c''|, m/s^2, of every centre, and of the tool."""
-    speeds, accelerations = extremes.speed_rad_per_s, extremes.acceleration_rad_per_s2
-    return float(accelerations @ _LEVERS_M + speeds.sum() ** 2 * _LEVERS_M[0])
+def _curvature(pieces: Extremes, tip_m: float) -> float:
+    """Bound of |c''|, m/s^2, of every centre, of the tool, and of a tip this far from it."""
+    speeds, accelerations = pieces.speed_rad_per_s, pieces.acceleration_rad_per_s2
+    levers_m = _LEVERS_M + tip_m
+    return float((accelerations @ levers_m + speeds.sum(axis=-1) ** 2 * levers_m[0]).max())
 
 
 def _levers() -> Array:

@@ -52,16 +52,22 @@ class Extremes:
 class Spline:
     """Quintic pieces from `start` through the control points of `trajectory`, then rest."""
 
+    control: Array
+    """Bernstein coefficients (P, 6, 7) of the pieces, rad."""
+
+    lengths_s: Array
+    """Of the pieces, (P,), s."""
+
     def __init__(self, start: JointState, trajectory: JointTrajectory):
         self.duration_s = float(trajectory.times_s[-1])
         self._times_s = np.concatenate([[0.0], trajectory.times_s])
-        self._lengths_s = np.diff(self._times_s)
+        self.lengths_s = np.diff(self._times_s)
         positions = np.vstack([start.positions, trajectory.positions])
         velocities = np.vstack([start.velocities, trajectory.velocities])
         accelerations = np.vstack([start.accelerations, trajectory.accelerations])
         begin = JointState(positions[:-1], velocities[:-1], accelerations[:-1])
         end = JointState(positions[1:], velocities[1:], accelerations[1:])
-        self._control = quintic(begin, end, self._lengths_s)
+        self.control = quintic(begin, end, self.lengths_s)
         self._start, self._end = (
             start,
             JointState(positions[-1], np.zeros_like(start.positions), np.zeros_like(start.positions)),
@@ -74,25 +80,25 @@ class Spline:
         if not t_s < self.duration_s:
             return self._end
         piece = int(np.searchsorted(self._times_s, t_s, side="right")) - 1
-        return sample(self._control[piece], self._lengths_s[piece], t_s - self._times_s[piece])
+        return sample(self.control[piece], self.lengths_s[piece], t_s - self._times_s[piece])
 
     def positions(self, times_s: Array) -> Array:
         """Desired positions (n, 7), rad, at times (n,), s; those of the start and the end before and after."""
         piece = self._pieces(times_s)
-        s = np.clip((times_s - self._times_s[piece]) / self._lengths_s[piece], 0.0, 1.0)
-        return (_basis(5, s)[:, None, :] @ self._control[piece])[:, 0]
+        s = np.clip((times_s - self._times_s[piece]) / self.lengths_s[piece], 0.0, 1.0)
+        return (_basis(s)[:, None, :] @ self.control[piece])[:, 0]
 
     def states(self, times_s: Array) -> JointState:
         """Desired states, each (n, 7), at times (n,), s, within the duration."""
         piece = self._pieces(times_s)
-        return sample(self._control[piece], self._lengths_s[piece], times_s - self._times_s[piece])
+        return sample(self.control[piece], self.lengths_s[piece], times_s - self._times_s[piece])
 
     def _pieces(self, times_s: Array) -> NDArray[np.intp]:
-        return np.clip(np.searchsorted(self._times_s, times_s, side="right") - 1, 0, len(self._lengths_s) - 1)
+        return np.clip(np.searchsorted(self._times_s, times_s, side="right") - 1, 0, len(self.lengths_s) - 1)
 
     def extremes(self) -> Extremes:
         """Bounds over the whole motion, each (7,)."""
-        pieces = bounds(self._control, self._lengths_s)
+        pieces = bounds(self.control, self.lengths_s)
         return Extremes(
             pieces.lower_rad.min(axis=0),
             pieces.upper_rad.max(axis=0),
@@ -191,11 +197,8 @@ def sample(control: Array, length_s: Array | float, t_s: Array | float) -> Joint
     """States (..., 7) of quintics with coefficients (..., 6, 7) and lengths (...,), s, at times (...,), s."""
     h = np.asarray(length_s, dtype=np.float64)
     s, h = np.asarray(t_s) / h, h[..., None]
-
-    def blend(order: int) -> Array:
-        return ((_basis(5 - order, s) @ _DERIVATIVES[order])[..., None, :] @ control)[..., 0, :] / h**order
-
-    return JointState(blend(0), blend(1), blend(2))
+    blends = (_basis(s) @ _BLENDS).reshape(*s.shape, 3, 6) @ control
+    return JointState(blends[..., 0, :], blends[..., 1, :] / h, blends[..., 2, :] / h**2)
 
 
 def bounds(control: Array, length_s: Array) -> Extremes:
@@ -253,10 +256,13 @@ def control_times(duration_s: float) -> Array:
     return np.append(steps, duration_s)
 
 
-def _basis(degree: int, s: Array | float) -> Array:
-    """Bernstein polynomials (..., degree + 1) at s (...)."""
-    s, k = np.asarray(s)[..., None], np.arange(degree + 1)
-    return _BINOMIALS[degree] * s**k * (1.0 - s) ** (degree - k)
+def _basis(s: Array | float) -> Array:
+    """Quintic Bernstein polynomials (..., 6) at s (...)."""
+    factors = np.ones((2, *np.shape(s), 6))
+    factors[0, ..., 1:] = np.asarray(s)[..., None]
+    factors[1, ..., 1:] = 1.0 - factors[0, ..., 1:]
+    rising, falling = np.multiply.accumulate(factors, axis=-1)
+    return _BINOMIALS * rising * falling[..., ::-1]
 
 
 def _subdivision(degree: int) -> Array:
@@ -283,6 +289,22 @@ def _derivatives() -> list[Array]:
     return matrices
 
 
-_BINOMIALS = {degree: np.array([float(comb(degree, k)) for k in range(degree + 1)]) for degree in (3, 4, 5)}
+def _blends() -> Array:
+    """Matrix (6, 3 x 6): quintic Bernstein polynomials times it are those of position, velocity and acceleration.
+
+    Derivatives are of lower degree; each step raises it by one (Farin, ch. 5, degree elevation).
+    """
+    blends = []
+    for order in range(3):
+        matrix = _DERIVATIVES[order]
+        for degree in range(6 - order, 6):
+            share = np.arange(degree + 1)[:, None] / degree
+            matrix = share * np.vstack([matrix[:1], matrix]) + (1.0 - share) * np.vstack([matrix, matrix[-1:]])
+        blends.append(matrix)
+    return np.hstack(blends)
+
+
+_BINOMIALS = np.array([float(comb(5, k)) for k in range(6)])
 _DERIVATIVES = _derivatives()
+_BLENDS = _blends()
 _ENCLOSE = [_subdivision(5 - order) @ matrix for order, matrix in enumerate(_DERIVATIVES)]

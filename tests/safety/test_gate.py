@@ -20,8 +20,8 @@ from ami_robot.types import JointState
 AHEAD = trajectory_to(CENTRE + np.array([0.1, 0.0, 0.0]))
 
 
-def check(trajectory, spec=SPEC, start=START, load_kg=0.0):
-    return check_motion(spec, KINEMATICS, DYNAMICS, at_rest(start), trajectory, load_kg=load_kg)
+def check(trajectory, spec=SPEC, start=START, load_kg=0.0, tip=None):
+    return check_motion(spec, KINEMATICS, DYNAMICS, at_rest(start), trajectory, load_kg=load_kg, tip=tip)
 
 
 def with_box(lower, upper):
@@ -76,6 +76,38 @@ def test_a_load_in_the_gripper_counts_as_torque():
     assert heavy.margins["torque"] < light.margins["torque"] - 5.0
     assert check(AHEAD, load_kg=12.0).refusal.guardrail == "torque"
     assert check(AHEAD, load_kg=np.nan).refusal.guardrail == "torque"
+
+
+def test_a_fast_motion_is_refused_for_what_it_does_and_not_for_what_its_samples_hide():
+    sideways = move_to_rest(at_rest(START), KINEMATICS.inverse(CENTRE + np.array([0.0, 0.2, 0.0]))[0], SPEC)
+    assert sideways.times_s[-1] < 0.6
+    verdict = check(sideways)
+    assert verdict.refusal is None
+    spline = Spline(at_rest(START), sideways)
+    finely = KINEMATICS.spheres(spline.positions(np.linspace(0.0, spline.duration_s, 2001)))
+    truth = float(self_clearance(SPEC, finely, KINEMATICS.sphere_radii).min())
+    assert 0.0 <= verdict.margins["self_collision"] <= truth
+    nearer = replace(SPEC.self_collision, clearance_m=SPEC.self_collision.clearance_m + truth - 0.002)
+    fine = check(sideways, replace(SPEC, self_collision=nearer))
+    assert fine.refusal is None, "2 mm are enough when it is looked at closely"
+    nearer = replace(SPEC.self_collision, clearance_m=SPEC.self_collision.clearance_m + truth + 1e-4)
+    assert check(sideways, replace(SPEC, self_collision=nearer)).refusal.guardrail == "self_collision"
+
+
+@pytest.mark.parametrize(
+    ("row", "tip", "spec"),
+    [
+        ("table", [0.0, 0.0, -0.195], SPEC),
+        ("arm_space", [0.45, 0.0, 0.0], SPEC),
+        ("obstacles", [0.12, 0.0, 0.0], with_box([0.58, -0.1, 0.0], [0.62, 0.1, 0.18])),
+    ],
+)
+def test_the_tip_of_a_held_tool_keeps_off_like_the_arm(row, tip, spec):
+    up, to_base = trajectory_to(CENTRE + UP), KINEMATICS.tool_pose(START)[:3, :3]
+    verdict = check(up, spec, tip=to_base.T @ tip)
+    assert verdict.refusal.guardrail == row
+    assert check(up, spec).refusal is None
+    assert check(up, spec, tip=-to_base.T @ tip).refusal is None, "it points the other way"
 
 
 def test_near_the_table_the_arm_comes_down_slowly_and_goes_up_as_it_likes():
