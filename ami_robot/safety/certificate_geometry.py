@@ -81,9 +81,9 @@ class Arm:
         """Measure at joint positions, velocities and accelerations (n, 7) with a point mass in the gripper, kg."""
         point = pinocchio.Inertia(load_kg, self._tool_on_link, np.zeros((3, 3)))
         self._model.inertias[_JOINTS] = self._last_link + point
-        count = len(q)
+        count, joints = len(q), len(self._data.oMi)  # with the one that stands still
         tool, torques, jacobians = np.empty((count, 3)), np.empty((count, _JOINTS)), np.empty((count, 6, _JOINTS))
-        axes, origins = np.empty((count, _JOINTS + 1, 3, 3)), np.empty((count, _JOINTS + 1, 3))
+        axes, origins = np.empty((count, joints, 3, 3)), np.empty((count, joints, 3))
         clearances: dict[str, Array] = {row: np.empty(count) for row in self._rows}
         for k in range(count):
             torques[k] = pinocchio.rnea(self._model, self._data, q[k], dq[k], ddq[k])

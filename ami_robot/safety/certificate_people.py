@@ -139,7 +139,7 @@ def _facing(spec: Spec, report: GuardrailReport, tips: Array, axes: Array, peopl
         axis = person.end_b - person.end_a
         share = np.clip((tips - person.end_a) @ axis / max(float(axis @ axis), 1e-300), 0.0, 1.0)
         way = person.end_a + share[:, None] * axis - tips
-        cosines = (way * along).sum(axis=-1) / (np.linalg.norm(way, axis=-1) * np.linalg.norm(along, axis=-1))
+        cosines = (way * along).sum(axis=1) / (np.linalg.norm(way, axis=1) * np.linalg.norm(along, axis=1))
         greatest = max(greatest, float(cosines.max()))
     return spec.tool_hazard.max_facing_cosine - greatest
 

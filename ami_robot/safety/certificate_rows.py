@@ -88,10 +88,10 @@ def sample_times(until_s: float) -> Array:
 def _along(spec: Spec, arm: Arm, motion: Motion, until_s: float, load_kg: float) -> dict[str, Margin]:
     times_s = sample_times(until_s)
     seen = arm.sample(*motion.sample(times_s), load_kg)
-    inside = np.minimum(seen.tool_m - spec.workspace.lower_m, spec.workspace.upper_m - seen.tool_m).min(axis=-1)
+    inside = np.minimum(seen.tool_m - spec.workspace.lower_m, spec.workspace.upper_m - seen.tool_m).min(axis=1)
     inside += spec.workspace.path_tolerance_m
     rows = {
-        "torque": (spec.torque.command_limit_n_m - np.abs(seen.torques_n_m)).min(axis=-1),
+        "torque": (spec.torque.command_limit_n_m - np.abs(seen.torques_n_m)).min(axis=1),
         "singularity": seen.least_singular_value - spec.singularity.min_singular_value,
         "contact": _contact(spec, seen.heights_m, times_s),
         **seen.clearances_m,
@@ -105,7 +105,7 @@ def _contact(spec: Spec, heights_m: Array, times_s: Array) -> Array:
     """By how much (n,) every sphere close to the table comes down slower than it may, m/s."""
     down = -np.gradient(heights_m, times_s, axis=0)
     near = heights_m < spec.contact.approach_height_m
-    return spec.contact.approach_speed_m_per_s - np.where(near, down, 0.0).max(axis=-1)
+    return spec.contact.approach_speed_m_per_s - np.where(near, down, 0.0).max(axis=1)
 
 
 def _of_samples(row: str, values: Array, least_allowed: float) -> Margin:

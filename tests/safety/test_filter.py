@@ -127,6 +127,11 @@ def test_the_answer_is_the_nearest_tool_position_beside_a_wall():
     assert wall_y - 1e-3 <= tool[1] <= wall_y + 1e-6
 
 
+def test_a_tilt_of_a_tenth_of_a_radian_counts_as_much_as_a_miss_of_three_centimetres():
+    hessian = filter_module._hessian(np.eye(6, 7)) - filter_module._REGULARISED
+    np.testing.assert_allclose(np.diag(hessian), [1.0, 1.0, 1.0, 0.09, 0.09, 0.09, 0.0])
+
+
 def crate_in_front(gap_m: float) -> Spec:
     """A crate whose near face stands `gap_m` beyond what the hand at START keeps clear, in y."""
     reach = (KINEMATICS.spheres(START)[..., 1] + KINEMATICS.sphere_radii).max()
