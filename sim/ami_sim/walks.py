@@ -17,6 +17,7 @@ from ami_sim.body import HANGING_M, Pose, in_body, right_shoulder
 WORKPLACE_M = np.array([0.45, 0.0])
 """Where the arm works: what people look at, and the way that they come."""
 
+_VISITORS_WAY_M, _PAUSE_S = 1.3, 0.1
 TURN_RAD_PER_S = 2.5  # on the spot: a hand moves at less than 1.2 m/s
 
 
@@ -112,6 +113,23 @@ def reaching(
         hands += [reach, HANGING_M]
     count = len(times_s)
     return Walk(np.array(times_s), np.tile(position, (count, 1)), np.full(count, heading), np.array(hands))
+
+
+def visit(place: Array, hand: Array, start_s: float, stay_s: float, speed_m_per_s: float = 1.2) -> Walk:
+    """Come straight to `place` (2,) m, reach towards `hand` (3,) m for a while, and step back the way one came."""
+    place = np.asarray(place, float)
+    away = place - WORKPLACE_M
+    outside = place + _VISITORS_WAY_M * away / np.linalg.norm(away)
+    coming = walking(outside, place, speed_m_per_s, start_s)
+    reach = reaching(place, hand, coming.times_s[-1] + _PAUSE_S, stay_s=stay_s)
+    gone_s = reach.times_s[-1] + _PAUSE_S
+    heading = float(reach.headings[-1])
+    return Walk(
+        np.concatenate([coming.times_s, reach.times_s, [gone_s, gone_s + _VISITORS_WAY_M / speed_m_per_s]]),
+        np.concatenate([coming.positions, reach.positions, [place, outside]]),
+        np.full(8, heading),
+        np.concatenate([coming.hands, reach.hands, np.tile(HANGING_M, (2, 1))]),
+    )
 
 
 def _visiting(points: Sequence[Array], speeds: Sequence[float]) -> Walk:

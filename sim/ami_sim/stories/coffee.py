@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ami_robot.types import Array
 from ami_sim.stories.pilot import Pilot, pilot_to_picture
 from ami_sim.stories.scripts import TICKS_PER_STEP, step_towards
 from ami_sim.stories.stage import Stage, spec_with_people
 from ami_sim.stories.story import Story
 from ami_sim.stories.studio import at_position
-from ami_sim.walks import Walk, reaching, walking
+from ami_sim.walks import visit
 
 _SIDES = (  # where the person stands, m; where the hand goes; start and goal of the tool; all of them jittered
     ((0.50, 0.70), (0.48, 0.20, 0.33), (0.38, 0.17, 0.26), (0.63, 0.15, 0.26)),
@@ -18,7 +17,6 @@ _SIDES = (  # where the person stands, m; where the hand goes; start and goal of
     ((0.93, 0.15), (0.47, 0.00, 0.32), (0.47, -0.20, 0.26), (0.45, 0.21, 0.26)),
     ((0.93, -0.15), (0.47, 0.00, 0.32), (0.47, 0.20, 0.26), (0.45, -0.21, 0.26)),
 )
-_WALK_M_PER_S = 1.2
 _REACHED_M = 0.03
 _LEISURELY_M = 0.015  # a step of the blind one, so that it is still under way when somebody comes
 
@@ -43,7 +41,9 @@ class Coffee(Story):
             start, goal, self._goal = goal, start, start
         scene = at_position(seed, start, goal)
         arrival_s, self._stay_s = rng.uniform(0.2, 0.5), rng.uniform(1.0, 2.0)
-        self.stage = Stage(scene, spec_with_people(), [_visit(place, self._hand, arrival_s, self._stay_s)], guarded)
+        self.stage = Stage(
+            scene, spec_with_people(), [visit(place, self._hand, max(0.05, arrival_s), self._stay_s)], guarded
+        )
         self._pilot: Pilot | None = pilot_to_picture(self.stage) if guarded and seed % 2 == 0 else None
 
     def act(self) -> None:
@@ -76,19 +76,3 @@ class Coffee(Story):
         way = self._goal - start
         along = np.clip((self._hand - start) @ way / (way @ way), 0.0, 1.0)
         return float(np.linalg.norm(start + along * way - self._hand))
-
-
-def _visit(place: Array, hand: Array, arrival_s: float, stay_s: float) -> Walk:
-    """Come to `place` (2,), reach to `hand` (3,) for a while, and go back the way one came."""
-    out = place + 1.3 * (place - [0.45, 0.0]) / np.linalg.norm(place - [0.45, 0.0])
-    way_s = float(np.linalg.norm(out - place)) / _WALK_M_PER_S
-    coming = walking(out, place, _WALK_M_PER_S, max(0.05, arrival_s))
-    reach = reaching(place, hand, coming.times_s[-1] + 0.1, stay_s=stay_s)
-    gone_s = reach.times_s[-1] + 0.2
-    turned = reach.headings[-1]
-    return Walk(
-        np.concatenate([coming.times_s, reach.times_s, [gone_s, gone_s + way_s]]),
-        np.concatenate([coming.positions, reach.positions, [place, out]]),
-        np.concatenate([np.full(2, turned), reach.headings, [turned, turned]]),
-        np.concatenate([coming.hands, reach.hands, np.tile(coming.hands[:1], (2, 1))]),
-    )

@@ -99,8 +99,7 @@ def write(tape: Tape, outcome: Outcome, path: Path) -> None:
                 world.mirror(shot.snapshot)
                 frame = _compose(world.render(camera), camera, tape.shots[: number + 1], tape.story, outcome)
                 close = world.render(_camera(shot.tip, side, 0.8, (_INSET, _INSET), 2.2))
-                frame[_TITLE : _TITLE + _INSET, -_INSET:] = close
-                cv2.rectangle(frame, (SIZE[0] - _INSET, _TITLE), (SIZE[0] - 1, _TITLE + _INSET), _PAPER, 2)
+                _put_inset(frame, close, left=_come_from_the_right(camera, stage.walks))
                 film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             card = _verdict(frame, outcome)
             for _ in range(round(_CARD_S * FPS)):
@@ -136,6 +135,19 @@ def _compose(view: np.ndarray, camera: CameraModel, shots: list[Shot], story: St
     stopped = shot.said.startswith(("refused", "brake"))
     _text(frame, shot.said, (420, y), _RED if stopped else _GREEN)
     return frame
+
+
+def _put_inset(frame: np.ndarray, close: np.ndarray, left: bool) -> None:
+    x = 0 if left else SIZE[0] - _INSET
+    frame[_TITLE : _TITLE + _INSET, x : x + _INSET] = close
+    cv2.rectangle(frame, (x, _TITLE), (x + _INSET - 1, _TITLE + _INSET), _PAPER, 2)
+
+
+def _come_from_the_right(camera: CameraModel, walks: Sequence[Walk]) -> bool:
+    if not walks:
+        return False
+    way = np.mean([walk.positions.mean(axis=0) for walk in walks], axis=0) - WORKPLACE_M
+    return bool(camera.rotation[:2, 0] @ way > 0.0)
 
 
 def _verdict(frame: np.ndarray, outcome: Outcome) -> np.ndarray:

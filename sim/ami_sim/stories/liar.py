@@ -58,7 +58,7 @@ class Liar(Story):
         crate = Box("crate", box_at - _BOX_M / 2.0, box_at + _BOX_M / 2.0)
         spec = replace(spec, obstacles=replace(spec.obstacles, boxes=(*spec.obstacles.boxes, crate)))
         walk = pacing(np.array([1.35, -1.4]), np.array([1.35, 1.4]), rng.uniform(0.6, _FASTEST_M_PER_S), 10.0)
-        self.stage = Stage(at_position(seed, start, goal), spec, [walk], guarded)
+        self.stage = Stage(at_position(seed, start, goal, box_at), spec, [walk], guarded)
         self.stage.add_box(crate)
         self._goal = goal
         self._pilot: Pilot | None = self._deceived(lie, checks=seed % 2 == 0) if guarded else None

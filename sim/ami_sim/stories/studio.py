@@ -15,12 +15,12 @@ from ami_sim.world import World
 _SEEDS_APART = 1_000_000  # of scenes whose blocks are tried
 
 
-def at_position(seed: int, start: Array, goal: Array) -> Scene:
-    """A scene with the tool starting and its goal at these points, (3,) m each; no block lies below either."""
+def at_position(seed: int, start: Array, goal: Array, *clear: Array) -> Scene:
+    """A scene with the tool starting and its goal at these points, (3,) m; no block lies there or at `clear` ones."""
     kinematics = Kinematics()
     begin, end = kinematics.inverse(np.asarray(start))[0], kinematics.inverse(np.asarray(goal))[0]
     scene = Scene.from_seed(seed)
-    while not _clear(scene, start, goal):
+    while not _clear(scene, start, goal, *clear):
         scene = Scene.from_seed(scene.seed + _SEEDS_APART)
     goal_position = kinematics.tool_position(end)
     return replace(scene, seed=seed, start_joint_positions=begin, goal_joint_positions=end, goal_position=goal_position)
