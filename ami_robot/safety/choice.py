@@ -15,6 +15,7 @@ from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, Spline, bounds, 
 from ami_robot.safety.people_watch import PeopleVerdict, PeopleWatch
 from ami_robot.safety.record import CommandRecord
 from ami_robot.safety.spec import Spec
+from ami_robot.safety.way_out import WayOut
 from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
 
 _UNKNOWN = float("nan")
@@ -30,6 +31,8 @@ class Choice:
     trajectory: JointTrajectory
     tool: Array  # (3,), m: where the tool comes to rest
     margins: dict[str, float]
+    tip: Array | None = None  # (3,), m, of the held tool, in the frame of `tool`
+    way_out: WayOut | None = None  # where somebody could be there before the motion ends
     change: Refusal | None = None  # what the proposal, taken literally, would have broken
 
 
@@ -121,11 +124,11 @@ class Chooser:
     ) -> Choice | Refusal:
         if near.refusal is not None:
             return near.refusal
-        load_kg = self._people.load_kg(now_ns)
-        verdict = check_motion(self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg)
+        load_kg, tip = self._people.load_kg(now_ns), self._people.tip(now_ns)
+        verdict = check_motion(self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg, tip)
         if verdict.refusal is not None:
             return verdict.refusal
-        return Choice(start, trajectory, tool, verdict.margins | near.margins)
+        return Choice(start, trajectory, tool, verdict.margins | near.margins, tip, near.way_out)
 
     def _why_stretched(self, start: JointState, target: Array, trajectory: JointTrajectory | None) -> Refusal | None:
         """Which row would break in the shortest time; None when the motion takes no longer."""

@@ -167,7 +167,7 @@ def _sampled(
 ) -> _Samples:
     """At most `step_s` apart. The kinematics of all of them are computed at once."""
     join_s = float(motion.lengths_s[0])
-    times_s, join_times_s = _times(motion.duration_s, step_s), _times(join_s, step_s)
+    times_s, join_times_s = times_until(motion.duration_s, step_s), times_until(join_s, step_s)
     own, others = motion.states(times_s), sample(joining[:, None], join_s, join_times_s)
     states = JointState(
         np.concatenate([own.positions, others.positions.reshape(-1, 7)]),
@@ -188,8 +188,8 @@ def _sampled(
     )
 
 
-def _times(until_s: float, step_s: float) -> Array:
-    """Times from 0 to this one, at most `step_s` apart."""
+def times_until(until_s: float, step_s: float = SAMPLE_S) -> Array:
+    """Times (n,), s, from 0 to this one, at most `step_s` apart."""
     return np.linspace(0.0, until_s, int(np.ceil(until_s / step_s)) + 1)
 
 

@@ -7,6 +7,7 @@ The library has no clock: `stamp_ns` and `now_ns` come from the caller, on one c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class Guardrail:
         self._record, self._gate = CommandRecord(spec), LastGate(spec)
         self._e_stop, self._sources = EStop(spec), Sources(spec)
         self._joints = JointWatch(spec, dynamics)
-        self._people = PeopleWatch(spec, kinematics)
+        self._people = PeopleWatch(spec, kinematics, dynamics)
         self._inbox = Inbox(spec)
         self._chooser = Chooser(spec, kinematics, dynamics, self._people)
         self._armed = False
@@ -189,7 +190,7 @@ class Guardrail:
         if not record.moves(now_ns) or record.braking:
             self._stopping = None
             return None
-        reason = self._stopping or self._people.why_stop(*record.running(now_ns), now_ns)
+        reason = self._stopping or self._people.why_stop(*record.running(now_ns), now_ns, record.tip)
         if reason is None:
             return None
         said, self._said = self._said is reason, reason
@@ -209,6 +210,8 @@ class Guardrail:
         barred = self._send(choice.start, choice.trajectory, choice.tool, now_ns, braking=False)
         if barred is not None:
             return self._report("refused", now_ns, proposal, refusal=barred)
+        self._record.tip = choice.tip
+        self._people.rely_on(choice.way_out)
         row = self._spec.gripper
         self._gripper_width = float(np.clip(proposal.gripper_width, row.lower_m, row.upper_m))
         self._inbox.commanded(now_ns)
@@ -221,19 +224,32 @@ class Guardrail:
         return self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
 
     def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
-        """Stop on the shortest brake that holds; where there is none, the running motion ends at rest anyway."""
+        """Stop on a brake that holds; where there is none, the running motion ends at rest anyway."""
         start = self._record.state(at_ns)
+        for trajectory, margins in self._brakes(start, at_ns):
+            sooner = trajectory.times_s[-1] < self._record.rests_in_s(at_ns)
+            tool = self._kinematics.tool_position(trajectory.positions[-1])
+            if sooner and self._send(start, trajectory, tool, at_ns, braking=True) is None:
+                self._people.rely_on(None)
+                return self._report("brake", at_ns, proposal, trajectory, reason, margins)
+        return self._report("brake", at_ns, proposal, refusal=reason)
+
+    def _brakes(self, start: JointState, at_ns: int) -> Iterator[tuple[JointTrajectory, dict[str, float]]]:
+        """Brakes that hold, with their margins: what was relied upon with somebody near, then the shortest one now.
+
+        The tip of the tool counts as it did for the running motion: of another tool nothing was promised.
+        """
+        way_out = self._people.way_out(at_ns)
+        if way_out is not None:
+            yield way_out.trajectory, way_out.margins
         also_from = self._record.early_and_late(at_ns, self._joints.last_now_ns)
         trajectory = brake(start, self._spec, also_from)
         load_kg = self._people.load_kg(at_ns)
         verdict = check_motion(
-            self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg=load_kg
+            self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg, self._record.tip
         )
-        sooner = trajectory.times_s[-1] < self._record.rests_in_s(at_ns)
-        tool = self._kinematics.tool_position(trajectory.positions[-1])
-        if verdict.refusal is not None or not sooner or self._send(start, trajectory, tool, at_ns, braking=True):
-            return self._report("brake", at_ns, proposal, refusal=reason)
-        return self._report("brake", at_ns, proposal, trajectory, reason, verdict.margins)
+        if verdict.refusal is None:
+            yield trajectory, verdict.margins
 
     def _send(
         self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int, braking: bool

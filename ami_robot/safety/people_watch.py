@@ -1,7 +1,8 @@
 """People and the held tool, as far as they are known: may the arm go on like this, may it begin to move like that?
 
-An arm that goes on for the reaction time and brakes then has to be at rest before anybody could be there. While
-somebody is in reach, every part of it and the tip of its tool keep a speed cap, and a blade does not point at them.
+An arm that runs on, or brakes at the next step, has to be at rest before anybody could be there; `way_out` says why
+that holds at all times. While somebody is in reach, every part of it and the tip of its tool keep a speed cap, and a
+blade does not point at them.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ami_robot.safety.gate import SAMPLE_S
+from ami_robot.safety.dynamics import Dynamics
+from ami_robot.safety.gate import times_until
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import ROUNDING, Spline, brake, excess
+from ami_robot.safety.motion import Spline
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.separation import (
     check_held_tool,
@@ -25,6 +27,7 @@ from ami_robot.safety.separation import (
     tool_class,
 )
 from ami_robot.safety.spec import Spec
+from ami_robot.safety.way_out import Stop, WayOut, next_stop, verify
 from ami_robot.types import Array, HeldTool, People, Refusal
 
 _DOWN_THE_HAND = np.array([0.0, 0.0, 1.0])  # where a tool points whose tip is not known, in the frame of `tool`
@@ -37,6 +40,7 @@ class PeopleVerdict:
     margins: dict[str, float]
     refusal: Refusal | None = None
     slower_by: float = 1.0  # 1 where slowing down does not help
+    way_out: WayOut | None = None  # to rely on once the motion is sent
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,12 @@ class _Sweep:
     centers: Array  # (T, S + 1, 3), m; the last one is the tip
     directions: Array  # (T, 3) of the tip
 
+    def between(self, begin_s: float, end_s: float) -> _Sweep:
+        """From the last sample not after `begin_s`, which becomes now, to the first one not before `end_s`."""
+        first = min(int(np.searchsorted(self.times_s, begin_s, side="right")) - 1, len(self.times_s) - 2)
+        part = self.part(slice(max(first, 0), int(np.searchsorted(self.times_s, end_s)) + 1))
+        return replace(part, times_s=part.times_s - begin_s)
+
     def part(self, samples: slice) -> _Sweep:
         """Some of the times."""
         return _Sweep(self.times_s[samples], self.centers[samples], self.directions[samples])
@@ -65,13 +75,15 @@ class _Sweep:
 class PeopleWatch:
     """What was heard last about people and the held tool; nothing heard, or nothing usable, is not nobody."""
 
-    def __init__(self, spec: Spec, kinematics: Kinematics):
-        self._spec, self._kinematics = spec, kinematics
+    def __init__(self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics):
+        self._spec, self._kinematics, self._dynamics = spec, kinematics, dynamics
         self._moving = kinematics.sphere_links >= 2  # the base and link 1 stay where they are
         self._radii = np.append(kinematics.sphere_radii[self._moving], 0.0)
         self._asked = spec.people.source_of_people == "topic"
         self._people: People | None = None
         self._held_tool: HeldTool | None = None
+        self._way_out: WayOut | None = None
+        self._swept: tuple[Spline, HeldTool | None, _Sweep] | None = None  # the last whole motion
 
     def hear_people(self, people: Any) -> None:
         """The newest message counts, however old its stamp: a person seen long ago may be anywhere near by now."""
@@ -95,35 +107,59 @@ class PeopleWatch:
         tool = self.known_tool(now_ns)
         return 0.0 if tool is None else float(tool.mass_kg)
 
-    def why_stop(self, motion: Spline, elapsed_s: float, now_ns: int) -> Refusal | None:
-        """Why the arm may not go on with this motion, into which it is so far."""
+    def tip(self, now_ns: int) -> Array | None:
+        """Where the held tool ends, (3,), m, in the frame of `tool`; None when nothing is held or it is not known."""
+        tool = self.known_tool(now_ns)
+        return None if tool is None or tool.hazard == "none" else np.asarray(tool.tip, dtype=np.float64)
+
+    def rely_on(self, way_out: WayOut | None) -> None:
+        """A motion was sent, and this is the way out of it."""
+        self._way_out = way_out
+
+    def way_out(self, now_ns: int) -> WayOut | None:
+        """The last verified brake out of the running motion; None when it is too late for it."""
+        known = self._way_out
+        return known if known is not None and known.from_ns <= now_ns <= known.until_ns else None
+
+    def why_stop(self, motion: Spline, elapsed_s: float, now_ns: int, tip: Array | None) -> Refusal | None:
+        """Why the arm may not go on with this motion, into which it is so far; `tip` is what it was accepted with."""
         sight = self._look(now_ns)
         if not isinstance(sight, _Sight):
             return sight
-        times_s, q, going = self._until_stopped(motion, elapsed_s)
-        sweep = self._sweep(times_s, q, sight)
-        margin = separation_margin(self._spec, sweep.centers, self._radii, sweep.times_s, sight.people, now_ns)
-        if not margin >= 0.0:
-            return Refusal("Somebody could be there before the arm has stopped.", "people", margin)
-        return self._near(sweep.part(slice(None, going)), sight, between=False).refusal
+        whole = self._whole(motion, sight)
+        margin = self._separation(whole.between(elapsed_s, motion.duration_s), sight)
+        if not margin >= 0.0:  # it cannot simply run on to its end
+            stop = next_stop(self._spec, motion, elapsed_s)
+            if stop is not None:
+                margin = self._separation_of_stop(stop, sight)
+            if stop is None or not margin >= 0.0:
+                return Refusal("Somebody could be there before the arm has stopped.", "people", margin)
+            load_kg = self.load_kg(now_ns)
+            way_out = verify(self._spec, self._kinematics, self._dynamics, stop, load_kg, tip, now_ns)
+            if isinstance(way_out, Refusal):
+                return way_out
+            self._way_out = way_out
+        return self._near(whole.between(elapsed_s, elapsed_s + self._spec.people.reaction_s), sight, False).refusal
 
     def check(self, motion: Spline, now_ns: int) -> PeopleVerdict:
         """Whether the arm may begin this motion now."""
         sight = self._look(now_ns)
         if not isinstance(sight, _Sight):
             return PeopleVerdict({}, sight)
-        stop_s, stop_q, _ = self._until_stopped(motion, 0.0)
-        times_s = _steps(motion.duration_s)
-        both = self._sweep(  # at once, for the time it takes
-            np.append(stop_s, times_s), np.concatenate([stop_q, motion.positions(times_s)]), sight
-        )
-        sweep, whole = both.part(slice(None, len(stop_s))), both.part(slice(len(stop_s), None))
-        margin = separation_margin(self._spec, sweep.centers, self._radii, sweep.times_s, sight.people, now_ns)
+        whole, stop = self._whole(motion, sight), next_stop(self._spec, motion, 0.0)
+        running_on = margin = self._separation(whole, sight)
+        if stop is not None:
+            margin = self._separation_of_stop(stop, sight)
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
             return PeopleVerdict({"people": margin}, refusal)
         near = self._near(whole, sight, between=True)
-        return replace(near, margins={"people": margin} | near.margins)
+        near = replace(near, margins={"people": margin} | near.margins)
+        if near.refusal is not None or running_on >= 0.0 or stop is None:
+            return near
+        load_kg, tip = self.load_kg(now_ns), self.tip(now_ns)
+        way_out = verify(self._spec, self._kinematics, self._dynamics, stop, load_kg, tip, now_ns)
+        return replace(near, refusal=way_out) if isinstance(way_out, Refusal) else replace(near, way_out=way_out)
 
     def _look(self, now_ns: int) -> _Sight | Refusal | None:
         """Who is there; None when nobody is, or nobody is asked."""
@@ -137,22 +173,21 @@ class PeopleWatch:
         tool = self.known_tool(now_ns)
         return _Sight(self._people, tool, tool_class(self._spec, tool, now_ns), now_ns)
 
-    def _until_stopped(self, motion: Spline, elapsed_s: float) -> tuple[Array, Array, int]:
-        """On for the reaction time, then the shortest brake; the motion itself where it rests sooner.
+    def _separation(self, sweep: _Sweep, sight: _Sight) -> float:
+        return separation_margin(self._spec, sweep.centers, self._radii, sweep.times_s, sight.people, sight.now_ns)
 
-        Times (T,), s, from now, joint positions (T, 7), rad, and how many of them are before the brake.
-        """
-        reaction_s, jitter_s = self._spec.people.reaction_s, self._spec.transport.jitter_s
-        left_s, begin_s = motion.duration_s - elapsed_s, elapsed_s + reaction_s
-        start, *others = (motion.sample(begin_s + shift_s) for shift_s in (0.0, -jitter_s, jitter_s))
-        stop = Spline(start, brake(start, self._spec, others))
-        legal = excess(stop.extremes(), self._spec) <= ROUNDING
-        if not (legal and reaction_s + stop.duration_s < left_s):
-            times_s = _steps(max(left_s, SAMPLE_S))
-            return times_s, motion.positions(elapsed_s + times_s), len(times_s)
-        on_s, braking_s = _steps(reaction_s), _steps(stop.duration_s)[1:]
-        q = np.concatenate([motion.positions(elapsed_s + on_s), stop.positions(braking_s)])
-        return np.append(on_s, reaction_s + braking_s), q, len(on_s)
+    def _separation_of_stop(self, stop: Stop, sight: _Sight) -> float:
+        times_s = np.concatenate([stop.times_s, stop.early_times_s])  # at once, for the time it takes
+        both = self._sweep(times_s, np.concatenate([stop.positions, stop.early_positions]), sight)
+        late, early = both.part(slice(None, len(stop.times_s))), both.part(slice(len(stop.times_s), None))
+        return float(np.minimum(self._separation(late, sight), self._separation(early, sight)))  # keeps NaN
+
+    def _whole(self, motion: Spline, sight: _Sight) -> _Sweep:
+        """Of the motion from its beginning; kept, as it is asked for at every step."""
+        if self._swept is None or self._swept[0] is not motion or self._swept[1] is not sight.tool:
+            times_s = times_until(motion.duration_s)
+            self._swept = motion, sight.tool, self._sweep(times_s, motion.positions(times_s), sight)
+        return self._swept[2]
 
     def _sweep(self, times_s: Array, q: Array, sight: _Sight) -> _Sweep:
         """The spheres, and the tip: a tool that is not known ends at the fingertips and points down the hand."""
@@ -197,8 +232,3 @@ def _greatest_speeds(sweep: _Sweep, between: bool) -> tuple[float, float]:
     if between:
         speeds = speeds + np.linalg.norm(np.diff(steps, axis=0), axis=-1).max(axis=0, initial=0.0) / 2.0
     return float(speeds.max()), float(speeds[-1])
-
-
-def _steps(duration_s: float) -> Array:
-    """Times from 0 to this one, at most SAMPLE_S apart."""
-    return np.linspace(0.0, duration_s, int(np.ceil(duration_s / SAMPLE_S)) + 1)

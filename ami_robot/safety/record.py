@@ -17,12 +17,14 @@ class CommandRecord:
 
     target_joints: Array  # (7,), rad: where the arm comes to rest
     target_tool: Array  # (3,), m
+    tip: Array | None  # (3,), m, in the frame of the tool: of what was held when the last proposal was accepted
 
     def __init__(self, spec: Spec):
         self._joint_names, self._jitter_s = spec.joint_names, spec.transport.jitter_s
         self._motion: Spline | None = None
         self._begin_ns = self._rest_ns = 0
         self.target_joints, self.target_tool = np.full(7, np.nan), np.full(3, np.nan)
+        self.tip = None
         self.sequence = 0  # of the last sent trajectory
         self.braking = False  # the last sent motion is a brake
 
@@ -31,7 +33,7 @@ class CommandRecord:
         start, trajectory = standing(self._joint_names, q)
         self._motion, self.braking = Spline(start, trajectory), False
         self._begin_ns = self._rest_ns = now_ns
-        self.target_joints, self.target_tool = start.positions, tool
+        self.target_joints, self.target_tool, self.tip = start.positions, tool, None
 
     def sent(self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int, braking: bool) -> None:
         """This trajectory was sent at this time, out of this state, and brings the tool to rest there."""
