@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -99,6 +100,7 @@ class _Observer:
         for fixture in getattr(item, "fixturenames", ()):
             self._users.setdefault(_FIXTURE + fixture, set()).add(test)
         self._switch(test)
+        _forget_cached()
         result = yield
         self._switch("")
         self.seconds[test] = self.seconds.get(test, 0.0) + time.monotonic() - began_s
@@ -121,6 +123,14 @@ class _Observer:
     def _switch(self, context: str) -> None:
         self._context = context
         self._measured.switch_context(context)
+
+
+def _forget_cached() -> None:
+    """What an earlier test had computed is computed again, so that every test that needs it passes through it."""
+    for name in [name for name in sys.modules if name.startswith("ami_robot.")]:
+        for value in list(vars(sys.modules[name]).values()):
+            if isinstance(value, functools._lru_cache_wrapper):
+                value.cache_clear()
 
 
 def observe(target: Path) -> int:

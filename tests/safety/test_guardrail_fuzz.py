@@ -119,7 +119,7 @@ def assert_legal_or_nothing(report, start: JointState) -> None:
 
 
 @given(names=names, positions=st.one_of(sevens, junk), velocities=st.one_of(sevens, junk), stamp=stamps, now=stamps)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_joint_state_raises_and_what_is_not_known_disarms(names, positions, velocities, stamp, now):
     guardrail = armed()
     guardrail.propose(Proposal("planner", 1, 0, 0, 0.3, 0.04, tool_displacement=np.array([0.0, 0.0, 0.03])))
@@ -225,7 +225,7 @@ def test_a_brake_at_any_moment_of_a_walk_is_legal(start, steps, wait_ms):
     efforts=st.one_of(st.none(), junk, sevens),
     displacement=arrays(np.float64, 3, elements=st.floats(-0.02, 0.02)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_nothing_heard_of_people_tool_or_efforts_raises_or_sends_an_illegal_motion(spec, heard, efforts, displacement):
     """Moving, then hearing anything at every tick: what is sent is legal, what is not known does not move on."""
     guardrail, controller, since_ns = armed(spec), None, 0
@@ -256,7 +256,7 @@ def test_nothing_heard_of_people_tool_or_efforts_raises_or_sends_an_illegal_moti
     reset=stamps,
     spec=st.sampled_from([SPEC, HEARTBEAT]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_switch_raises_and_what_is_not_clearly_released_is_pressed(pressed, held, reset, spec):
     guardrail = Guardrail(spec, KINEMATICS, DYNAMICS)
     guardrail.select_source("planner")
