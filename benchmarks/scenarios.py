@@ -88,7 +88,7 @@ def main() -> int:
     rows = [_row(name, [outcome for outcome in outcomes if outcome["story"] == name]) for name in args.stories]
     print(_table(rows))
     if not args.no_write:
-        RESULT.write_text(json.dumps(_document(rows, args), indent=1) + "\n")
+        RESULT.write_text(json.dumps(_document(rows, args, folder.name), indent=1) + "\n")
     return int(any(row["passes"] < row["seeds"] for row in rows))
 
 
@@ -151,14 +151,14 @@ def _worst(outcomes: list[dict[str, Any]]) -> dict[str, float]:
     return worst
 
 
-def _document(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
+def _document(rows: list[dict[str, Any]], args: argparse.Namespace, code: str) -> dict[str, Any]:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     return {
         "stories": rows,
         "seeds": list(args.seeds),
         "control": "the same proposals without guardrails; control_fails counts the seeds in which that does harm",
         "spec_sha256": load_spec().sha256,
-        "code_sha256": digest(),
+        "code_sha256": code,
         "command": f"OMP_NUM_THREADS=1 python -m benchmarks.scenarios --seeds {args.seeds[0]} {args.seeds[1]}",
         "commit": commit.strip(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

@@ -72,9 +72,9 @@ class Liar(Story):
 
     def broken(self) -> dict[str, str]:
         """The lie has to have had consequences."""
-        figures = self.figures()
-        if not (common_figures(self.stage)["travelled_m"] > 0.02 or figures["planner_refused"] > 0.0):
-            return {"vacuous": "The arm did not move, and the planner did not refuse."}
+        refused = self.figures()["planner_refused"] + self.stage.decisions["refused"]
+        if not (common_figures(self.stage)["travelled_m"] > 0.02 or refused):
+            return {"vacuous": "The arm did not move, and nobody refused anything."}
         return {}
 
     def figures(self) -> dict[str, float]:
