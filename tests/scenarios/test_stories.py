@@ -16,6 +16,12 @@ def test_the_story_passes(name, seed):
     assert outcome.decisions.get("accepted", 0) + outcome.figures.get("planner_refused", 0) > 0
 
 
+@pytest.mark.parametrize("seed", [28, 29])
+def test_an_intruder_is_never_touched_by_an_arm_whose_late_brake_was_not_legal(seed):
+    """Once the shortest brake was refused at the last moment, and the arm moved on into somebody at 0.15 m/s."""
+    assert play(STORIES["intruder"](seed)).broken == {}
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_fails_without_guardrails(name):
     story = STORIES[name](1, guarded=False)
