@@ -47,13 +47,14 @@ class Kinematics:
     def tool_pose(self, q: Array) -> Array:
         """Homogeneous transform (..., 4, 4) of the tool in base_link."""
         q = np.asarray(q, dtype=np.float64)
+        return _tool_pose(*_frames(q), q.shape[:-1])
+
+    def tool_pose_and_spheres(self, q: Array) -> tuple[Array, Array]:
+        """`tool_pose` (..., 4, 4) and `spheres` (..., S, 3), m, from one walk along the arm."""
+        q = np.asarray(q, dtype=np.float64)
         axes, origins = _frames(q)
-        pose = np.zeros((*q.shape[:-1], 4, 4))
-        for column in range(3):
-            pose[..., :3, column] = _batch_first(axes[-1][column], q.shape[:-1])
-        pose[..., :3, 3] = _batch_first(origins[-1] + TOOL_M * axes[-1][2], q.shape[:-1])
-        pose[..., 3, 3] = 1.0
-        return pose
+        centers = np.moveaxis(self._sphere_centers(axes, origins), -1, 0)
+        return _tool_pose(axes, origins, q.shape[:-1]), centers.reshape(*q.shape[:-1], *centers.shape[1:])
 
     def jacobian(self, q: Array) -> Array:
         """Geometric Jacobian (..., 6, 7) of the tool in base_link: rows of linear velocity, m, then angular, rad."""
@@ -146,6 +147,15 @@ def _frames(q: Array) -> tuple[list[Array], list[Array]]:
     axes.append(np.array([cosine * x + sine * y, cosine * y - sine * x, z]))
     origins.append(origin + FLANGE_M * z)
     return axes, origins
+
+
+def _tool_pose(axes: list[Array], origins: list[Array], shape: tuple[int, ...]) -> Array:
+    pose = np.zeros((*shape, 4, 4))
+    for column in range(3):
+        pose[..., :3, column] = _batch_first(axes[-1][column], shape)
+    pose[..., :3, 3] = _batch_first(origins[-1] + TOOL_M * axes[-1][2], shape)
+    pose[..., 3, 3] = 1.0
+    return pose
 
 
 def tool_jacobian(tool: Array, twists: Array) -> Array:

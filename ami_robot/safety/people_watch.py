@@ -52,6 +52,11 @@ class _Sight:
     tool_class: ToolClass | None
     now_ns: int
 
+    @property
+    def tip(self) -> tuple[float, ...]:
+        """Where the tool ends, m, in the frame of `tool`; at the fingertips when it is not known."""
+        return (0.0, 0.0, 0.0) if self.tool is None else tuple(np.asarray(self.tool.tip, dtype=np.float64).tolist())
+
 
 @dataclass(frozen=True)
 class _Sweep:
@@ -83,7 +88,7 @@ class PeopleWatch:
         self._people: People | None = None
         self._held_tool: HeldTool | None = None
         self._way_out: WayOut | None = None
-        self._swept: tuple[Spline, HeldTool | None, _Sweep] | None = None  # the last whole motion
+        self._swept: tuple[Spline, tuple[float, ...], _Sweep] | None = None  # the last whole motion
 
     def hear_people(self, people: Any) -> None:
         """The newest message counts, however old its stamp: a person seen long ago may be anywhere near by now."""
@@ -184,20 +189,19 @@ class PeopleWatch:
 
     def _whole(self, motion: Spline, sight: _Sight) -> _Sweep:
         """Of the motion from its beginning; kept, as it is asked for at every step."""
-        if self._swept is None or self._swept[0] is not motion or self._swept[1] is not sight.tool:
+        tip = sight.tip
+        if self._swept is None or self._swept[0] is not motion or self._swept[1] != tip:
             times_s = times_until(motion.duration_s)
-            self._swept = motion, sight.tool, self._sweep(times_s, motion.positions(times_s), sight)
+            self._swept = motion, tip, self._sweep(times_s, motion.positions(times_s), sight)
         return self._swept[2]
 
     def _sweep(self, times_s: Array, q: Array, sight: _Sight) -> _Sweep:
         """The spheres, and the tip: a tool that is not known ends at the fingertips and points down the hand."""
-        tip = np.zeros(3) if sight.tool is None else np.asarray(sight.tool.tip, dtype=np.float64)
+        tip = np.array(sight.tip)
         direction = tip if tip.any() else _DOWN_THE_HAND
-        poses = self._kinematics.tool_pose(q)
+        poses, spheres = self._kinematics.tool_pose_and_spheres(q)
         turns, origins = poses[:, :3, :3], poses[:, :3, 3]
-        centers = np.concatenate(
-            [self._kinematics.spheres(q)[:, self._moving], (origins + turns @ tip)[:, None]], axis=1
-        )
+        centers = np.concatenate([spheres[:, self._moving], (origins + turns @ tip)[:, None]], axis=1)
         return _Sweep(times_s, centers, turns @ direction)
 
     def _near(self, sweep: _Sweep, sight: _Sight, between: bool) -> PeopleVerdict:

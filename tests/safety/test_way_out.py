@@ -49,7 +49,7 @@ def test_a_motion_that_holds_may_have_no_brake_that_does():
     assert (ways[1].guardrail, ways[1].margin < 0.0) == ("arm_space", True)
 
 
-@pytest.mark.parametrize("distance_m", np.arange(1.0, 2.2, 0.05).round(2))
+@pytest.mark.parametrize("distance_m", np.arange(0.88, 1.3, 0.02).round(2))
 def test_whoever_walks_in_every_stop_is_a_brake_that_holds(distance_m):
     """The arm stops a step before it would be without a brake, and is at rest before anybody is there."""
     cell = Cell(person(CENTRE[0] + distance_m), spec=WALLED)
