@@ -96,6 +96,8 @@ class Shards:
 def run_blocks(blocks: list[Block], shards: Shards, workers: int) -> None:
     """Run what is missing, with a progress bar. After Ctrl-C, what is done is kept."""
     missing = shards.missing(blocks)
+    if not missing:
+        return
     done = sum(block.count for block in blocks) - sum(block.count for block in missing)
     bar = tqdm(total=sum(block.count for block in blocks), initial=done, unit="episode", smoothing=0.05)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker)
