@@ -8,7 +8,7 @@ import numpy as np
 
 from ami_robot.safety.checks import in_spec_order
 from ami_robot.safety.dynamics import Dynamics
-from ami_robot.safety.filter import nearest_target
+from ami_robot.safety.filter import LINEARISATION_M, nearest_target
 from ami_robot.safety.gate import check_motion, workspace_margin
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, Spline, bounds, limit_margins, move_to_rest, quintic
@@ -20,6 +20,9 @@ from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusa
 
 _UNKNOWN = float("nan")
 _ABOUT_PEOPLE = ("people", "power_and_force", "tool_hazard")  # nearer targets do not help against these
+_DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
+_TRIES = 3  # of the filter, each further away by what the gate found missing between the poses that the filter looks at
+_FURTHER_M = 5e-4  # and by this much
 _SLOWER = 1.01  # at least by this much at a time
 
 
@@ -100,18 +103,23 @@ class Chooser:
         """The motion to the nearest target that the filter finds, if it holds."""
         shortest = move_to_rest(start, target, self._spec, also_from)
         duration_s = float(MOVE_DURATIONS_S[-1] if shortest is None else shortest.times_s[-1])
-        filtered = nearest_target(self._spec, self._kinematics, start, target, duration_s)
-        if isinstance(filtered, Refusal):
-            return None
-        tool = self._kinematics.tool_position(filtered.joint_positions)
-        if self._outside(tool) is not None:
-            return None
-        choice = self._to(filtered.joint_positions, tool, start, also_from, now_ns, duration_s)
-        if isinstance(choice, Refusal):
-            return None
-        missed_m = float(np.linalg.norm(tool - self._kinematics.tool_position(target)))
-        reason = f"Bent by {missed_m:.4f} m to keep the row {broken.guardrail}."
-        return replace(choice, change=Refusal(reason, broken.guardrail, broken.margin))
+        keep_m = LINEARISATION_M
+        for _ in range(_TRIES):
+            filtered = nearest_target(self._spec, self._kinematics, start, target, duration_s, keep_m)
+            if isinstance(filtered, Refusal):
+                return None
+            tool = self._kinematics.tool_position(filtered.joint_positions)
+            if self._outside(tool) is not None:
+                return None
+            choice = self._to(filtered.joint_positions, tool, start, also_from, now_ns, duration_s)
+            if isinstance(choice, Choice):
+                missed_m = float(np.linalg.norm(tool - self._kinematics.tool_position(target)))
+                reason = f"Bent by {missed_m:.4f} m to keep the row {broken.guardrail}."
+                return replace(choice, change=Refusal(reason, broken.guardrail, broken.margin))
+            if choice.guardrail not in _DISTANCES:
+                return None
+            keep_m += _FURTHER_M - choice.margin
+        return None
 
     def _verified(
         self,

@@ -104,10 +104,16 @@ class _MotionMap:
 
 
 def nearest_target(
-    spec: Spec, kinematics: Kinematics, start: JointState, nominal: Array, duration_s: float
+    spec: Spec,
+    kinematics: Kinematics,
+    start: JointState,
+    nominal: Array,
+    duration_s: float,
+    keep_m: float = LINEARISATION_M,
 ) -> FilteredTarget | Refusal:
     """The target (7,) nearest to `nominal` (7,), rad, that a motion of `duration_s` from `start` may end at.
 
+    Distances to table, arm space, obstacles and itself keep `keep_m` beyond their rows at the poses along the motion.
     Nearest: least deviation of the tool's pose. No input raises; what is not finite, of a wrong shape or without
     an answer is a Refusal that names the row in the way.
     """
@@ -119,11 +125,11 @@ def nearest_target(
         reason = f"The duration of {duration:.3g} s is not between 0 and {spec.trajectory.max_duration_s} s."
         return Refusal(reason, "trajectory", float(spec.trajectory.max_duration_s - duration))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _nearest(spec, kinematics, states[:3], states[3], float(duration))
+        return _nearest(spec, kinematics, states[:3], states[3], float(duration), keep_m)
 
 
 def _nearest(
-    spec: Spec, kinematics: Kinematics, start: Array, nominal: Array, duration_s: float
+    spec: Spec, kinematics: Kinematics, start: Array, nominal: Array, duration_s: float, keep_m: float
 ) -> FilteredTarget | Refusal:
     shape = _motion_map(duration_s)
     interval = _interval(spec, shape, start)
@@ -134,7 +140,7 @@ def _nearest(
         tools, centers, twists = kinematics.points_and_twists(_poses(shape, start, target))
         tool, jacobian = tools[-1], tool_jacobian(tools[-1], twists[-1])
         distances = distance_rows(spec, centers, kinematics.sphere_radii, twists)
-        rows = _geometric_rows(spec, shape, distances, tool, jacobian[:3])
+        rows = _geometric_rows(spec, shape, distances, tool, jacobian[:3], keep_m)
         hessian = _hessian(jacobian)
         lower = np.maximum(interval.lower - target, -farthest)
         upper = np.minimum(interval.upper - target, farthest)
@@ -229,12 +235,17 @@ def _poses(shape: _MotionMap, start: Array, target: Array) -> Array:
 
 
 def _geometric_rows(
-    spec: Spec, shape: _MotionMap, distances: tuple[Array, Array, tuple[str, ...]], tool: Array, linear: Array
+    spec: Spec,
+    shape: _MotionMap,
+    distances: tuple[Array, Array, tuple[str, ...]],
+    tool: Array,
+    linear: Array,
+    keep_m: float,
 ) -> _Rows:
     """Distances at the poses, and the tool in its workspace at the end, for a displacement of the target."""
     gradients, slack, names = distances
     matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, 7), linear, -linear]
-    least = [(LINEARISATION_M - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
+    least = [(keep_m - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
     return _Rows(np.concatenate(matrix), np.concatenate(least), names)
 
 

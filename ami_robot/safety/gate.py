@@ -134,7 +134,7 @@ class _Samples:
 
     def chords_m(self, points: Array) -> Array:
         """The longest (S,) that points (N, S, 3) move from sample to sample."""
-        steps = np.diff(points, axis=0)
+        steps = points[1:] - points[:-1]
         squares = np.einsum("nsk,nsk->ns", steps, steps)
         squares[np.array(self.cuts, dtype=np.intp) - 1] = 0.0  # from the end of one to the start of the next
         return np.sqrt(squares.max(axis=0))
@@ -143,7 +143,7 @@ class _Samples:
         """The least of values (N, ...) of smooth curves, and by how much it may be less between samples."""
         least = float(values.min())
         halves = [
-            float((curve.min(axis=0) - np.abs(np.diff(curve, axis=0)).max(axis=0) / 2.0).min())
+            float((curve.min(axis=0) - np.abs(curve[1:] - curve[:-1]).max(axis=0) / 2.0).min())
             for curve in self.of_each(values)
         ]
         return least, least - min(halves)
@@ -278,8 +278,8 @@ def _contact(spec: Spec, kinematics: Kinematics, samples: _Samples) -> tuple[flo
     heights = samples.centers[:, moving, 2] - kinematics.sphere_radii[moving] - spec.table.height_m  # (N, S)
     fastest, least = 0.0, np.inf
     for lowest, step_s in zip(samples.of_each(heights), samples.steps_s, strict=True):
-        down = -np.diff(lowest, axis=0) / step_s
-        change = np.abs(np.diff(down, axis=0)).max(initial=0.0) / 2.0
+        down = (lowest[:-1] - lowest[1:]) / step_s
+        change = np.abs(down[1:] - down[:-1]).max(initial=0.0) / 2.0
         near = np.minimum(lowest[1:], lowest[:-1]) - samples.line_m < row.approach_height_m
         mean = np.where(near, down, 0.0).max()
         fastest = np.maximum(fastest, mean)  # keeps NaN

@@ -8,6 +8,7 @@ from guardrail_bench import CENTRE, KINEMATICS, REST, SPEC, START, Bench, assert
 
 from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.motion import Spline
+from ami_robot.safety.rows import Box
 from ami_robot.types import JointTrajectory
 
 
@@ -155,3 +156,16 @@ def test_a_trajectory_that_only_holds_when_it_arrives_in_time_is_refused():
     report = offer(hurried, bench)
     assert report.decision == "refused"
     assert "early or late" in report.refusal.reason
+
+
+@pytest.mark.parametrize("wall_y_m", [0.17, 0.18, 0.19, 0.20, 0.21, 0.22])
+@pytest.mark.parametrize("way", [[0.0, 0.04, 0.0], [0.01, 0.038, 0.0], [-0.01, 0.03, 0.02], [0.0, 0.035, -0.015]])
+def test_whoever_drives_into_a_wall_slides_along_it(wall_y_m, way):
+    """The filter looks at two poses, the gate at the whole motion: what that misses is given to the filter again."""
+    wall = Box("wall", np.array([0.3, wall_y_m, 0.0]), np.array([0.8, wall_y_m + 0.05, 0.5]))
+    bench = Bench(spec=replace(SPEC, obstacles=replace(SPEC.obstacles, boxes=(wall,))))
+    reports = [bench.wait(200).propose(tool_displacement=np.array(way)) for _ in range(4)]
+    assert {report.decision for report in reports} <= {"accepted", "modified"}
+    assert reports[-1].refusal.guardrail == "obstacles"
+    assert "Bent by" in reports[-1].refusal.reason
+    assert reports[-1].margins["obstacles"] >= 0.0
