@@ -55,6 +55,7 @@ class Verifier:
         self._began_ns = self._stamp_ns = 0
         self._sequence: int | None = None  # of the last command; None: any may come next
         self._command_ns: int | None = None  # of the last proposal that moved the arm since arming
+        self._tip: np.ndarray | None = None  # of the tool that the last accepted motion was checked with
         self.reports = self.commands = 0
         self.least: dict[str, tuple[float, int]] = {}
         """Row -> least margin seen, in the row's unit, and the command's sequence."""
@@ -99,7 +100,7 @@ class Verifier:
             yield "arming", "The guardrail was armed before the last motion had come to rest."
         if self._armed is None:
             self._sequence = 0  # armed when the recording begins: only a guardrail that sent nothing yet is known
-        self._command_ns, self._motion = None, None
+        self._command_ns, self._motion, self._tip = None, None, None
         if _is_vector(report.target_joint_positions, 7):
             self._motion, self._began_ns = Motion.at_rest(report.target_joint_positions), report.stamp_ns
         else:
@@ -168,8 +169,10 @@ class Verifier:
     ) -> Iterator[tuple[str, str]]:
         """Rows that the motion breaks, also when it arrives early or late, and rows that its report misstates."""
         load_kg = report.held_tool.mass_kg if report.held_tool is not None else 0.0
+        if report.decision != "brake":  # which keeps off what the motion before it kept off, with the same tool
+            self._tip = _tip(report)
         paths = [(motion, motion.duration_s), *((other, other.join_s) for other in early_and_late)]
-        margins = joint_margins(self._spec, motion) | path_margins(self._spec, self._arm, paths, load_kg)
+        margins = joint_margins(self._spec, motion) | path_margins(self._spec, self._arm, paths, load_kg, self._tip)
         if report.decision != "brake":
             margins |= people_margins(self._spec, self._arm, motion, report)
         for row, margin in margins.items():
@@ -239,6 +242,12 @@ def why_unusable(report: GuardrailReport) -> str | None:
     if all(least <= value <= GREATEST for value, least in lengths) and all(_is_vector(point, 3) for point in points):
         return None
     return "Its gripper width, held tool or people are not numbers that anything can be reckoned with."
+
+
+def _tip(report: GuardrailReport) -> np.ndarray | None:
+    """Where the held tool ends, (3,), m, in the frame of the tool."""
+    tool = report.held_tool
+    return None if tool is None or tool.hazard == "none" else np.asarray(tool.tip, dtype=np.float64)
 
 
 def _misstated(margins: dict[str, Margin], reported: dict[str, float]) -> Iterator[tuple[str, str]]:

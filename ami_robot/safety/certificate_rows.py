@@ -74,9 +74,14 @@ def joint_margins(spec: Spec, motion: Motion, whole_limits: bool = False) -> dic
     return margins
 
 
-def path_margins(spec: Spec, arm: Arm, motions: Sequence[tuple[Motion, float]], load_kg: float) -> dict[str, Margin]:
-    """Margins of the rows that speak of the whole arm: the least of some motions, each up to its time, s."""
-    of_each = [_along(spec, arm, motion, until_s, load_kg) for motion, until_s in motions]
+def path_margins(
+    spec: Spec, arm: Arm, motions: Sequence[tuple[Motion, float]], load_kg: float, tip: Array | None = None
+) -> dict[str, Margin]:
+    """Margins of the rows that speak of the whole arm: the least of some motions, each up to its time, s.
+
+    The tip (3,), m, of a held tool is in the frame of the tool; None when none is known.
+    """
+    of_each = [_along(spec, arm, motion, until_s, load_kg, tip) for motion, until_s in motions]
     return {row: _least([margins[row] for margins in of_each]) for row in of_each[0]}
 
 
@@ -85,7 +90,9 @@ def sample_times(until_s: float) -> Array:
     return np.linspace(0.0, until_s, max(3, int(np.ceil(until_s / SAMPLE_S)) + 1))
 
 
-def _along(spec: Spec, arm: Arm, motion: Motion, until_s: float, load_kg: float) -> dict[str, Margin]:
+def _along(
+    spec: Spec, arm: Arm, motion: Motion, until_s: float, load_kg: float, tip: Array | None
+) -> dict[str, Margin]:
     times_s = sample_times(until_s)
     seen = arm.sample(*motion.sample(times_s), load_kg)
     inside = np.minimum(seen.tool_m - spec.workspace.lower_m, spec.workspace.upper_m - seen.tool_m).min(axis=1)
@@ -96,9 +103,25 @@ def _along(spec: Spec, arm: Arm, motion: Motion, until_s: float, load_kg: float)
         "contact": _contact(spec, seen.heights_m, times_s),
         **seen.clearances_m,
     }
+    if tip is not None:
+        of_tip = _of_tip(spec, seen.tool_m + seen.tool_axes @ tip)
+        rows |= {row: np.minimum(rows[row], of_tip[row]) for row in of_tip}
     margins = {row: _of_samples(row, values, 0.0) for row, values in rows.items()}
     back_inside = min(0.0, float(inside[0]))  # a motion that begins outside may lead back, never further out
     return margins | {"workspace": _of_samples("workspace", inside, back_inside)}
+
+
+def _of_tip(spec: Spec, tips: Array) -> dict[str, Array]:
+    """By how much (n,) a tool's tip (n, 3), m, keeps off table, walls and boxes, m."""
+    walls, free = spec.arm_space, np.full(len(tips), np.inf)
+    for box in spec.obstacles.boxes:
+        away = np.linalg.norm(tips - np.clip(tips, box.lower_m, box.upper_m), axis=-1)
+        free = np.minimum(free, away)  # 0 inside: broken, however deep
+    return {
+        "table": tips[:, 2] - spec.table.height_m - spec.table.clearance_m,
+        "arm_space": np.minimum(tips - walls.lower_m, walls.upper_m - tips).min(axis=-1),
+        "obstacles": free - spec.obstacles.clearance_m,
+    }
 
 
 def _contact(spec: Spec, heights_m: Array, times_s: Array) -> Array:

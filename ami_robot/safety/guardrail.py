@@ -15,7 +15,7 @@ import numpy as np
 from ami_robot.safety.checks import check_age, is_number, is_stamp, read_joint_state
 from ami_robot.safety.choice import Chooser
 from ami_robot.safety.dynamics import Dynamics
-from ami_robot.safety.gate import check_motion
+from ami_robot.safety.gate import Verdict, check_motion
 from ami_robot.safety.inbox import Inbox
 from ami_robot.safety.joint_watch import JointWatch
 from ami_robot.safety.kinematics import Kinematics
@@ -237,17 +237,22 @@ class Guardrail:
     def _brakes(self, start: JointState, at_ns: int) -> Iterator[tuple[JointTrajectory, dict[str, float]]]:
         """Brakes that hold, with their margins: what was relied upon with somebody near, then the shortest one now.
 
-        The tip of the tool counts as it did for the running motion: of another tool nothing was promised.
+        What was relied upon is sent whatever its margins from this very state; they are for the report. The tip of the
+        tool counts as it did for the running motion: of another tool nothing was promised.
         """
+        load_kg, tip = self._people.load_kg(at_ns), self._record.tip
+        also_from = self._record.early_and_late(at_ns, self._joints.last_now_ns)
+
+        def check(trajectory: JointTrajectory) -> Verdict:
+            return check_motion(
+                self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg, tip
+            )
+
         way_out = self._people.way_out(at_ns)
         if way_out is not None:
-            yield way_out.trajectory, way_out.margins
-        also_from = self._record.early_and_late(at_ns, self._joints.last_now_ns)
+            yield way_out.trajectory, check(way_out.trajectory).margins
         trajectory = brake(start, self._spec, also_from)
-        load_kg = self._people.load_kg(at_ns)
-        verdict = check_motion(
-            self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg, self._record.tip
-        )
+        verdict = check(trajectory)
         if verdict.refusal is None:
             yield trajectory, verdict.margins
 

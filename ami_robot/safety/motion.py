@@ -133,7 +133,7 @@ def brake(start: JointState, spec: Spec, also_from: Sequence[JointState] = ()) -
 
     When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
     """
-    for durations_s in (BRAKE_DURATIONS_S[:2], BRAKE_DURATIONS_S[2:10], BRAKE_DURATIONS_S):  # mostly an early one holds
+    for durations_s in (BRAKE_DURATIONS_S[:6], BRAKE_DURATIONS_S):  # mostly an early one holds
         h = durations_s[:, None]
         ends = start.positions + start.velocities * h / 2.0 + start.accelerations * h**2 / 12.0
         excess = _excess_of_motions(start, ends, durations_s, spec, also_from)

@@ -52,7 +52,6 @@ class WayOut:
     """A brake that keeps all static rows when it is sent within this time."""
 
     trajectory: JointTrajectory
-    margins: dict[str, float]
     from_ns: int
     until_ns: int
 
@@ -98,4 +97,4 @@ def verify(
         reason = f"Somebody is near, and a brake at the next step would not hold: {broken.reason}"
         return Refusal(reason, broken.guardrail, broken.margin)
     usable_s = spec.people.reaction_s - spec.transport.jitter_s
-    return WayOut(stop.trajectory, verdict.margins, now_ns, now_ns + int(usable_s * NS_PER_S))
+    return WayOut(stop.trajectory, now_ns, now_ns + int(usable_s * NS_PER_S))

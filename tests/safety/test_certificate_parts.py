@@ -606,3 +606,20 @@ def test_the_place_of_rest_is_told_to_a_billionth_and_the_tool_to_a_micrometre()
     ):  # fmt: skip
         _, (found,) = commands(change)
         assert [name for name, _ in found] == (["chain"] if named else [])
+
+
+def test_the_tip_of_a_held_tool_counts_for_table_walls_and_boxes(arm):
+    q = HOME[None]
+    motion = Motion(
+        JointState(HOME, np.zeros(7), np.zeros(7)), JointTrajectory((), np.array([0.1]), q, 0.0 * q, 0.0 * q)
+    )
+    tool_m = arm.tool_position(HOME)
+    seen = {
+        length_m: path_margins(SPEC, arm, [(motion, 0.1)], 0.0, np.array([0.0, 0.0, length_m]))
+        for length_m in (0.1, tool_m[2] + 0.1)
+    }
+    assert seen[0.1]["table"].holds
+    long = seen[tool_m[2] + 0.1]
+    assert not long["table"].holds
+    assert long["table"].least == pytest.approx(-0.1 - SPEC.table.clearance_m, abs=1e-6)
+    assert long["arm_space"].least == pytest.approx(-0.1, abs=1e-6)
