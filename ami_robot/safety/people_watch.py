@@ -151,10 +151,13 @@ class PeopleWatch:
         sight = self._look(now_ns)
         if not isinstance(sight, _Sight):
             return PeopleVerdict({}, sight)
-        whole, stop = self._whole(motion, sight), next_stop(self._spec, motion, 0.0)
-        running_on = margin = self._separation(whole, sight)
-        if stop is not None:
-            margin = self._separation_of_stop(stop, sight)
+        stop = next_stop(self._spec, motion, 0.0)
+        if stop is None:
+            whole = self._whole(motion, sight)
+            running_on = margin = self._separation(whole, sight)
+        else:
+            whole, margin = self._whole_and_stop(motion, stop, sight)
+            running_on = self._separation(whole, sight)
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
             return PeopleVerdict({"people": margin}, refusal)
@@ -183,9 +186,24 @@ class PeopleWatch:
 
     def _separation_of_stop(self, stop: Stop, sight: _Sight) -> float:
         times_s = np.concatenate([stop.times_s, stop.early_times_s])  # at once, for the time it takes
-        both = self._sweep(times_s, np.concatenate([stop.positions, stop.early_positions]), sight)
-        late, early = both.part(slice(None, len(stop.times_s))), both.part(slice(len(stop.times_s), None))
+        return self._separation_of_both(
+            self._sweep(times_s, np.concatenate([stop.positions, stop.early_positions]), sight), stop, sight
+        )
+
+    def _separation_of_both(self, sweep: _Sweep, stop: Stop, sight: _Sight) -> float:
+        """Of the brake from the latest start and from the earliest one, which follow each other."""
+        count = len(stop.times_s)
+        late, early = sweep.part(slice(None, count)), sweep.part(slice(count, None))
         return float(np.minimum(self._separation(late, sight), self._separation(early, sight)))  # keeps NaN
+
+    def _whole_and_stop(self, motion: Spline, stop: Stop, sight: _Sight) -> tuple[_Sweep, float]:
+        """A new motion from its beginning, and the separation of its stop: at once, for the time it takes."""
+        whole_s = times_until(motion.duration_s)
+        times_s = np.concatenate([whole_s, stop.times_s, stop.early_times_s])
+        q = np.concatenate([motion.positions(whole_s), stop.positions, stop.early_positions])
+        sweep = self._sweep(times_s, q, sight)
+        self._swept = motion, sight.tip, sweep.part(slice(None, len(whole_s)))
+        return self._swept[2], self._separation_of_both(sweep.part(slice(len(whole_s), None)), stop, sight)
 
     def _whole(self, motion: Spline, sight: _Sight) -> _Sweep:
         """Of the motion from its beginning; kept, as it is asked for at every step."""
