@@ -122,7 +122,7 @@ def test_pybullet_computes_the_same_torques_from_the_same_bodies(spec, dynamics,
         flags = pybullet.URDF_USE_INERTIA_FROM_FILE
         robot = pybullet.loadURDF(write_urdf(tmp_path), useFixedBase=True, flags=flags, physicsClientId=client)
         for q, dq, ddq in zip(*random_states(spec, 20), strict=True):
-            oracle = pybullet.calculateInverseDynamics(robot, list(q), list(dq), list(ddq), client)
+            oracle = pybullet.calculateInverseDynamics(robot, list(q), list(dq), list(ddq), physicsClientId=client)
             np.testing.assert_allclose(dynamics.torques(q, dq, ddq), oracle, atol=1e-3)
     finally:
         pybullet.disconnect(client)
