@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
+NS_PER_S = 1_000_000_000
+
 MODEL_STEP_S = 0.2
 """Length of one world-model step, s. One action is held for this long."""
 

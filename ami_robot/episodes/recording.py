@@ -17,13 +17,12 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from ami_robot.types import Array, GuardrailReport, HeldTool, JointTrajectory, People, Person, Refusal
+from ami_robot.types import NS_PER_S, Array, GuardrailReport, HeldTool, JointTrajectory, People, Person, Refusal
 
 REPORT_TYPE = "ami_interfaces/msg/GuardrailReport"
 REPORT_TOPIC = "guardrail_report"
 
 _DIGEST = "messages_sha256"
-_NS_PER_S = 1_000_000_000
 
 
 class RecordingError(ValueError):
@@ -161,7 +160,7 @@ def _report(message: Any) -> GuardrailReport:
 def _trajectory(message: Any) -> JointTrajectory:
     points = message.points
     columns = (np.array([getattr(p, name) for p in points]) for name in ("positions", "velocities", "accelerations"))
-    times_s = np.array([_ns(point.time_from_start) / _NS_PER_S for point in points])
+    times_s = np.array([_ns(point.time_from_start) / NS_PER_S for point in points])
     return JointTrajectory(tuple(message.joint_names), times_s, *columns)
 
 
@@ -184,4 +183,4 @@ def _vector(message: Any) -> Array:
 
 
 def _ns(stamp: Any) -> int:
-    return int(stamp.sec) * _NS_PER_S + int(stamp.nanosec)
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)

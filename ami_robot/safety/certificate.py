@@ -20,10 +20,10 @@ import numpy as np
 
 from ami_robot.safety.certificate_geometry import Arm
 from ami_robot.safety.certificate_motion import Motion
-from ami_robot.safety.certificate_people import NS_PER_S, people_margins, why_unknown
+from ami_robot.safety.certificate_people import people_margins, why_unknown
 from ami_robot.safety.certificate_rows import ROUNDING, Margin, joint_margins, path_margins
 from ami_robot.safety.spec import Spec
-from ami_robot.types import GuardrailReport, JointTrajectory
+from ami_robot.types import NS_PER_S, GuardrailReport, JointTrajectory
 
 COMMANDS = ("accepted", "modified", "brake")
 SILENT = ("refused", "status")

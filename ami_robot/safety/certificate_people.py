@@ -18,9 +18,8 @@ from ami_robot.safety.certificate_geometry import Arm, Neighbours
 from ami_robot.safety.certificate_motion import Motion
 from ami_robot.safety.certificate_rows import CAUTION, ROUNDING, Margin, joint_margins, sample_times
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, People
+from ami_robot.types import NS_PER_S, Array, GuardrailReport, JointState, JointTrajectory, People
 
-NS_PER_S = 1_000_000_000
 _BORDER_M = 0.005  # of being in reach: two samplings of one motion may differ about who stands there
 _SAMPLING = 0.002  # m, m/s: by how much a coarser sampling of the same motion may look better
 _BRAKES_S = np.arange(0.1, 1.02, 0.02)

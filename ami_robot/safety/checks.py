@@ -9,9 +9,8 @@ import numpy as np
 
 from ami_robot.safety.motion import ROUNDING
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
+from ami_robot.types import NS_PER_S, Array, JointState, JointTrajectory, Proposal, Refusal
 
-NS_PER_S = 1_000_000_000
 _UNKNOWN = float("nan")  # a refusal that has no measure
 
 

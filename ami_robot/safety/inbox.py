@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ami_robot.safety.checks import NS_PER_S, check_proposal, is_stamp
+from ami_robot.safety.checks import check_proposal, is_stamp
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Proposal, Refusal
+from ami_robot.types import NS_PER_S, Proposal, Refusal
 
 _UNKNOWN = float("nan")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ami_robot.safety.checks import NS_PER_S, check_age, check_measured, read_efforts, read_joint_state
+from ami_robot.safety.checks import check_age, check_measured, read_efforts, read_joint_state
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.record import CommandRecord
 from ami_robot.safety.spec import Spec
-from ami_robot.types import JointState, Refusal
+from ami_robot.types import NS_PER_S, JointState, Refusal
 
 
 class JointWatch:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ami_robot.safety.checks import NS_PER_S
 from ami_robot.safety.motion import Spline
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, JointState, JointTrajectory
+from ami_robot.types import NS_PER_S, Array, JointState, JointTrajectory
 
 _HOLD_S = 0.1
 

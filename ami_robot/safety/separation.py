@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ami_robot.safety.checks import NS_PER_S, check_age, is_number, is_stamp
+from ami_robot.safety.checks import check_age, is_number, is_stamp
 from ami_robot.safety.distances import capsule_distance
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, HeldTool, People, Person, Refusal
+from ami_robot.types import NS_PER_S, Array, HeldTool, People, Person, Refusal
 
 _FARTHEST_M = 1e6
 """No coordinate or radius is greater, m: beyond it, rounding would move a person by more than 1e-10 m."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ami_robot.safety.checks import NS_PER_S, is_stamp
+from ami_robot.safety.checks import is_stamp
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Refusal
+from ami_robot.types import NS_PER_S, Refusal
 
 _UNKNOWN = float("nan")
 

@@ -25,13 +25,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ami_robot.safety.checks import NS_PER_S
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.gate import check_motion, times_until
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import Spline, brake
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, JointState, JointTrajectory, Refusal
+from ami_robot.types import NS_PER_S, Array, JointState, JointTrajectory, Refusal
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ami_robot.safety.checks import (
-    NS_PER_S,
     check_age,
     check_measured,
     check_proposal,
@@ -19,7 +18,7 @@ from ami_robot.safety.checks import (
     read_joint_state,
 )  # fmt: skip
 from ami_robot.safety.motion import ROUNDING
-from ami_robot.types import JointState, JointTrajectory, Proposal, Refusal
+from ami_robot.types import NS_PER_S, JointState, JointTrajectory, Proposal, Refusal
 
 REST = np.zeros(7)
 MIDDLE = np.array([0.0, 0.0, 0.0, -1.5, 0.0, 1.5, 0.0])

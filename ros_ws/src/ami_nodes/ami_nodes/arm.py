@@ -18,9 +18,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
-from ami_nodes.convert import NS_PER_S, from_trajectory_msg, to_field, to_time
+from ami_nodes.convert import from_trajectory_msg, to_field, to_time
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import fill_sim_state, to_sim_people_msg
+from ami_robot.types import NS_PER_S
 from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
 from ami_sim.judge import Judge
 from ami_sim.people import PeopleTruth

@@ -25,6 +25,7 @@ GUARDRAIL_FILE = Param("guardrail_file", "", "guardrail YAML; empty is the shipp
 
 EXIT_BAD_PARAMETER = 2
 URGENT_NICENESS = -10
+COMPLAIN_EVERY_S = 1.0
 
 
 class AmiNode(LifecycleNode):

@@ -24,6 +24,7 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 
 from ami_robot.perception.camera import CameraModel
 from ami_robot.types import (
+    NS_PER_S,
     Array,
     GuardrailReport,
     HeldTool,
@@ -36,7 +37,6 @@ from ami_robot.types import (
     Refusal,
 )
 
-NS_PER_S = 1_000_000_000
 BASE_FRAME, TOOL_FRAME = "base_link", "tool"
 
 

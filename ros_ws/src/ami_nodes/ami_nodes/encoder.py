@@ -13,7 +13,7 @@ from ami_interfaces.srv import EncodeImage
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from ami_nodes import qos
-from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
+from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
 from ami_nodes.parameters import Param
 from ami_nodes.proprioception import JointHistory
@@ -24,7 +24,6 @@ from ami_robot.perception.view import TrainingView
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import Latent
 
-COMPLAIN_EVERY_S = 5.0
 BLIND_IMAGES = 5  # before camera_info counts as missing: the two topics are not discovered in the same moment
 
 

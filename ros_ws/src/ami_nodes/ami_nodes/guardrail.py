@@ -17,7 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
-from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
+from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import (
     as_array,
     from_held_tool_msg,
@@ -35,7 +35,6 @@ from ami_robot.types import GuardrailReport, Refusal
 
 STATUS_HZ = 10
 WATCHDOG_HZ = 50
-COMPLAIN_EVERY_S = 1.0
 
 
 class GuardrailNode(AmiNode):

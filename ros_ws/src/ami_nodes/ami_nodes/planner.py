@@ -21,9 +21,8 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 
 from ami_nodes import qos
-from ami_nodes.common import GUARDRAIL_FILE, AmiNode, result_within, run_node
+from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, result_within, run_node
 from ami_nodes.convert import (
-    NS_PER_S,
     as_array,
     from_latent_msg,
     from_people_msg,
@@ -42,10 +41,9 @@ from ami_robot import configurator
 from ami_robot.agent import image_goal
 from ami_robot.configurator.configurator import build_agent, load_task
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.types import ACTION_DIM, MODEL_STEP_S, Goal, Latent, Plan, Proposal, Refusal
+from ami_robot.types import ACTION_DIM, MODEL_STEP_S, NS_PER_S, Goal, Latent, Plan, Proposal, Refusal
 
 TASKS = Path(configurator.__file__).parent
-COMPLAIN_EVERY_S = 1.0
 NO_LATENT = np.zeros(0)
 """The image latent where no picture is looked at."""
 

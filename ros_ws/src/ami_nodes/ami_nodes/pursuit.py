@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ami_nodes.convert import NS_PER_S
 from ami_nodes.world_model_client import NoAnswerError
 from ami_robot.agent import Agent
-from ami_robot.types import MODEL_STEP_S, Array, Goal, Latent, People, Plan, Refusal
+from ami_robot.types import MODEL_STEP_S, NS_PER_S, Array, Goal, Latent, People, Plan, Refusal
 
 STEP_NS = round(MODEL_STEP_S * NS_PER_S)
 STAMP_TOLERANCE_NS = 1_000_000
