@@ -38,7 +38,7 @@ from tqdm import tqdm
 
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
-from ami_sim.demo.statistics import wilson_interval
+from ami_robot.statistics import wilson_interval
 from benchmarks.changed_package import INSIDE, PYTEST, ROOT, SLOWER, forget_package, run_changed, start
 from benchmarks.mutants import Mutant, mutants, mutated, string_constants, without_row
 

@@ -33,9 +33,9 @@ from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
+from ami_robot.statistics import wilson_interval
 from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_VELOCITY, Goal, Latent, Refusal
 from ami_robot.world_model.model import LatentWorldModel
-from ami_sim.demo.statistics import wilson_interval
 from ami_sim.env import TabletopEnv
 from ami_sim.judge import EPISODE_S, HOLD_S, SUCCESS_DISTANCE_M, Judge, Verdict
 from ami_sim.scene import Scene

@@ -10,9 +10,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ami_robot.statistics import upper_bound
 from ami_sim.trials.baselines import KINDS
 from ami_sim.trials.trial import FAMILIES
-from benchmarks.clopper_pearson import upper_bound
 from benchmarks.safety_blocks import BASELINES, KINEMATIC, KINEMATIC_SEEDS, Shards
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.safety"
@@ -52,7 +52,7 @@ def _family(name: str, lines: list[dict[str, Any]], first_seed: int = 0) -> dict
         "name": name,
         "episodes": episodes,
         "events": len(harmed),
-        "upper_95": round(upper_bound(len(harmed), episodes), 6) if episodes else 1.0,
+        "upper_95": round(upper_bound(len(harmed), episodes), 6),
         "what": [event for line in lines for event in line["events"]],
         "first_seed": first_seed,
         "worst": {margin: {"margin": value, "seed": seed} for margin, (value, seed) in sorted(least.items())},

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ami_calibration.model_error import clopper_pearson
 from ami_robot.safety.spec import load_spec
+from ami_robot.statistics import clopper_pearson
 from ami_sim.stories.book import STORIES
 from ami_sim.stories.story import play
 

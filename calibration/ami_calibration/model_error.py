@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, comb, isfinite
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from ami_robot.safety.model_error import (
 )
 from ami_robot.safety.monitor import Monitor, drift_of
 from ami_robot.safety.spec import Spec
+from ami_robot.statistics import clopper_pearson
 from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_TARGET, TOOL_VELOCITY, Array, Belief, Latent
 from ami_robot.world_model.protocol import WorldModel
 from ami_robot.world_model.roll_forward import roll_forward
@@ -110,25 +111,6 @@ def calibrate(
     }
     rounded = {name: round(value, 5) for name, value in bound.quantities_m.items()}
     return ModelErrorBound(**{**vars(bound), "quantities_m": rounded, "record": record})
-
-
-def clopper_pearson(events: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a binomial rate (Clopper & Pearson, 1934)."""
-    tail = (1.0 - confidence) / 2.0
-
-    def at_most(k: int, rate: float) -> float:
-        return sum(comb(trials, i) * rate**i * (1.0 - rate) ** (trials - i) for i in range(k + 1))
-
-    def solve(above: Callable[[float], bool]) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(50):
-            middle = (low + high) / 2.0
-            low, high = (low, middle) if above(middle) else (middle, high)
-        return low
-
-    lower = 0.0 if events == 0 else solve(lambda rate: 1.0 - at_most(events - 1, rate) > tail)
-    upper = 1.0 if events == trials else solve(lambda rate: at_most(events, rate) < tail)
-    return lower, upper
 
 
 def _imagine(

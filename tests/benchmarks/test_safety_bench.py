@@ -17,6 +17,7 @@ from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.people_watch import PeopleVerdict, PeopleWatch
 from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import load_spec
+from ami_robot.statistics import upper_bound
 from ami_sim.trials.baselines import Baseline
 from ami_sim.trials.cell import Cell
 from ami_sim.trials.fault_list import FAULTS
@@ -24,7 +25,6 @@ from ami_sim.trials.kinematic import Guarded, KinematicCell
 from ami_sim.trials.trial import FAMILIES, Tool, draw
 from ami_sim.walks import approaching, standing
 from benchmarks import safety_blocks, safety_faults
-from benchmarks.clopper_pearson import upper_bound
 from benchmarks.safety_blocks import KINEMATIC, Block, Shards, blocks_of, run_block
 from benchmarks.safety_layers import LAYERS, layers
 from benchmarks.safety_search import KNOTS, OBJECTIVES, attacked
@@ -175,18 +175,6 @@ def test_every_layer_is_timed():
     times = layers(episodes=len(FAMILIES))
     assert set(LAYERS) - {"filter"} <= set(times)  # few proposals need the filter
     assert all(0.0 < layer["p50"] <= layer["p99"] for layer in times.values())
-
-
-@pytest.mark.parametrize(
-    ("events", "trials", "bound"), [(0, 3000, 0.000998), (0, 30_000, 0.0000999), (1, 100, 0.0466), (5, 5, 1.0)]
-)
-def test_the_bound_is_clopper_and_pearsons(events, trials, bound):
-    assert upper_bound(events, trials) == pytest.approx(bound, rel=2e-3)
-
-
-def test_no_bound_of_more_events_than_trials():
-    with pytest.raises(ValueError, match="4 events in 3 trials"):
-        upper_bound(4, 3)
 
 
 def a_line(**changes):

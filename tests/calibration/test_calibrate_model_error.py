@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ami_calibration.errors import CalibrationError
-from ami_calibration.model_error import calibrate, clopper_pearson, fewest_episodes
+from ami_calibration.model_error import calibrate, fewest_episodes
 from ami_calibration.rollouts import FIRST_SCENE, SCENES_PER_SEED, SEEDS, Rollout
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.model_error import dump_model_error, load_model_error
@@ -103,11 +103,3 @@ def test_a_model_that_imagines_nothing_finite_gets_no_bound():
 
 def test_its_scenes_are_those_of_no_training_set_and_no_benchmark():
     assert FIRST_SCENE > 200_000 and FIRST_SCENE + SEEDS * SCENES_PER_SEED <= FIRST_SEED
-
-
-@pytest.mark.parametrize(
-    ("events", "trials", "interval"),
-    [(0, 3000, (0.0, 0.00123)), (90, 100, (0.8238, 0.9510)), (5, 5, (0.4782, 1.0)), (1, 2, (0.0126, 0.9874))],
-)
-def test_the_binomial_interval_is_clopper_and_pearsons(events, trials, interval):
-    np.testing.assert_allclose(clopper_pearson(events, trials), interval, atol=1e-4)

@@ -14,7 +14,6 @@ from ami_sim.demo.controls import ControlResult, run_control, run_controls, succ
 from ami_sim.demo.html import write_html
 from ami_sim.demo.record import EpisodeRecord
 from ami_sim.demo.report import build_report, format_table, write_report
-from ami_sim.demo.statistics import wilson_interval
 from ami_sim.demo.svg import histogram, line_chart, ticks
 from ami_sim.env import TabletopEnv
 from ami_sim.scene import Scene
@@ -138,14 +137,6 @@ def test_a_record_survives_the_disk(records, tmp_path):
     for name, value in vars(records[1]).items():
         np.testing.assert_equal(getattr(loaded, name), value)
     assert type(loaded.success) is bool
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "interval"),
-    [(18, 20, (0.6990, 0.9721)), (0, 20, (0.0, 0.1611)), (93, 100, (0.8625, 0.9657)), (0, 0, (0.0, 1.0))],
-)
-def test_wilson_intervals_agree_with_published_values(successes, trials, interval):
-    assert wilson_interval(successes, trials) == pytest.approx(interval, abs=2e-4)
 
 
 def test_lines_leave_gaps_where_nothing_is_known():

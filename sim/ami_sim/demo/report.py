@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ami_robot.statistics import wilson_interval
 from ami_robot.types import Array
 from ami_sim.demo.record import EpisodeRecord
-from ami_sim.demo.statistics import wilson_interval
 
 DISTRIBUTIONS = ("ami-robot", "numpy", "torch", "opencv-python", "pybullet", "cyclonedds", "rosbags")
 OURS = "ami"
