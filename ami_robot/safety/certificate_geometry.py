@@ -132,7 +132,8 @@ class Neighbours:
     """People near the arm as capsules, grown by how wrong they may be; `tip` (3,), m, of the tool is a point."""
 
     def __init__(self, persons: Sequence[Person], tip: Array) -> None:
-        geometry = _against(range(len(SPHERES)), [_capsule(person) for person in persons])
+        turning = [number for number, sphere in enumerate(SPHERES) if sphere[0] >= 1]  # all but the base
+        geometry = _against(turning, [_capsule(person) for person in persons])
         point = _hand() * pinocchio.SE3(np.eye(3), np.array([0.0, 0.0, _TOOL_ON_HAND_M]) + tip)
         end = geometry.addGeometryObject(pinocchio.GeometryObject("tip", _JOINTS, point, coal.Sphere(0.0)))
         for number in range(len(persons)):
@@ -140,7 +141,7 @@ class Neighbours:
         self._geometry = geometry
 
     def distances(self, arm: Arm, q: Array) -> Array:
-        """Least distance (n,), m, of any sphere and of the tip to anybody, at joint positions (n, 7), rad."""
+        """Least distance (n,), m, of any sphere but the base's and of the tip to anybody, at joint positions (n, 7), rad."""
         row = _Row(arm.model, self._geometry, 0.0)
         return np.array([row.least(arm.place(each)) for each in q])
 

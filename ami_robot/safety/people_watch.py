@@ -82,7 +82,7 @@ class PeopleWatch:
 
     def __init__(self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics):
         self._spec, self._kinematics, self._dynamics = spec, kinematics, dynamics
-        self._moving = kinematics.sphere_links >= 2  # the base and link 1 stay where they are
+        self._moving = kinematics.sphere_links >= 1  # the base stays where it is
         self._radii = np.append(kinematics.sphere_radii[self._moving], 0.0)
         self._asked = spec.people.source_of_people == "topic"
         self._people: People | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ami_sim.world import World
 
 INVISIBLE = (0.0, 0.0, 0.0, 0.0)  # a shape without a visual would be drawn in white
+_BASE = -1  # as PyBullet counts links
 _VELOCITY_STEP_S = 1e-3
 _SIDES, _CAP_RINGS = 14, 5  # of the meshes that are drawn
 
@@ -76,7 +77,10 @@ class PeopleInWorld:
         return tuple(told)
 
     def nearest(self, robot: int, hand_link: int, held: int | None, up_to_m: float) -> Approach | None:
-        """Where the arm, or the body held in its hand, is nearest to anybody; None when that is beyond `up_to_m`."""
+        """Where the arm, or the body held in its hand, is nearest to anybody; None when that is beyond `up_to_m`.
+
+        The base does not count: it never moves, and somebody may lean on it.
+        """
         best: tuple[float, str, int, Array] | None = None
         for person in self._bodies:
             for index in TOLD:
@@ -84,6 +88,8 @@ class PeopleInWorld:
                     if body is None:
                         continue
                     for found in pybullet.getClosestPoints(body, person[index], up_to_m, physicsClientId=self._client):
+                        if body == robot and found[3] == _BASE:
+                            continue
                         if best is None or found[8] < best[0]:
                             link = found[3] if body == robot else hand_link
                             best = found[8], PARTS[index].name, link, np.array(found[5])

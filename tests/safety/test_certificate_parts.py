@@ -124,9 +124,10 @@ def test_people_are_as_far_as_the_guardrail_has_them(arm, changes):
     """Upright, a ball, head down, leaning over; with the tip of the tool, which sticks out of the hand."""
     q, persons = random_joints(25, seed=2), (somebody(**changes), somebody(x_m=-1.5))
     tip = KINEMATICS.tool_position(q) + KINEMATICS.tool_pose(q)[:, :3, :3] @ TIP
-    points = np.concatenate([KINEMATICS.spheres(q), tip[:, None]], axis=1)
-    for everybody in (persons, persons[:1]):
-        distances = capsule_distance(points, People(0, everybody)) - np.append(RADII, 0.0)[:, None]
+    turning = KINEMATICS.sphere_links >= 1
+    points = np.concatenate([KINEMATICS.spheres(q)[:, turning], tip[:, None]], axis=1)
+    for everybody in (persons, persons[:1], (somebody(x_m=-0.4),)):
+        distances = capsule_distance(points, People(0, everybody)) - np.append(RADII[turning], 0.0)[:, None]
         measured = Neighbours(everybody, TIP).distances(arm, q)
         np.testing.assert_allclose(measured, distances.min(axis=(-2, -1)), atol=1e-9)
 

@@ -7,6 +7,7 @@ import pybullet
 import pytest
 
 from ami_robot.perception.camera import load_camera
+from ami_robot.safety.distances import capsule_distance
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import move_to_rest
 from ami_robot.safety.separation import separation_margin
@@ -20,7 +21,7 @@ from ami_sim.scene import Scene
 from ami_sim.walks import Walk, approaching, pacing, reaching, standing, walking, wandering
 from ami_sim.world import PHYSICS_HZ, World
 
-SPEC = load_spec()
+SPEC, KINEMATICS = load_spec(), Kinematics()
 SCENE = Scene.from_seed(7)
 FASTEST_M_PER_S = SPEC.people.max_speed_m_per_s
 WALKS = {
@@ -49,7 +50,7 @@ def arm():
 
 def send(arm, tool):
     """Send the tool to (3,) m through the controller."""
-    target, error_m = Kinematics().inverse(np.asarray(tool, float))
+    target, error_m = KINEMATICS.inverse(np.asarray(tool, float))
     assert error_m < 1e-3
     assert arm.accept(move_to_rest(arm.desired_state(), target, SPEC)) is None
 
@@ -163,23 +164,32 @@ def hold(world, substeps):
 
 def test_the_told_capsules_are_the_bodies_that_pybullet_measures(world):
     """The separation margin at zero age is PyBullet's distance less the sphere model's and the row's extra, or less."""
-    kinematics, rng = Kinematics(), np.random.default_rng(0)
-    centers, compared = kinematics.spheres(SCENE.start_joint_positions), 0
+    rng, turning, compared = np.random.default_rng(0), KINEMATICS.sphere_links >= 1, 0
+    centers, radii = KINEMATICS.spheres(SCENE.start_joint_positions)[turning], KINEMATICS.sphere_radii[turning]
     for _ in range(30):
         bearing = rng.uniform(-np.pi, np.pi)
         place = rng.uniform(0.5, 1.2) * np.array([np.cos(bearing), np.sin(bearing)]) + [0.3, 0.0]
         people = world.add_people([reaching(place, [0.45, 0.0, 0.3])])
         people.move_to(rng.uniform(0.0, 1.0))
         nearest = world.nearest_person(3.0)
-        margin = separation_margin(
-            SPEC, centers[None], kinematics.sphere_radii, np.zeros(1), People(0, people.persons()), 0
-        )
+        margin = separation_margin(SPEC, centers[None], radii, np.zeros(1), People(0, people.persons()), 0)
         margin += SPEC.people.measurement_error_m + SPEC.people.intrusion_m
         if nearest.distance_m > 0.0:  # depths of overlap are another thing
             compared += 1
             assert margin <= nearest.distance_m + 2e-3, "PyBullet's distances are up to 1 mm too small"
             assert margin >= nearest.distance_m - 0.12, "spheres stand proud of the meshes, but not that far"
     assert compared > 15
+
+
+def test_somebody_who_leans_on_the_base_is_as_near_as_what_turns_above_it(world):
+    everything = world.add_people([standing([-0.28, 0.0])]).persons()
+    base = KINEMATICS.sphere_links == 0
+    centers = KINEMATICS.spheres(SCENE.start_joint_positions)[base]
+    leaning_m = (capsule_distance(centers, People(0, everything)) - KINEMATICS.sphere_radii[base, None]).min()
+    nearest = world.nearest_person(0.5)
+    assert leaning_m < 0.01
+    assert nearest.link >= 0
+    assert nearest.distance_m > leaning_m + 0.03
 
 
 def test_a_person_walks_through_the_resting_arm_and_does_not_push_it(arm):
