@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ami_robot.types import Array
-from ami_sim.walks import Walk, approaching, pacing, reaching, standing, visit, walking
+from ami_sim.walks import Walk, approaching, looking_on, pacing, reaching, standing, visit, walking
 
 DURATION_S = 600.0  # of what goes on and on; afterwards people stand still
 
@@ -26,6 +26,7 @@ SCRIPTS: Mapping[str, tuple[Walk, ...]] = {
     ),
     "hand": (reaching(_at(0.5, 1.3), _at(0.5, 0.7, 0.15), start_s=1.0, stay_s=2.0),),
     "coffee": (visit(_at(0.50, 0.70), _at(0.48, 0.20, 0.33), start_s=1.0, stay_s=1.5),),
+    "onlooker": (looking_on(_at(1.42, 0.05), start_s=2.5, stay_s=3.5),),
     "intruder": (approaching(0.6, 2.8, 1.6, start_s=1.0),),
 }
 """Seconds count from the scene's start. `nobody` is a cell whose detector looks at empty space."""

@@ -132,6 +132,16 @@ def visit(place: Array, hand: Array, start_s: float, stay_s: float, speed_m_per_
     )
 
 
+def looking_on(place: Array, start_s: float, stay_s: float, speed_m_per_s: float = 1.2) -> Walk:
+    """Come straight to `place` (2,) m, stand there for a while, and step back the way one came."""
+    place = np.asarray(place, float)
+    outside = place + _VISITORS_WAY_M * (place - WORKPLACE_M) / np.linalg.norm(place - WORKPLACE_M)
+    takes_s = _VISITORS_WAY_M / speed_m_per_s
+    times_s = start_s + np.cumsum([0.0, takes_s, stay_s, takes_s])
+    positions = np.array([outside, place, place, outside])
+    return Walk(times_s, positions, np.full(4, _direction(outside, place)), np.tile(HANGING_M, (4, 1)))
+
+
 def _visiting(points: Sequence[Array], speeds: Sequence[float]) -> Walk:
     """Walk through points (2,) m, one speed for each leg, turning on the spot in between."""
     times_s, positions, headings = [0.0], [points[0]], [_direction(points[0], points[1])]

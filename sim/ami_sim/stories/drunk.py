@@ -11,7 +11,7 @@ import numpy as np
 from ami_robot.types import Array, JointTrajectory, Proposal
 from ami_sim.scene import Scene
 from ami_sim.stories.stage import Stage, spec_with_people
-from ami_sim.stories.story import Story
+from ami_sim.stories.story import SetUp, Story
 
 _NONSENSE = (np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324, 1e6)
 
@@ -24,9 +24,9 @@ class Drunk(Story):
     breaks = "limits"
     duration_s = 4.0
 
-    def __init__(self, seed: int, guarded: bool = True):
-        super().__init__(seed, guarded)
-        self.stage = Stage(Scene.from_seed(seed), spec_with_people(), guarded=guarded)
+    def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
+        super().__init__(seed, guarded, set_up)
+        self.stage = set_up(Scene.from_seed(seed), spec_with_people(), guarded=guarded)
         self._ways: tuple[Callable[[], None], ...] = (
             self._swing, self._noise, self._nonsense, self._stale, self._again, self._jerk, self._gripper,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from ami_sim.scene import Scene
 from ami_sim.stories.scripts import Patrol, random_points
 from ami_sim.stories.stage import Stage, spec_with_people
-from ami_sim.stories.story import Story
+from ami_sim.stories.story import SetUp, Story
 from ami_sim.walks import approaching
 
 
@@ -19,14 +19,14 @@ class Intruder(Story):
     breaks = "contact"
     duration_s = 4.0
 
-    def __init__(self, seed: int, guarded: bool = True):
-        super().__init__(seed, guarded)
+    def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
+        super().__init__(seed, guarded, set_up)
         spec, rng = spec_with_people(), self.rng
         scene = Scene.from_seed(seed)
         bearing, distance_m = rng.uniform(-np.pi, np.pi), rng.uniform(2.2, 3.0)
         toward = np.array([rng.uniform(0.1, 0.5), rng.uniform(-0.1, 0.1)])
         walk = approaching(bearing, distance_m, spec.people.max_speed_m_per_s, rng.uniform(0.3, 1.2), toward)
-        self.stage = Stage(scene, spec, [walk], guarded)
+        self.stage = set_up(scene, spec, [walk], guarded)
         points = random_points(rng, self.stage, 12)
         self._patrol = Patrol(self.stage, points, by_trajectory=bool(rng.integers(2)))
 

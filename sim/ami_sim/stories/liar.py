@@ -86,7 +86,7 @@ class Liar(Story):
         """An agent with the lie for a world model, and no checks of its own unless `checks`."""
         stage, task = self.stage, load_task(REACH)
         goal = Goal(self._goal)  # a position: what pictures say is not this lie's business
-        model: WorldModel = KinematicModel() if lie == "nothing_there" else _Liar(lie, goal, self.rng)
+        model: WorldModel = KinematicModel() if lie == "nothing_there" else LyingModel(lie, goal, self.rng)
         if checks:
             agent = build_agent(task, stage.spec, stage.kinematics, model)
         else:
@@ -99,7 +99,7 @@ class Liar(Story):
         return pilot
 
 
-class _Liar:
+class LyingModel:
     """Predicts the goal, or a place far from everything, for every action, with 1 cm of chance."""
 
     def __init__(self, lie: str, goal: Goal, rng: np.random.Generator):

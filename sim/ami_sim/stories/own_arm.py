@@ -11,8 +11,8 @@ from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.types import Array
 from ami_sim.scene import Scene
 from ami_sim.stories.scripts import TICKS_PER_STEP, leap, random_points, there_and_back
-from ami_sim.stories.stage import Stage
-from ami_sim.stories.story import Story
+from ami_sim.stories.stage import COMMANDS, Stage
+from ami_sim.stories.story import SetUp, Story
 from ami_sim.stories.witness import self_distance_m
 from ami_sim.world import World
 
@@ -28,20 +28,18 @@ class OwnArm(Story):
     breaks = "self"
     duration_s = 6.0
 
-    def __init__(self, seed: int, guarded: bool = True):
-        super().__init__(seed, guarded)
+    def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
+        super().__init__(seed, guarded, set_up)
         scene, spec = Scene.from_seed(seed), load_spec()
         self._goals = _colliding(scene, spec, self.rng)
-        self.stage = Stage(scene, spec, guarded=guarded)
+        self.stage = set_up(scene, spec, guarded=guarded)
         self._points = random_points(self.rng, self.stage, 10)
         self._turn = 0
-        self._asked: int | None = None  # how many commands there had been before the forbidden one
-        self._refused = self._accepted = 0
+        self._forbidden: list[int] = []  # sequences of the proposals that lead into a self-collision
 
     def act(self) -> None:
         """A lawful motion, then each of the forbidden ones from where it ends."""
         stage = self.stage
-        self._count()
         if stage.moving or stage.ticks % TICKS_PER_STEP:
             return
         self._turn += 1
@@ -50,32 +48,27 @@ class OwnArm(Story):
             stage.propose(trajectory=leap(stage, stage.kinematics.inverse(point)[0]))
             return
         goal = self._goals[self._turn % len(self._goals)]
-        self._asked = self._commands()
         stage.propose(trajectory=leap(stage, goal) if self._turn % 3 == 2 else there_and_back(stage, goal))
+        self._forbidden.append(stage.proposals)
 
     def broken(self) -> dict[str, str]:
         """Every one of them is refused."""
-        if self._accepted:
-            return {"accepted": f"{self._accepted} trajectories into a self-collision were accepted."}
-        if not self._refused:
+        if accepted := self._answered(*COMMANDS):
+            return {"accepted": f"{accepted} trajectories into a self-collision were accepted."}
+        if not self._answered("refused"):
             return {"vacuous": "No trajectory into a self-collision was decided on."}
         return {}
 
     def figures(self) -> dict[str, float]:
         """How many were refused, and how near the links came; inf where that is more than 2 cm."""
         return {
-            "refused": float(self._refused),
+            "refused": float(self._answered("refused")),
             "refused_as_self_collision": float(self.stage.refusals["self_collision"]),
         }
 
-    def _count(self) -> None:
-        if self._asked is not None:
-            followed = self._commands() > self._asked
-            self._accepted, self._refused = self._accepted + followed, self._refused + (not followed)
-            self._asked = None
-
-    def _commands(self) -> int:
-        return self.stage.decisions["accepted"] + self.stage.decisions["modified"]
+    def _answered(self, *decisions: str) -> int:
+        """How many of the forbidden ones were decided on like this."""
+        return sum(self.stage.answers.get(sequence) in decisions for sequence in self._forbidden)
 
 
 def _colliding(scene: Scene, spec: Spec, rng: np.random.Generator) -> list[Array]:

@@ -53,7 +53,7 @@ def leap(stage: Stage, q: Array, share: float = 0.8) -> JointTrajectory:
 def there_and_back(stage: Stage, q: Array, share: float = 0.8) -> JointTrajectory:
     """From rest through joint positions (7,), rad, and back to where the arm is."""
     half_s = float(leap(stage, q, share).times_s[-1])
-    return quintic_to(stage, (half_s, q), (2.0 * half_s, stage.arm.desired_state().positions))
+    return quintic_to(stage, (half_s, q), (2.0 * half_s, stage.desired_joints))
 
 
 def random_points(rng: np.random.Generator, stage: Stage, count: int, apart_m: float = 0.2) -> list[Array]:

@@ -27,8 +27,10 @@ from ami_sim.scene import Scene
 from ami_sim.stories.unguarded import Unguarded
 from ami_sim.stories.witness import Witness
 from ami_sim.walks import Walk
+from ami_sim.world import World
 
 SOURCE = "story"
+COMMANDS, ANSWERS = ("accepted", "modified"), ("accepted", "modified", "refused")
 SETTLE_SUBSTEPS = 24  # until the drives hold the arm: before the first substep there are no efforts to measure
 _TOOL_EVERY = JOINT_STATES_HZ // 10  # ticks
 
@@ -62,6 +64,7 @@ class Stage:
         self.tool = "none", np.zeros(3)  # what is told about the hand, hazard and tip
         self.decisions: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()  # by row
+        self.answers: dict[int, str] = {}  # decision by the proposal's sequence
         self.said = "status"  # the last decision, and its row
         self.rejected: list[str] = []  # sent by the guardrail and not taken by the controller
         self.ticks = self.proposals = 0
@@ -98,6 +101,11 @@ class Stage:
         """Measured, (7,), rad."""
         return self.arm.joint_states()[0][:7]
 
+    @property
+    def desired_joints(self) -> Array:
+        """Where the controller wants them now, (7,), rad."""
+        return self.arm.desired_state().positions
+
     def pick_up(self, hazard: str, tip: Array) -> None:
         """The gripper takes a tool, with its tip at (3,), m, in the frame of the tool; whoever tells of it sees it."""
         self.arm.world.hold_tool(hazard, tip)
@@ -105,14 +113,8 @@ class Stage:
 
     def add_box(self, box: Box) -> None:
         """A box in the world; the arm goes through it, so that a touch is measured as it is caused."""
-        client, lower, upper = self.arm.world.client, np.asarray(box.lower_m), np.asarray(box.upper_m)
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX, halfExtents=((upper - lower) / 2.0).tolist(), physicsClientId=client
-        )
-        body = pybullet.createMultiBody(0, shape, -1, ((lower + upper) / 2.0).tolist(), physicsClientId=client)
-        pybullet.setCollisionFilterGroupMask(body, -1, 0, 0, client)
         self.boxes.append(box)
-        self.witness.boxes.append(body)
+        self.witness.boxes.append(ghost(self.arm.world, box))
 
     def propose(
         self,
@@ -162,6 +164,8 @@ class Stage:
     def _obey(self, report: GuardrailReport) -> None:
         row = report.refusal.guardrail if report.refusal is not None else ""
         self.decisions[report.decision] += 1
+        if report.decision in ANSWERS:
+            self.answers[report.proposal_sequence] = report.decision
         if report.decision in ("refused", "brake"):
             self.refusals[row] += 1
         self.said = f"{report.decision} ({row})" if row else report.decision
@@ -195,6 +199,17 @@ class Stage:
         measured = JointState(positions[:7], velocities[:7], np.zeros(7))
         if refusal := self.guardrail.arm(measured, self.now_ns, self.now_ns):
             raise ValueError(f"the guardrail would not arm at the start of scene {self.scene.seed}: {refusal.reason}")
+
+
+def ghost(world: World, box: Box) -> int:
+    """The body of a box that stands in the world and that the arm goes through."""
+    lower, upper = np.asarray(box.lower_m), np.asarray(box.upper_m)
+    shape = pybullet.createCollisionShape(
+        pybullet.GEOM_BOX, halfExtents=((upper - lower) / 2.0).tolist(), physicsClientId=world.client
+    )
+    body = pybullet.createMultiBody(0, shape, -1, ((lower + upper) / 2.0).tolist(), physicsClientId=world.client)
+    pybullet.setCollisionFilterGroupMask(body, -1, 0, 0, world.client)
+    return int(body)
 
 
 def spec_with_people() -> Spec:

@@ -9,7 +9,7 @@ from ami_robot.safety.spec import load_spec
 from ami_robot.types import Goal
 from ami_sim.stories.scripts import TICKS_PER_STEP, leap, step_towards, there_and_back
 from ami_sim.stories.stage import Stage
-from ami_sim.stories.story import Story
+from ami_sim.stories.story import SetUp, Story
 from ami_sim.stories.studio import at_position
 
 
@@ -22,12 +22,12 @@ class Table(Story):
     duration_s = 5.0
     has_goal = True
 
-    def __init__(self, seed: int, guarded: bool = True):
-        super().__init__(seed, guarded)
+    def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
+        super().__init__(seed, guarded, set_up)
         rng = self.rng
         start = np.array([rng.uniform(0.38, 0.60), rng.uniform(-0.2, 0.2), rng.uniform(0.10, 0.25)])
         self._goal = np.array([rng.uniform(0.38, 0.60), rng.uniform(-0.2, 0.2), rng.uniform(-0.15, -0.02)])
-        self.stage = Stage(at_position(seed, start, self._goal), load_spec(), guarded=guarded)
+        self.stage = set_up(at_position(seed, start, self._goal), load_spec(), guarded=guarded)
         self._by_trajectory = seed % 2 == 1
 
     def act(self) -> None:

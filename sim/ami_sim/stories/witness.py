@@ -36,9 +36,9 @@ _BODIES_EVERY = 2  # looks: at 2 rad/s a link moves by a cm in between
 class Witness:
     """Watches one run; call `on_substep` after every substep, then read the arrays, one value for each look."""
 
-    def __init__(self, world: World, spec: Spec, within_m: float):
-        """People further away than `within_m` count as infinitely far."""
-        self._world, self._people = world, spec.people
+    def __init__(self, world: World, spec: Spec, within_m: float, every: int = _EVERY):
+        """People further away than `within_m` count as infinitely far. Only every `every`th substep is looked at."""
+        self._world, self._people, self._every = world, spec.people, every
         self._accelerations = np.asarray(spec.joint_acceleration.limit_rad_per_s2)
         self.truth = PeopleTruth(world, within_m)
         self._rows: list[tuple[float, ...]] = []
@@ -50,7 +50,7 @@ class Witness:
     def on_substep(self, t_s: float, dq: Array, clearance_m: float) -> None:
         """Measure the world as it is at `t_s`; joint velocities (7,) rad/s and clearance to the table as measured."""
         self._substeps += 1
-        if self._substeps % _EVERY:
+        if self._substeps % self._every:
             return
         nearest = self.truth.watch(t_s)
         distance_m = np.inf if nearest is None else nearest.distance_m

@@ -31,12 +31,20 @@ class GraphError(RuntimeError):
 class Graph:
     """The launched processes. Use as a context; `check` raises GraphError as soon as one of them has died."""
 
-    def __init__(self, launcher: Sequence[str], arguments: Mapping[str, str], log: Path) -> None:
-        """launcher is the command that reads launch files; everything that the nodes say goes to the file `log`."""
+    def __init__(
+        self,
+        launcher: Sequence[str],
+        arguments: Mapping[str, str],
+        log: Path,
+        launch_file: Sequence[str] = (LAUNCH_PACKAGE, LAUNCH_FILE),
+    ) -> None:
+        """launcher is the command that reads launch files; everything that the nodes say goes to the file `log`.
+
+        launch_file is a package and a file of it, or a path alone.
+        """
         self._command = [
             *launcher,
-            LAUNCH_PACKAGE,
-            LAUNCH_FILE,
+            *launch_file,
             *(f"{name}:={value}" for name, value in arguments.items()),
         ]
         self._log = log
