@@ -77,8 +77,7 @@ def train(
     checkpoint = save_checkpoint(
         out,
         {"encoder": model.encoder, "predictor": model.predictor, "goal_head": model.goal_head},
-        config.encoder,
-        config.predictor,
+        {"encoder": config.encoder, "predictor": config.predictor},
         {
             "revision": provenance.revision,
             "data": {"content_sha256": provenance.data_sha256, "episodes": len(episodes), "steps": episodes.steps}

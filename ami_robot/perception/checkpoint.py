@@ -14,9 +14,7 @@ import safetensors.torch
 import yaml
 from torch import Tensor, nn
 
-from ami_robot.perception.encoder import EncoderConfig
 from ami_robot.perception.view import PREPROCESSING_ID
-from ami_robot.world_model.predictor import PredictorConfig
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "reach"
 TENSOR_FILE = "model.safetensors"
@@ -24,6 +22,7 @@ DESCRIPTION_FILE = "checkpoint.yaml"
 _KEYS = ("model_sha256", "preprocessing_id", "config", "record")
 
 Module = TypeVar("Module", bound=nn.Module)
+Sizes = TypeVar("Sizes")
 
 
 class CheckpointError(ValueError):
@@ -35,19 +34,19 @@ class Checkpoint:
     """Tensors that were verified against their SHA-256, and what they are for."""
 
     tensors: Mapping[str, Tensor]  # "<module>.<parameter>"
-    config: Mapping[str, Any]  # the sizes: encoder, predictor
+    config: Mapping[str, Any]  # sizes, by module
     sha256: str  # of the tensor file
     preprocessing_id: str
     record: Mapping[str, Any] = field(default_factory=dict)  # how it was made and how good it is
     source: str = "a checkpoint"  # for error messages
 
-    def encoder_config(self) -> EncoderConfig:
-        """Sizes of the encoder and the goal head."""
-        return self._sizes("encoder", EncoderConfig)
-
-    def predictor_config(self) -> PredictorConfig:
-        """Sizes of the predictor."""
-        return self._sizes("predictor", PredictorConfig)
+    def sizes(self, name: str, kind: type[Sizes]) -> Sizes:
+        """The sizes of a module as the dataclass it is built from; raises CheckpointError when they are no such."""
+        try:
+            sizes = {key: tuple(v) if isinstance(v, list) else v for key, v in self.config[name].items()}
+            return kind(**sizes)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.source} has no usable sizes of the {name}; make it again.") from error
 
     def fill(self, module: Module, name: str) -> Module:
         """The module with this checkpoint's tensors, for inference; raises CheckpointError when they do not fit."""
@@ -60,13 +59,6 @@ class Checkpoint:
                 f"the tensors of '{name}' in {self.source} do not fit its configuration; make the checkpoint again."
             ) from error
         return module.eval().requires_grad_(False)
-
-    def _sizes(self, name: str, kind: type) -> Any:
-        try:
-            sizes = {key: tuple(v) if isinstance(v, list) else v for key, v in self.config[name].items()}
-            return kind(**sizes)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.source} has no usable sizes of the {name}; make it again.") from error
 
 
 def load_checkpoint(directory: Path | str | None = None) -> Checkpoint:
@@ -105,8 +97,7 @@ def load_checkpoint(directory: Path | str | None = None) -> Checkpoint:
 def save_checkpoint(
     directory: Path | str,
     modules: Mapping[str, nn.Module],
-    encoder: EncoderConfig,
-    predictor: PredictorConfig,
+    sizes: Mapping[str, Any],
     record: Mapping[str, Any],
 ) -> Checkpoint:
     """Write the modules' tensors and their description; each file appears whole or not at all.
@@ -114,8 +105,7 @@ def save_checkpoint(
     Args:
         directory: made if missing.
         modules: by the name that `Checkpoint.fill` will ask for.
-        encoder: sizes.
-        predictor: sizes.
+        sizes: dataclasses, by the name that `Checkpoint.sizes` will ask for.
         record: plain YAML values: data, training configuration, revision, metrics.
     """
     directory = Path(directory)
@@ -129,12 +119,17 @@ def save_checkpoint(
     description = {
         "model_sha256": hashlib.sha256(content).hexdigest(),
         "preprocessing_id": PREPROCESSING_ID,
-        "config": {"encoder": {**asdict(encoder), "channels": list(encoder.channels)}, "predictor": asdict(predictor)},
+        "config": {name: _plain(asdict(dataclass)) for name, dataclass in sizes.items()},
         "record": dict(record),
     }
     write_whole(directory / TENSOR_FILE, content)
     write_description(directory, description)
     return load_checkpoint(directory)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With lists for tuples, which YAML does not have."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def read_description(directory: Path | str) -> dict[str, Any]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.view import VIEW_PIXELS
 from ami_robot.types import Array
-
-if TYPE_CHECKING:
-    from ami_robot.perception.checkpoint import Checkpoint
 
 _GROUPS = 8  # of GroupNorm (Wu & He 2018)
 
@@ -92,7 +89,7 @@ class ImageEncoder:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Build from a checkpoint; raises CheckpointError when its tensors do not fit its configuration."""
         torch.set_num_threads(1)  # one small picture: threads cost more than they give, and starve the other nodes
-        config = checkpoint.encoder_config()
+        config = checkpoint.sizes("encoder", EncoderConfig)
         self._encoder = checkpoint.fill(Encoder(config), "encoder")
         self._head = checkpoint.fill(GoalHead(config), "goal_head")
         self.checkpoint_sha256 = checkpoint.sha256

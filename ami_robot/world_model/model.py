@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ami_robot.perception.checkpoint import Checkpoint
+from ami_robot.perception.encoder import EncoderConfig
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
-from ami_robot.world_model.predictor import Predictor
+from ami_robot.world_model.predictor import Predictor, PredictorConfig
 
 
 class LatentWorldModel:
@@ -17,8 +18,9 @@ class LatentWorldModel:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Build from a checkpoint; raises CheckpointError when its tensors do not fit its configuration."""
         torch.set_num_threads(1)  # planning shares the machine with the camera, the encoder and the guardrail
-        latent_dim = checkpoint.encoder_config().latent_dim
-        self._predictor = checkpoint.fill(Predictor(checkpoint.predictor_config(), latent_dim), "predictor")
+        latent_dim = checkpoint.sizes("encoder", EncoderConfig).latent_dim
+        sizes = checkpoint.sizes("predictor", PredictorConfig)
+        self._predictor = checkpoint.fill(Predictor(sizes, latent_dim), "predictor")
         if torch.backends.mkldnn.is_available():
             _use_onednn(self._predictor)
         self.checkpoint_sha256 = checkpoint.sha256

@@ -24,7 +24,7 @@ def untrained_checkpoint(folder: Path) -> Path:
         "goal_head": GoalHead(encoder),
         "predictor": Predictor(predictor, encoder.latent_dim),
     }
-    save_checkpoint(folder, modules, encoder, predictor, {"made": "untrained"})
+    save_checkpoint(folder, modules, {"encoder": encoder, "predictor": predictor}, {"made": "untrained"})
     return folder
 
 

@@ -67,5 +67,5 @@ def checkpoint(tmp_path_factory):
         "predictor": Predictor(predictor, encoder.latent_dim),
     }
     folder = tmp_path_factory.mktemp("checkpoint")
-    save_checkpoint(folder, modules, encoder, predictor, {"made": "untrained"})
+    save_checkpoint(folder, modules, {"encoder": encoder, "predictor": predictor}, {"made": "untrained"})
     return str(folder)
