@@ -5,46 +5,27 @@ import numpy as np
 import pybullet
 import pybullet_data
 import pytest
+from distance_cases import BOXES, CLEARANCES, JOINTS, KINEMATICS, POINTS, RADII, SPEC, with_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_robot.safety.distances import (
     arm_space_clearance,
     capsule_distance,
-    distance_rows,
     obstacle_clearance,
     self_clearance,
     table_clearance,
 )
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.rows import Box
-from ami_robot.safety.spec import load_spec
 from ami_robot.types import People, Person
 
-SPEC, KINEMATICS = load_spec(), Kinematics()
-RADII = KINEMATICS.sphere_radii
-CLEARANCES = {
-    "table": table_clearance,
-    "arm_space": arm_space_clearance,
-    "obstacles": obstacle_clearance,
-    "self_collision": self_clearance,
-}
 BULLET_LINKS = {-1: 0, **{index: index + 1 for index in range(7)}, 8: 8, 9: 8, 10: 8}  # 8: hand and fingers
 MOVING = [index for index, link in BULLET_LINKS.items() if link >= 2]
 COLLISION_MARGIN_M = 2e-3  # PyBullet's hulls are rounded by up to a millimetre each
 WRIST_M = 3e-3  # and round the wrist one pair of spheres is left out, which tells when there are 20 mm of air
 FAR_M = 0.025  # what links that are not looked at keep from each other
 LOOKED_AT = [*((base, far) for base in (0, 1, 2) for far in (5, 6, 7, 8)), (5, 7), (5, 8)]
-
-JOINTS = st.tuples(
-    *(
-        st.floats(lower, upper)
-        for lower, upper in zip(SPEC.joint_position.lower_rad, SPEC.joint_position.upper_rad, strict=True)
-    )
-).map(np.array)
-POINTS = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-0.5, 1.5)).map(np.array)
-SIZES = st.tuples(st.floats(0.02, 0.5), st.floats(0.02, 0.5), st.floats(0.02, 0.5)).map(np.array)
-BOXES = st.lists(st.builds(lambda lower, size: Box("box", lower, lower + size), POINTS, SIZES), min_size=1, max_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +64,6 @@ class Oracle:
         ]
         pybullet.removeBody(body, physicsClientId=self.client)
         return min(points)
-
-
-def with_boxes(boxes, clearance_m: float = 0.0):
-    return replace(SPEC, obstacles=replace(SPEC.obstacles, boxes=tuple(boxes), clearance_m=clearance_m))
 
 
 def random_joints(count: int, seed: int, at_stops: float = 0.0) -> np.ndarray:
@@ -338,63 +315,3 @@ def test_a_person_that_is_not_known_is_never_far(field, bad):
     distance = capsule_distance(KINEMATICS.spheres(HOME), People(0, (replace(person, **{field: value}),))).min()
     if not (field.startswith("radius") and bad == -np.inf):  # a negative radius is refused where messages are checked
         assert not distance > 0.0
-
-
-# Linearised
-
-
-def rows_at(spec, q):
-    _, centers, twists = KINEMATICS.points_and_twists(q)
-    return distance_rows(spec, centers, RADII, twists)
-
-
-@given(q=JOINTS, boxes=BOXES)
-@settings(max_examples=20, deadline=None)
-def test_the_rows_are_the_clearances_and_their_derivatives(q, boxes):
-    spec, step = with_boxes(boxes, 0.02), 1e-6
-    gradients, slack, names = rows_at(spec, q)
-    assert gradients.shape == (len(slack), 7) and len(names) == len(slack)
-    ahead, behind = (
-        np.stack([rows_at(spec, q + nudge)[1] for nudge in sign * step * np.eye(7)], axis=1) for sign in (1, -1)
-    )
-    at = slack[:, None]
-    one_sided = np.stack([(ahead - at) / step, (at - behind) / step])
-    kink = np.abs(one_sided[0] - one_sided[1]) > 1e-3  # inside a box, where the nearest face changes
-    np.testing.assert_allclose(np.where(kink, gradients, (ahead - behind) / (2 * step)), gradients, atol=1e-5)
-    assert kink.mean() < 0.01
-    for row, clearance in CLEARANCES.items():
-        least_m = clearance(spec, KINEMATICS.spheres(q), RADII).min()
-        assert min(value for value, name in zip(slack, names, strict=True) if name == row) == pytest.approx(least_m)
-
-
-def test_rows_of_a_batch_are_those_of_its_members():
-    batch = HOME + np.random.default_rng(2).normal(0.0, 0.3, (2, 3, 7))
-    gradients, slack, names = rows_at(SPEC, batch)
-    for index in np.ndindex(2, 3):
-        single = rows_at(SPEC, batch[index])
-        np.testing.assert_allclose(gradients[index], single[0], atol=1e-12)
-        np.testing.assert_allclose(slack[index], single[1], atol=1e-12)
-        assert names == single[2]
-
-
-@pytest.mark.parametrize("row", list(CLEARANCES))
-def test_the_filter_gets_the_row(row):
-    """In a cell where this row alone is broken, the rows that are broken bear its name."""
-    broken = {
-        "table": replace(SPEC, table=replace(SPEC.table, height_m=0.5)),
-        "arm_space": replace(SPEC, arm_space=replace(SPEC.arm_space, upper_m=np.array([0.3, 0.75, 1.3]))),
-        "obstacles": with_boxes([Box("box", np.array([0.3, -0.1, 0.5]), np.array([0.6, 0.1, 0.7]))]),
-        "self_collision": replace(SPEC, self_collision=replace(SPEC.self_collision, clearance_m=0.1)),
-    }
-    slack, names = rows_at(SPEC, HOME)[1:]
-    assert (slack >= 0.0).all()
-    slack, names = rows_at(broken[row], HOME)[1:]
-    assert {name for value, name in zip(slack, names, strict=True) if value < 0.0} == {row}
-
-
-def test_two_spheres_in_one_place_leave_the_filter_no_way_out():
-    _, centers, twists = KINEMATICS.points_and_twists(HOME)
-    gradients, slack, names = distance_rows(SPEC, np.zeros_like(centers), RADII, twists)
-    pairs = np.array(names) == "self_collision"
-    np.testing.assert_array_equal(gradients[pairs], 0.0)
-    assert (slack[pairs] < 0.0).all()

@@ -80,6 +80,13 @@ def test_commands_faster_than_the_model_step_cannot_add_up_to_a_higher_speed():
     assert bench.wait(2).propose().decision in ("accepted", "modified")
 
 
+def test_a_command_exactly_one_interval_after_the_last_is_taken():
+    bench = Bench()
+    assert bench.propose().decision == "accepted"
+    interval_ms = 1e3 * SPEC.command_rate.min_interval_s
+    assert bench.wait(interval_ms).propose().decision in ("accepted", "modified")
+
+
 @pytest.mark.parametrize(
     ("ages", "row", "sentence"),
     [
@@ -173,6 +180,13 @@ def test_a_target_that_the_arm_cannot_reach_is_refused():
     far = KINEMATICS.inverse(np.array([0.785, 0.0, 0.15]))[0]
     row = "inverse_kinematics"
     assert_refused(Bench(q=far, spec=wide).propose(tool_displacement=np.array([0.04, 0, 0])), row)
+
+
+def test_a_target_that_is_missed_by_just_what_is_allowed_is_reached():
+    missed_m = float(KINEMATICS.inverse(CENTRE + UP)[1])
+    for max_error_m, decision in ((missed_m, "accepted"), (np.nextafter(missed_m, -1.0), "refused")):
+        spec = replace(SPEC, inverse_kinematics=replace(SPEC.inverse_kinematics, max_error_m=max_error_m))
+        assert Bench(spec=spec).propose().decision == decision
 
 
 def test_a_target_beyond_a_joint_limit_is_refused():

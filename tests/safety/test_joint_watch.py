@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from guardrail_bench import DYNAMICS, MS, REST, SPEC, START, T0, UP, Bench, assert_braked
 
+from ami_robot.safety.joint_watch import JointWatch
 from ami_robot.safety.motion import Spline, excess
+from ami_robot.safety.record import CommandRecord
 from ami_robot.types import HeldTool
 
 
@@ -80,6 +82,30 @@ def test_stamps_that_go_back_brake():
     bench = Bench().moving()
     assert bench.step() is None
     assert_braked(bench, bench.step(stamp_ns=bench.now_ns - MS), "staleness")
+
+
+def test_a_joint_state_from_before_arming_brakes():
+    bench = Bench()
+    assert_braked(bench, bench.step(stamp_ns=T0 - MS), "staleness")
+    bench = Bench()
+    assert_braked(bench, bench.step(stamp_ns=T0, now_ns=T0 - MS), "staleness")
+
+
+def test_a_brake_before_the_first_joint_state_is_one_from_the_time_of_arming():
+    """By a time that is none: the last one believed is that of arming, not the beginning of all clocks."""
+    bench = Bench()
+    report = bench.guardrail.disarm(None)
+    assert_braked(bench, report, "arming")
+    assert report.stamp_ns == T0
+
+
+def test_before_anything_was_believed_any_time_may_come():
+    record, watch = CommandRecord(SPEC), JointWatch(SPEC, DYNAMICS)
+    record.hold(START, UP, 0)
+    assert watch.last_now_ns == 0
+    assert watch.fault(SPEC.joint_names, START, REST, None, 0, 0, record, 0.0) is None
+    assert watch.fault(SPEC.joint_names, START, REST, None, 7 * MS, 7 * MS, record, 0.0) is None
+    assert watch.last_now_ns == 7 * MS
 
 
 def test_a_clock_that_goes_back_brakes():
