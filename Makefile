@@ -63,7 +63,7 @@ mutation: $(VENV)/.ready-dev  ## would the guardrails' tests notice a change? (A
 fuzz: $(VENV)/.ready  ## a million malformed and odd inputs to the guardrail (25 min on 2 cores, resumable); writes benchmarks/results/fuzz.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
 
-scenarios: $(VENV)/.ready  ## every story (person, knife, faults) on 50 seeds; writes benchmarks/results/scenarios.json
+scenarios: $(VENV)/.ready  ## every story (person, knife, faults) on 50 seeds; writes benchmarks/results/scenarios.json (ARGS=--live: through the graph)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scenarios $(ARGS)
 
 clean:  ## remove the environment and caches; keeps runs/ and data/

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint) if task.uses_world_model else None
     folder = _new_folder(args.out)
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
-    rclpy_kind, launcher = _find_rclpy()
+    rclpy_kind, launcher = find_rclpy()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = {
         "config": str(config.resolve()),
@@ -154,7 +154,7 @@ def _conclude(
     return 1 if report["guardrail"]["violations"] else 0
 
 
-def _find_rclpy() -> tuple[str, list[str]]:
+def find_rclpy() -> tuple[str, list[str]]:
     """Which rclpy there is, and the command that reads launch files."""
     if find_spec("rclpy"):
         return "ros2", ["ros2", "launch"]

@@ -25,7 +25,7 @@ class Drunk(Story):
     duration_s = 4.0
 
     def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
-        super().__init__(seed, guarded, set_up)
+        super().__init__(seed, guarded)
         self.stage = set_up(Scene.from_seed(seed), spec_with_people(), guarded=guarded)
         self._ways: tuple[Callable[[], None], ...] = (
             self._swing, self._noise, self._nonsense, self._stale, self._again, self._jerk, self._gripper,

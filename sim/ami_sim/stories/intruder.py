@@ -20,7 +20,7 @@ class Intruder(Story):
     duration_s = 4.0
 
     def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
-        super().__init__(seed, guarded, set_up)
+        super().__init__(seed, guarded)
         spec, rng = spec_with_people(), self.rng
         scene = Scene.from_seed(seed)
         bearing, distance_m = rng.uniform(-np.pi, np.pi), rng.uniform(2.2, 3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class Knife(Story):
     about = "With a blade in hand and somebody in reach the tip stays below 0.09 m/s and does not point at them."
     breaks = "speed"
     duration_s = 8.5
+    may_be_fast: ClassVar[tuple[str, ...]] = ("tip_speed_empty_m_per_s", "tip_speed_alone_m_per_s")  # of the figures
 
     def __init__(self, seed: int, guarded: bool = True):
         super().__init__(seed, guarded)
@@ -67,7 +69,7 @@ class Knife(Story):
         if facing.any():
             broken["facing"] = f"The tip moved pointing at somebody, cosine {witness.facing[facing].max():.2f}."
         free = self.figures()
-        for key in ("tip_speed_empty_m_per_s", "tip_speed_alone_m_per_s"):
+        for key in self.may_be_fast:
             if not free[key] > MOST_M_PER_S:
                 broken["vacuous"] = f"The arm was no faster when it may be: {key} is {free[key]:.3f}."
         return broken

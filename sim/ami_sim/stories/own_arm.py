@@ -29,7 +29,7 @@ class OwnArm(Story):
     duration_s = 6.0
 
     def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
-        super().__init__(seed, guarded, set_up)
+        super().__init__(seed, guarded)
         scene, spec = Scene.from_seed(seed), load_spec()
         self._goals = _colliding(scene, spec, self.rng)
         self.stage = set_up(scene, spec, guarded=guarded)

@@ -13,7 +13,6 @@ import numpy as np
 from ami_robot.types import Array
 from ami_sim.stories.stage import Stage
 
-
 SetUp = Callable[..., Any]
 """Stage, or what takes its arguments and gives something with its face: the live graph has one of its own."""
 
@@ -47,8 +46,8 @@ class Story(ABC):
 
     stage: Stage
 
-    def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
-        self.seed, self.guarded, self.set_up = seed, guarded, set_up
+    def __init__(self, seed: int, guarded: bool = True):
+        self.seed, self.guarded = seed, guarded
         self.rng = np.random.default_rng([seed, crc32(self.name.encode())])
 
     @abstractmethod

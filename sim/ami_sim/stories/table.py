@@ -23,7 +23,7 @@ class Table(Story):
     has_goal = True
 
     def __init__(self, seed: int, guarded: bool = True, set_up: SetUp = Stage):
-        super().__init__(seed, guarded, set_up)
+        super().__init__(seed, guarded)
         rng = self.rng
         start = np.array([rng.uniform(0.38, 0.60), rng.uniform(-0.2, 0.2), rng.uniform(0.10, 0.25)])
         self._goal = np.array([rng.uniform(0.38, 0.60), rng.uniform(-0.2, 0.2), rng.uniform(-0.15, -0.02)])
