@@ -2,71 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from recorded_run import TICK_NS, RecordedRun, whole_run
+from altered_reports import (
+    SPEC,
+    altered,
+    assert_found,
+    sent,
+    sentences,
+    verify,
+    with_sent,
+)
+from recorded_run import TICK_NS, RecordedRun
 
-from ami_robot.safety import distances
-from ami_robot.safety.certificate import Finding, Verifier
-from ami_robot.safety.certificate_geometry import Arm
-from ami_robot.safety.certificate_motion import QUANTITIES, Motion
-from ami_robot.safety.certificate_rows import SAMPLE_S
-from ami_robot.safety.dynamics import Dynamics
-from ami_robot.safety.kinematics import HOME, Kinematics
-from ami_robot.safety.spec import Spec, load_spec
-from ami_robot.types import GuardrailReport, JointState, JointTrajectory, People, Person
+from ami_robot.safety.certificate import Verifier
 
-SPEC = load_spec()
-WITH_PEOPLE = replace(SPEC, people=replace(SPEC.people, source_of_people="topic"))
-REST = np.zeros(7)
-Reports = list[GuardrailReport]
 ROWS = ["arm_space", "contact", "joint_acceleration", "joint_jerk", "joint_position", "joint_velocity", "obstacles",
         "self_collision", "singularity", "table", "torque", "workspace"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def honest() -> Reports:
-    return whole_run(SPEC)
-
-
-def verify(reports: Reports, spec: Spec = SPEC) -> list[Finding]:
-    verifier = Verifier(spec)
-    return [finding for report in reports for finding in verifier.verify(report)]
-
-
-def sent(reports: Reports, decision: str = "accepted") -> list[int]:
-    """Where the commands are."""
-    return [index for index, report in enumerate(reports) if report.sent is not None and report.decision == decision]
-
-
-def altered(reports: Reports, index: int, **changes: object) -> Reports:
-    return [*reports[:index], replace(reports[index], **changes), *reports[index + 1 :]]
-
-
-def with_sent(reports: Reports, index: int, name: str, change: Callable[[np.ndarray], None]) -> Reports:
-    """One of the sent arrays changed in one place."""
-    trajectory = reports[index].sent
-    assert trajectory is not None
-    values = np.array(getattr(trajectory, name))
-    change(values)
-    return altered(reports, index, sent=replace(trajectory, **{name: values}))
-
-
-def assert_found(reports: Reports, *rows: str, spec: Spec = SPEC) -> None:
-    """Something is found, in one of these rows if any are named; what follows is not looked at."""
-    verifier, found = Verifier(spec), set()
-    for report in reports:
-        found |= {finding.row for finding in verifier.verify(report)}
-        if found and (not rows or found & set(rows)):
-            return
-    raise AssertionError(f"found only {found or 'nothing'}")
-
-
-def sentences(reports: Reports, spec: Spec = SPEC) -> str:
-    return " ".join(finding.reason for finding in verify(reports, spec))
 
 
 def test_an_honest_run_is_verified_and_holds_commands_of_every_kind(honest):
@@ -383,126 +337,6 @@ def test_a_trajectory_that_takes_too_long_or_ends_accelerating_is_named(honest):
     assert "does not end at rest" in sentences(with_sent(honest, index, "accelerations", alter)[: index + 1])
 
 
-def test_a_heavier_load_than_the_report_reckoned_with_is_found(beside_a_person):
-    index = sent(beside_a_person, "modified")[0]
-    heavy = replace(beside_a_person[index].held_tool, mass_kg=3.0)
-    assert_found(altered(beside_a_person, index, held_tool=heavy), "torque", spec=WITH_PEOPLE)
-
-
-# People and the tool that was held
-
-
-def person(y_m: float, stamp_ns: int = 0) -> People:
-    """Somebody upright beside the arm."""
-    return People(stamp_ns, (Person(np.array([0.5, y_m, 0.0]), np.array([0.5, y_m, 1.6]), 0.25, REST[:3], 0.02),))
-
-
-@pytest.fixture(scope="module")
-def beside_a_person() -> Reports:
-    """A blade moved slowly, one metre from somebody."""
-    run = RecordedRun(WITH_PEOPLE)
-    run.see(person(-1.1).persons, "edge")
-    run.begin()
-    run.wander(6, seed=0)
-    run.disarm()
-    return run.reports
-
-
-def test_an_honest_run_beside_a_person_is_verified(beside_a_person):
-    verifier = Verifier(WITH_PEOPLE)
-    assert [finding for report in beside_a_person for finding in verifier.verify(report)] == []
-    assert verifier.least.keys() >= {"people", "power_and_force", "tool_hazard"}
-    assert verifier.commands >= 3
-
-
-def test_separation_agrees_with_the_guardrail_to_a_few_centimetres(beside_a_person):
-    """The rest is the guardrail's longer brake."""
-    for index in sent(beside_a_person, "modified"):
-        verifier = Verifier(WITH_PEOPLE)
-        for report in beside_a_person[: index + 1]:
-            verifier.least.clear()
-            verifier.verify(report)
-        assert -0.002 <= verifier.least["people"][0] - beside_a_person[index].margins["people"] <= 0.03
-
-
-@pytest.mark.parametrize(("row", "change"), [("people", 0.2), ("power_and_force", 0.1), ("tool_hazard", 0.1)])
-def test_a_margin_about_people_altered_by_more_than_the_tolerance_is_found(beside_a_person, row, change):
-    index = sent(beside_a_person, "modified")[0]
-    margins = beside_a_person[index].margins
-    for altered_by in (0.05, -change - 0.05):
-        changed = altered(beside_a_person, index, margins=margins | {row: margins[row] + altered_by})
-        assert_found(changed[: index + 1], row, spec=WITH_PEOPLE)
-
-
-def test_a_person_who_was_nearer_than_the_report_says_is_found(beside_a_person):
-    for index in sent(beside_a_person, "modified"):
-        nearer = person(-1.0, beside_a_person[index].people.stamp_ns)
-        assert_found(altered(beside_a_person, index, people=nearer), "people", spec=WITH_PEOPLE)
-
-
-def test_a_person_too_near_to_move_is_found_whatever_the_margins_say(beside_a_person):
-    index = sent(beside_a_person, "modified")[0]
-    near = person(-0.6, beside_a_person[index].people.stamp_ns)
-    findings = verify(altered(beside_a_person, index, people=near), WITH_PEOPLE)
-    assert any("breaks the row people" in finding.reason for finding in findings)
-
-
-@pytest.mark.parametrize("age_s", [None, 1.0, -1.0])
-def test_a_command_without_knowing_about_people_is_found(beside_a_person, age_s):
-    index = sent(beside_a_person, "modified")[0]
-    report = beside_a_person[index]
-    people = None if age_s is None else replace(report.people, stamp_ns=report.stamp_ns - int(age_s * 1e9))
-    assert_found(altered(beside_a_person, index, people=people), "people", spec=WITH_PEOPLE)
-
-
-@pytest.mark.parametrize("hazard", ["point", "edge", "unheard of", None])
-def test_a_blade_moved_as_fast_as_an_empty_hand_is_found(hazard):
-    run = RecordedRun(WITH_PEOPLE)
-    run.see(person(-1.1).persons, "none")
-    run.begin()
-    run.wander(2, seed=0)
-    assert verify(run.reports, WITH_PEOPLE) == []
-    index = sent(run.reports)[0]
-    tool = run.reports[index].held_tool
-    held = None if hazard is None else replace(tool, hazard=hazard)
-    findings = verify(altered(run.reports, index, held_tool=held), WITH_PEOPLE)
-    assert any("breaks the row tool_hazard" in finding.reason for finding in findings)
-
-
-@pytest.mark.parametrize("change", [
-    {"mass_kg": float("nan")}, {"mass_kg": -1.0}, {"mass_kg": 1e308}, {"tip": np.full(3, np.nan)},
-])  # fmt: skip
-def test_a_held_tool_that_cannot_be_is_found(beside_a_person, change):
-    index = sent(beside_a_person, "modified")[0]
-    tool = replace(beside_a_person[index].held_tool, **change)
-    assert_found(altered(beside_a_person, index, held_tool=tool), "chain", spec=WITH_PEOPLE)
-
-
-@pytest.mark.parametrize("change", [
-    {"radius": float("nan")}, {"radius": -0.1}, {"radius_error": -0.1}, {"end_a": np.full(3, np.inf)},
-    {"end_b": np.full(3, np.nan)},
-])  # fmt: skip
-def test_a_person_who_cannot_be_is_found(beside_a_person, change):
-    index = sent(beside_a_person, "modified")[0]
-    people = beside_a_person[index].people
-    wrong = replace(people, persons=(replace(people.persons[0], **change),))
-    assert_found(altered(beside_a_person, index, people=wrong), "chain", spec=WITH_PEOPLE)
-
-
-def test_a_blade_that_points_at_somebody_is_found(beside_a_person):
-    index = sent(beside_a_person, "modified")[0]
-    report = beside_a_person[index]
-    sideways = np.array([0.0, 0.1, 0.0])  # along the tool's y, which points to the person's side
-    findings = verify(altered(beside_a_person, index, held_tool=replace(report.held_tool, tip=sideways)), WITH_PEOPLE)
-    assert any("breaks the row tool_hazard" in finding.reason for finding in findings)
-
-
-def test_with_nobody_there_no_margin_about_people_is_asked_for(beside_a_person):
-    index = sent(beside_a_person, "modified")[0]
-    nobody = replace(beside_a_person[index].people, persons=())
-    assert_found(altered(beside_a_person, index, people=nobody), "people", spec=WITH_PEOPLE)
-
-
 # A motion that breaks a row is found whatever its report says
 
 
@@ -525,67 +359,6 @@ def test_a_row_that_was_tightened_afterwards_breaks(honest, row):
     assert any("breaks the row" in finding.reason for finding in verify(honest, spec) if finding.row == row)
 
 
-# The second opinion itself
-
-
-def test_extremes_are_those_of_numpys_own_roots():
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        start = JointState(*rng.normal(size=(3, 7)))
-        points = rng.normal(size=(3, 3, 7))
-        points[1:, -1] = 0.0
-        motion = Motion(start, JointTrajectory(SPEC.joint_names, np.array([0.2, 0.5, 0.9]), *points))
-        dense = motion.sample(np.linspace(0.0, 0.9, 40_001))
-        for quantity, values in zip(QUANTITIES, dense, strict=False):
-            low, high = motion.extremes()[quantity]
-            assert (low <= values.min(axis=0) + 1e-9).all()
-            assert (high >= values.max(axis=0) - 1e-9).all()
-            np.testing.assert_allclose(low, values.min(axis=0), atol=1e-4)
-            np.testing.assert_allclose(high, values.max(axis=0), atol=1e-4)
-
-
-def test_a_motion_passes_through_its_control_points_and_ends_at_rest():
-    rng = np.random.default_rng(4)
-    points = rng.normal(size=(3, 2, 7))
-    points[1:, -1] = 0.0
-    start = JointState(*rng.normal(size=(3, 7)))
-    motion = Motion(start, JointTrajectory(SPEC.joint_names, np.array([0.2, 0.4]), *points))
-    for t_s, expected in ((0.0, start), (0.2, JointState(*points[:, 0])), (0.4, JointState(*points[:, 1]))):
-        state = motion.state(t_s)
-        for name in ("positions", "velocities", "accelerations"):
-            np.testing.assert_allclose(getattr(state, name), getattr(expected, name), atol=1e-9)
-    assert motion.extremes()["jerk"][1].shape == (7,)
-
-
-def test_a_motion_at_rest_has_no_extremes_but_its_place():
-    extremes = Motion.at_rest(HOME).extremes()
-    np.testing.assert_array_equal(extremes["position"], [HOME, HOME])
-    for quantity in QUANTITIES[1:]:
-        np.testing.assert_array_equal(extremes[quantity], np.zeros((2, 7)))
-
-
-def test_it_agrees_with_the_gate_to_rounding_on_random_postures():
-    """Two descriptions of one arm, two codes for each distance: a mistake would have to be made twice."""
-    rng = np.random.default_rng(5)
-    kinematics, dynamics = Kinematics(), Dynamics()
-    q = rng.uniform(SPEC.joint_position.lower_rad, SPEC.joint_position.upper_rad, (100, 7))
-    dq, ddq = rng.normal(size=(2, 100, 7))
-    seen = Arm(SPEC).sample(q, dq, ddq, 0.3)
-    centers, radii = kinematics.spheres(q), kinematics.sphere_radii
-    np.testing.assert_allclose(seen.tool_m, kinematics.tool_position(q), atol=1e-12)
-    np.testing.assert_allclose(seen.torques_n_m, dynamics.torques(q, dq, ddq, 0.3), atol=1e-9)
-    singular_values = np.linalg.svd(kinematics.jacobian(q), compute_uv=False)
-    np.testing.assert_allclose(seen.least_singular_value, singular_values[:, -1], atol=1e-9)
-    for row, clearance in (
-        ("table", distances.table_clearance),
-        ("arm_space", distances.arm_space_clearance),
-        ("obstacles", distances.obstacle_clearance),
-        ("self_collision", distances.self_clearance),
-    ):
-        expected = clearance(SPEC, centers, radii).reshape(100, -1).min(axis=-1)
-        np.testing.assert_allclose(seen.clearances_m[row], expected, atol=1e-9, err_msg=row)
-
-
 def test_it_shares_nothing_with_what_decided():
     """Only the guardrail file, the records and tables of numbers may be common to both."""
     import ami_robot.safety as package
@@ -597,13 +370,3 @@ def test_it_shares_nothing_with_what_decided():
             lines = [line for line in file if line.startswith("from ami_robot.safety.")]
         imported = {line.split()[1].rpartition(".")[2] for line in lines}
         assert {each for each in imported if not each.startswith("certificate")} <= allowed
-
-
-def test_what_dips_between_two_samples_is_taken_off():
-    from ami_robot.safety.certificate_rows import _of_samples
-
-    times_s = np.arange(0.0, 0.2, SAMPLE_S) + 0.4 * SAMPLE_S
-    parabola = 1000.0 * (times_s - 0.1) ** 2
-    margin = _of_samples("table", parabola, 0.0)
-    assert margin.least <= 0.0 < parabola.min()
-    assert not margin.holds or margin.least >= -1e-6
