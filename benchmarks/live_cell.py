@@ -129,7 +129,7 @@ class Cell:
 def launched(kind: CellKind, client: GraphClient, launcher: list[str], folder: Path) -> Iterator[Cell]:
     """The graph of this kind, active, and gone afterwards; log and recorded reports stay in `folder`."""
     spec_file, log = folder / "guardrail.yaml", folder / "graph.log"
-    spec_file.write_text(_spec_text(kind))
+    spec_file.write_text(spec_text(kind))
     arguments = {
         "config": "reach" if kind.sees else "analytic",
         "vision": str(kind.sees).lower(),
@@ -165,7 +165,7 @@ def _spin(executor: SingleThreadedExecutor) -> None:
         return
 
 
-def _spec_text(kind: CellKind) -> str:
+def spec_text(kind: CellKind) -> str:
     """The shipped guardrail file, with people asked for, and the crate."""
     text = DEFAULT_SPEC.read_text()
     if kind.people != "none":
