@@ -241,7 +241,7 @@ LIVE: dict[str, LiveStory] = {
 def play_in_one_graph(
     kind: CellKind, runs: Sequence[tuple[str, int]], client: GraphClient, launcher: list[str]
 ) -> list[Outcome]:
-    """Play (name, seed) one after the other, then verify each command of the reports as `ami verify-run` does."""
+    """Play (name, seed) one after the other, then verify each command of the reports as `ami verify-run RUN` does."""
     outcomes, starts_ns = [], []
     with tempfile.TemporaryDirectory(prefix="ami_live_") as temporary:
         folder = Path(temporary)
