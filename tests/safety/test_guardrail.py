@@ -39,6 +39,12 @@ def test_an_accepted_displacement_moves_the_tool_target_by_exactly_that():
     assert report.spec_sha256 == SPEC.sha256
 
 
+def test_a_report_carries_what_the_proposal_was_planned_with():
+    report = Bench().propose(model_error_bound_m=0.012, checkpoint_sha256="c0ffee")
+    assert (report.model_error_bound_m, report.checkpoint_sha256) == (0.012, "c0ffee")
+    assert np.isnan(Bench().propose().model_error_bound_m)
+
+
 def test_every_sent_trajectory_ends_at_rest_and_reports_its_margins():
     report = Bench().propose()
     assert not report.sent.velocities[-1].any()

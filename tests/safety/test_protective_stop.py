@@ -1,4 +1,4 @@
-"""People, the held tool, deadman switches and the e-stop: what each of them does to the guardrail."""
+"""People and the held tool: what each of them does to the guardrail."""
 
 from dataclasses import replace
 
@@ -6,71 +6,19 @@ import numpy as np
 import pytest
 from guardrail_bench import (
     CENTRE,
-    DYNAMICS,
     KINEMATICS,
     MS,
-    REST,
     SPEC,
     START,
     T0,
     UP,
-    Bench,
-    assert_braked,
     assert_refused,
     at_rest,
 )
+from people_cell import ACROSS, DOWN, FAR, IN_REACH, TO_THE_SIDES, TOO_NEAR, TOPIC, Cell, assert_stopped, person
 
-from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.motion import Spline
-from ami_robot.types import HeldTool, People, Person
-
-TOPIC = replace(SPEC, people=replace(SPEC.people, source_of_people="topic"))
-DOWN = np.array([0.0, 0.0, 0.1])
-FAR, IN_REACH, TOO_NEAR = 3.0, 1.15, 0.75  # m, along x; the tool is at 0.5
-
-
-def person(x_m: float, y_m: float = 0.0) -> Person:
-    return Person(np.array([x_m, y_m, 0.0]), np.array([x_m, y_m, 1.8]), 0.15, REST[:3], 0.02)
-
-
-ACROSS = np.array([0.0, 0.1, 0.0])  # a tool that lies across the arm points at one of these two
-TO_THE_SIDES = (person(CENTRE[0], 0.7), person(CENTRE[0], -0.7))
-
-
-class Cell(Bench):
-    """A bench with people and a tool; both are told of afresh with every step, unless silent."""
-
-    def __init__(self, *persons: Person, hazard="none", spec=TOPIC, **kwargs):
-        super().__init__(spec=spec, **kwargs)
-        self.persons, self.hazard, self.tip, self.silent = persons, hazard, DOWN, False
-
-    def step(self, **kwargs):
-        if not self.silent:
-            self.guardrail.people(People(self.now_ns, tuple(self.persons)))
-            self.guardrail.held_tool(HeldTool(self.now_ns, self.hazard, self.tip))
-        return super().step(**kwargs)
-
-    def run_to_rest(self):
-        """Reports of the steps until the arm rests."""
-        reports = []
-        for _ in range(200):
-            report = self.wait(10).step()
-            if report is not None:
-                reports.append(report)
-            if not np.any(self.state.velocities):
-                return reports
-        raise AssertionError("the arm does not come to rest")
-
-
-def assert_stopped(bench, report, row: str):
-    """A protective stop: braking, and armed."""
-    assert report.decision == "brake"
-    assert report.refusal.guardrail == row
-    assert report.armed
-    assert bench.guardrail.armed
-    assert report.sent is not None
-    assert report.sent.times_s[-1] < 0.3
-
+from ami_robot.types import People
 
 # --- people ----------------------------------------------------------------------------------------------------------
 
@@ -203,6 +151,14 @@ def test_an_older_message_of_nobody_does_not_outlast_its_age():
     assert_refused(cell.propose(), "staleness")
 
 
+def test_a_brake_carries_what_it_was_decided_on():
+    cell = Cell(person(FAR), hazard="edge").moving()
+    cell.persons = [person(TOO_NEAR)]
+    report = cell.wait(10).step()
+    assert report.people.persons[0].end_a[0] == TOO_NEAR
+    assert report.held_tool.hazard == "edge"
+
+
 # --- the held tool ---------------------------------------------------------------------------------------------------
 
 
@@ -280,109 +236,3 @@ def test_the_arm_is_slowed_by_what_its_own_mass_would_do():
         replace(region, max_force_n=region.max_force_n / 4) for region in TOPIC.power_and_force.regions)))  # fmt: skip
     report = Cell(person(IN_REACH), spec=soft).propose()
     assert (report.decision, report.refusal.guardrail) == ("modified", "power_and_force")
-
-
-# --- deadman, e-stop -------------------------------------------------------------------------------------------------
-
-
-def test_a_held_switch_moves_the_arm_and_letting_go_stops_it():
-    bench = Bench()
-    bench.guardrail.deadman("teleop", True, T0)
-    assert_refused(bench.propose(), "source")
-    bench.sequence = 0
-    assert bench.propose(source="teleop").decision == "accepted"
-    bench.wait(150).guardrail.deadman("teleop", False, bench.now_ns)
-    assert_stopped(bench, bench.step(), "deadman")
-    bench.wait(200)
-    assert_refused(bench.propose(source="teleop"), "source")
-    assert_refused(bench.propose(), "source")
-    bench.guardrail.select_source("planner")
-    assert bench.propose().decision == "accepted"
-
-
-def test_a_switch_that_falls_silent_stops_the_arm():
-    bench = Bench()
-    bench.guardrail.deadman("teleop", True, T0)
-    assert bench.propose(source="teleop").decision == "accepted"
-    assert bench.wait(200).step() is None
-    assert_stopped(bench, bench.wait(10).step(), "deadman")
-
-
-@pytest.mark.parametrize("says_so", [True, False], ids=["says so", "falls silent"])
-def test_a_switch_that_is_let_go_while_the_arm_is_disarmed_is_not_held_for_ever(says_so):
-    bench = Bench()
-    bench.guardrail.deadman("teleop", True, T0)
-    bench.guardrail.disarm(T0)
-    with pytest.raises(ValueError, match="holds its deadman switch"):
-        bench.guardrail.select_source("planner")
-    if says_so:
-        bench.guardrail.deadman("teleop", False, T0)
-    bench.wait(10 if says_so else 210).step()
-    bench.guardrail.select_source("planner")
-    assert bench.guardrail.arm(at_rest(START), bench.now_ns, bench.now_ns) is None
-    assert bench.propose().decision == "accepted"
-
-
-def test_a_switch_drops_what_the_planner_proposed_before():
-    bench = Bench()
-    bench.guardrail.propose(bench.proposal())
-    bench.guardrail.deadman("teleop", True, T0)
-    assert bench.step() is None
-
-
-def test_the_e_stop_brakes_at_once_disarms_and_latches():
-    bench = Bench().moving()
-    report = bench.guardrail.e_stop(True, bench.now_ns)
-    assert_braked(bench, report, "e_stop")
-    assert report.sent is not None
-    assert report.e_stopped
-    assert bench.guardrail.reset_e_stop(bench.now_ns).guardrail == "e_stop", "it is pressed, and the arm moves"
-    assert bench.guardrail.e_stop(False, bench.now_ns) is None
-    assert "at rest" in bench.guardrail.reset_e_stop(bench.now_ns).reason
-    bench.wait(1000)
-    where = at_rest(report.target_joint_positions)
-    assert bench.guardrail.arm(where, bench.now_ns, bench.now_ns).guardrail == "e_stop"
-    assert bench.guardrail.reset_e_stop(bench.now_ns) is None
-    assert not bench.guardrail.armed, "reset does not arm"
-    assert bench.guardrail.arm(where, bench.now_ns, bench.now_ns) is None
-    assert not bench.guardrail.status(bench.now_ns).e_stopped
-
-
-def test_an_e_stop_pressed_on_a_disarmed_guardrail_latches_too():
-    bench = Bench(armed=False)
-    assert bench.guardrail.e_stop(True, T0).e_stopped
-    assert bench.guardrail.arm(at_rest(START), T0, T0).guardrail == "e_stop"
-
-
-def test_a_silent_e_stop_line_disarms():
-    spec = replace(SPEC, e_stop=replace(SPEC.e_stop, max_silence_s=0.5))
-    guardrail = Guardrail(spec, KINEMATICS, DYNAMICS)
-    assert guardrail.arm(at_rest(START), T0, T0).guardrail == "e_stop"
-    guardrail.e_stop(False, T0)
-    assert guardrail.reset_e_stop(T0) is None
-    assert guardrail.arm(at_rest(START), T0, T0) is None
-    late_ns = T0 + 501 * MS
-    report = guardrail.step(SPEC.joint_names, START, REST, late_ns, late_ns)
-    assert (report.decision, report.refusal.guardrail, report.armed) == ("brake", "e_stop", False)
-
-
-def test_the_reset_of_the_e_stop_needs_a_disarmed_guardrail_and_a_time():
-    assert Bench().guardrail.reset_e_stop(T0).guardrail == "e_stop"
-    assert Bench(armed=False).guardrail.reset_e_stop(None).guardrail == "e_stop"
-
-
-# --- the certificate -------------------------------------------------------------------------------------------------
-
-
-def test_a_report_carries_what_the_proposal_was_planned_with():
-    report = Bench().propose(model_error_bound_m=0.012, checkpoint_sha256="c0ffee")
-    assert (report.model_error_bound_m, report.checkpoint_sha256) == (0.012, "c0ffee")
-    assert np.isnan(Bench().propose().model_error_bound_m)
-
-
-def test_a_brake_carries_what_it_was_decided_on():
-    cell = Cell(person(FAR), hazard="edge").moving()
-    cell.persons = [person(TOO_NEAR)]
-    report = cell.wait(10).step()
-    assert report.people.persons[0].end_a[0] == TOO_NEAR
-    assert report.held_tool.hazard == "edge"
