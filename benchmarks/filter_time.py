@@ -83,7 +83,7 @@ class Timing:
                 begun = time.thread_time()
                 trajectory = move_to_rest(start, answer.joint_positions, self._spec)
                 assert trajectory is not None, "the filter's own interval has a duration"
-                verdict = check_motion(self._spec, self._kinematics, self._dynamics, start, trajectory)
+                verdict = check_motion(self._spec, self._kinematics, self._dynamics, Spline(start, trajectory))
                 filter_s.append(took_s)
                 both_s.append(took_s + time.thread_time() - begun)
                 rows, gate_refused = min(rows, answer.rows), gate_refused + (verdict.refusal is not None)

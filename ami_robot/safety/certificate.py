@@ -23,7 +23,7 @@ from ami_robot.safety.certificate_motion import Motion
 from ami_robot.safety.certificate_people import people_margins, why_unknown
 from ami_robot.safety.certificate_rows import ROUNDING, Margin, joint_margins, path_margins
 from ami_robot.safety.spec import Spec
-from ami_robot.types import NS_PER_S, GuardrailReport, JointTrajectory
+from ami_robot.types import NS_PER_S, GuardrailReport, JointState, JointTrajectory
 
 COMMANDS = ("accepted", "modified", "brake")
 SILENT = ("refused", "status")
@@ -52,6 +52,7 @@ class Verifier:
         self._spec, self._arm = spec, Arm(spec)
         self._armed: bool | None = None  # None: nothing was heard yet
         self._motion: Motion | None = None  # what runs; None: unknown
+        self._others: list[Motion] = []  # the same, had it begun early or late
         self._began_ns = self._stamp_ns = 0
         self._sequence: int | None = None  # of the last command; None: any may come next
         self._command_ns: int | None = None  # of the last proposal that moved the arm since arming
@@ -100,7 +101,7 @@ class Verifier:
             yield "arming", "The guardrail was armed before the last motion had come to rest."
         if self._armed is None:
             self._sequence = 0  # armed when the recording begins: only a guardrail that sent nothing yet is known
-        self._command_ns, self._motion, self._tip = None, None, None
+        self._command_ns, self._motion, self._tip, self._others = None, None, None, []
         if _is_vector(report.target_joint_positions, 7):
             self._motion, self._began_ns = Motion.at_rest(report.target_joint_positions), report.stamp_ns
         else:
@@ -122,15 +123,25 @@ class Verifier:
             yield "chain", malformed or "Where the arm was told to be is unknown: nothing before it says so."
             self._motion = None
             return
-        jitter_s, elapsed_s = self._spec.transport.jitter_s, self._running_s(report)
-        starts = [motion.state(elapsed_s + shift_s) for shift_s in (0.0, -jitter_s, jitter_s)]
+        elapsed_s = self._running_s(report)
         if report.decision == "brake" and not report.sent.times_s[-1] < motion.duration_s - elapsed_s:
             yield "chain", "It brakes, but comes to rest no sooner than the motion that it replaces."
-        self._motion, self._began_ns = Motion(starts[0], report.sent), report.stamp_ns
-        early_and_late = [Motion(start, report.sent) for start in starts[1:]]
-        yield from self._broken_rows(report, self._motion, early_and_late)
+        corners = [Motion(state, report.sent) for state in self._elsewhere(motion, elapsed_s)]
+        self._others = [Motion(motion.state(time_s), report.sent) for time_s in self._early_and_late(elapsed_s)]
+        self._motion, self._began_ns = Motion(motion.state(elapsed_s), report.sent), report.stamp_ns
+        yield from self._broken_rows(report, self._motion, corners)
         if report.decision != "brake":
             yield from self._wrong_goal(report, self._motion)
+
+    def _early_and_late(self, elapsed_s: float) -> tuple[float, float]:
+        jitter_s = self._spec.transport.jitter_s
+        return elapsed_s - jitter_s, elapsed_s + jitter_s
+
+    def _elsewhere(self, motion: Motion, elapsed_s: float) -> Iterator[JointState]:
+        """Where the running motion may be early or late, and also if it had itself begun early or late."""
+        for time_s in self._early_and_late(elapsed_s):
+            may_be = self._others if self._others and time_s < motion.join_s else [motion]
+            yield from (other.state(time_s) for other in may_be)
 
     def _wrong_occasion(self, report: GuardrailReport) -> Iterator[tuple[str, str]]:
         """Whether a command may be sent at all, whatever it is."""

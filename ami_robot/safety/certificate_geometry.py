@@ -141,7 +141,7 @@ class Neighbours:
         self._geometry = geometry
 
     def distances(self, arm: Arm, q: Array) -> Array:
-        """Least distance (n,), m, of any sphere but the base's and of the tip to anybody, at joint positions (n, 7), rad."""
+        """Least distance (n,), m, of all but the base to anybody, at joint positions (n, 7), rad."""
         row = _Row(arm.model, self._geometry, 0.0)
         return np.array([row.least(arm.place(each)) for each in q])
 

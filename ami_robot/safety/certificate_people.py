@@ -73,7 +73,7 @@ def why_unknown(spec: Spec, report: GuardrailReport) -> Iterator[str]:
 def _until_stopped(spec: Spec, motion: Motion) -> tuple[Array, Array]:
     """Times (T,), s, and joint positions (T, 7): on for the reaction time, then the shortest brake within the limits.
 
-    The motion itself where that rests sooner, or where no brake keeps the limits.
+    The motion itself, begun late, where that rests sooner or no brake keeps the limits.
     """
     reaction_s = spec.people.reaction_s
     start = motion.state(reaction_s)
@@ -86,7 +86,7 @@ def _until_stopped(spec: Spec, motion: Motion) -> tuple[Array, Array]:
             q = np.concatenate([motion.sample(on_s)[0], stop.sample(braking_s)[0]])
             return np.concatenate([on_s, reaction_s + braking_s]), q
     times_s = sample_times(motion.duration_s)
-    return times_s, motion.sample(times_s)[0]
+    return times_s + spec.transport.jitter_s, motion.sample(times_s)[0]
 
 
 def _brake(start: JointState, duration_s: float) -> Motion:

@@ -11,7 +11,16 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.filter import LINEARISATION_M, nearest_target
 from ami_robot.safety.gate import check_motion, workspace_margin
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, Spline, bounds, limit_margins, move_to_rest, quintic
+from ami_robot.safety.motion import (
+    MOVE_DURATIONS_S,
+    ROUNDING,
+    Spline,
+    Strays,
+    bounds,
+    limit_margins,
+    move_to_rest,
+    quintic,
+)
 from ami_robot.safety.people_watch import PeopleVerdict, PeopleWatch
 from ami_robot.safety.record import CommandRecord
 from ami_robot.safety.spec import Spec
@@ -28,10 +37,10 @@ _SLOWER = 1.01  # at least by this much at a time
 
 @dataclass(frozen=True)
 class Choice:
-    """A motion that keeps every guardrail, out of `start`."""
+    """A motion that keeps every guardrail."""
 
-    start: JointState
     trajectory: JointTrajectory
+    motion: Spline  # that it makes from where the arm is told to be
     tool: Array  # (3,), m: where the tool comes to rest
     margins: dict[str, float]
     tip: Array | None = None  # (3,), m, of the held tool, in the frame of `tool`
@@ -47,12 +56,13 @@ class Chooser:
 
     def choose(self, proposal: Proposal, record: CommandRecord, now_ns: int) -> Choice | Refusal:
         """The motion for a proposal, from where the arm is told to be now; or why there is none."""
-        start, also_from = record.state(now_ns), record.early_and_late(now_ns, now_ns)
+        start, also_from = record.state(now_ns), record.strays(now_ns, now_ns)
         if proposal.trajectory is not None:
             trajectory = in_spec_order(self._spec, proposal.trajectory)
             tool = self._kinematics.tool_position(trajectory.positions[-1])
-            near = self._people.check(Spline(start, trajectory), now_ns)
-            return self._outside(tool) or self._verified(trajectory, tool, start, also_from, now_ns, near)
+            motion = Spline(start, trajectory, also_from)
+            near = self._people.check(motion, now_ns)
+            return self._outside(tool) or self._verified(trajectory, motion, tool, now_ns, near)
         tool = record.target_tool + np.asarray(proposal.tool_displacement, dtype=np.float64)
         refusal = self._outside(tool)
         if refusal is not None:
@@ -78,7 +88,7 @@ class Chooser:
         target: Array,
         tool: Array,
         start: JointState,
-        also_from: tuple[JointState, ...],
+        also_from: Strays,
         now_ns: int,
         at_least_s: float = 0.0,
     ) -> Choice | Refusal:
@@ -88,17 +98,18 @@ class Chooser:
             trajectory = move_to_rest(start, target, self._spec, also_from, at_least_s)
             if trajectory is None:
                 return slowed or self._why_stretched(start, target, None)  # type: ignore[return-value]
-            near = self._people.check(Spline(start, trajectory), now_ns)
+            motion = Spline(start, trajectory, also_from)
+            near = self._people.check(motion, now_ns)
             if not near.slower_by > 1.0:
                 break
             slowed, at_least_s = near.refusal, float(trajectory.times_s[-1]) * max(near.slower_by, _SLOWER)
-        choice = self._verified(trajectory, tool, start, also_from, now_ns, near)
+        choice = self._verified(trajectory, motion, tool, now_ns, near)
         if isinstance(choice, Refusal):
             return choice
         return replace(choice, change=slowed or self._why_stretched(start, target, trajectory))
 
     def _nearest(
-        self, target: Array, broken: Refusal, start: JointState, also_from: tuple[JointState, ...], now_ns: int
+        self, target: Array, broken: Refusal, start: JointState, also_from: Strays, now_ns: int
     ) -> Choice | None:
         """The motion to the nearest target that the filter finds, if it holds."""
         shortest = move_to_rest(start, target, self._spec, also_from)
@@ -124,19 +135,18 @@ class Chooser:
     def _verified(
         self,
         trajectory: JointTrajectory,
+        motion: Spline,
         tool: Array,
-        start: JointState,
-        also_from: tuple[JointState, ...],
         now_ns: int,
         near: PeopleVerdict,
     ) -> Choice | Refusal:
         if near.refusal is not None:
             return near.refusal
         load_kg, tip = self._people.load_kg(now_ns), self._people.tip(now_ns)
-        verdict = check_motion(self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg, tip)
+        verdict = check_motion(self._spec, self._kinematics, self._dynamics, motion, load_kg, tip)
         if verdict.refusal is not None:
             return verdict.refusal
-        return Choice(start, trajectory, tool, verdict.margins | near.margins, tip, near.way_out)
+        return Choice(trajectory, motion, tool, verdict.margins | near.margins, tip, near.way_out)
 
     def _why_stretched(self, start: JointState, target: Array, trajectory: JointTrajectory | None) -> Refusal | None:
         """Which row would break in the shortest time; None when the motion takes no longer."""

@@ -19,7 +19,6 @@ weighs nothing in the row of torque.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -42,9 +41,9 @@ from ami_robot.safety.kinematics import (
     Kinematics,
     tool_jacobian,
 )
-from ami_robot.safety.motion import ROUNDING, Extremes, Spline, bounds, limit_margins, quintic, sample
+from ami_robot.safety.motion import ROUNDING, Extremes, Spline, bounds, limit_margins, sample
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Array, JointState, JointTrajectory, Refusal
+from ami_robot.types import Array, JointState, Refusal
 
 SAMPLE_S = 0.02
 FINE_SAMPLE_S = SAMPLE_S / 4.0
@@ -74,33 +73,31 @@ def check_motion(
     spec: Spec,
     kinematics: Kinematics,
     dynamics: Dynamics,
-    start: JointState,
-    trajectory: JointTrajectory,
-    also_from: Sequence[JointState] = (),
+    motion: Spline,
     load_kg: float = 0.0,
     tip: Array | None = None,
 ) -> Verdict:
-    """Check `trajectory` as the controller will execute it from `start`, and from states a little earlier or later.
+    """Check a motion as the controller will execute it from its start, and from wherever else it may begin.
 
     `load_kg` is held by the gripper, its `tip` (3,), m, is in the frame of the tool. A motion that begins outside the
     workspace may lead back into it, never further out. Margins of joint limits are those from `start`, the others the
     least of all that may be executed.
     """
-    motion = Spline(start, trajectory)
-    joining = _joining(motion, also_from)
-    count = len(motion.lengths_s)
-    pieces = bounds(
-        np.concatenate([motion.control, joining]), np.append(motion.lengths_s, [motion.lengths_s[0]] * len(joining))
-    )
-    least = {row: float(margin[:count].min()) for row, margin in limit_margins(pieces, spec).items()}
+    pieces, also_from = bounds(motion.control, motion.lengths_s), motion.also_from
+    least = {row: float(margin.min()) for row, margin in limit_margins(pieces, spec).items()}
     for row, margin in least.items():
         if not margin >= -ROUNDING:
             return Verdict(least, Refusal(f"The motion would exceed the limits of the row {row}.", row, margin))
-    for row, margins in limit_margins(pieces, spec, whole_limits=True).items():
-        if not (margin := float(margins.min())) >= -ROUNDING:
-            reason = f"Arriving {spec.transport.jitter_s} s early or late the motion would exceed the row {row}."
-            return Verdict(least, Refusal(reason, row, margin))
-    curvature = _curvature(pieces, 0.0 if tip is None else float(np.linalg.norm(tip)))
+    tip_m = 0.0 if tip is None else float(np.linalg.norm(tip))
+    curvature = _curvature(pieces, tip_m)
+    if len(also_from.states.positions):
+        pieces = bounds(motion.joining(also_from.states), motion.lengths_s[0], also_from.blur)
+        curvature = np.maximum(curvature, _curvature(pieces, tip_m))  # keeps NaN
+        for row, margins in limit_margins(pieces, spec, whole_limits=True).items():
+            if not (margin := float(margins.min())) >= -ROUNDING:
+                reason = f"Arriving {spec.transport.jitter_s} s early or late the motion would exceed the row {row}."
+                return Verdict(least, Refusal(reason, row, margin))
+    joining = motion.joining(also_from.corners)
     for step_s in (SAMPLE_S, FINE_SAMPLE_S):
         samples = _sampled(kinematics, motion, joining, step_s, curvature, tip)
         seen = _margins(spec, kinematics, dynamics, samples, load_kg)
@@ -149,26 +146,12 @@ class _Samples:
         return least, least - min(halves)
 
 
-def _joining(motion: Spline, also_from: Sequence[JointState]) -> Array:
-    """Coefficients (J, 6, 7) of the pieces from other states to the first control point."""
-    if not also_from:
-        return np.zeros((0, 6, 7))
-    begin = JointState(
-        np.array([state.positions for state in also_from]),
-        np.array([state.velocities for state in also_from]),
-        np.array([state.accelerations for state in also_from]),
-    )
-    join_s = motion.lengths_s[0]
-    return quintic(begin, sample(motion.control[0], join_s, join_s), join_s)
-
-
 def _sampled(
     kinematics: Kinematics, motion: Spline, joining: Array, step_s: float, curvature: float, tip: Array | None
 ) -> _Samples:
     """At most `step_s` apart. The kinematics of all of them are computed at once."""
-    join_s = float(motion.lengths_s[0])
-    times_s, join_times_s = times_until(motion.duration_s, step_s), times_until(join_s, step_s)
-    own, others = motion.states(times_s), sample(joining[:, None], join_s, join_times_s)
+    times_s, join_times_s = times_until(motion.duration_s, step_s), times_until(motion.join_s, step_s)
+    own, others = motion.states(times_s), sample(joining[:, None], motion.join_s, join_times_s)
     states = JointState(
         np.concatenate([own.positions, others.positions.reshape(-1, 7)]),
         np.concatenate([own.velocities, others.velocities.reshape(-1, 7)]),

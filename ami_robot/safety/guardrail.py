@@ -20,7 +20,7 @@ from ami_robot.safety.inbox import Inbox
 from ami_robot.safety.joint_watch import JointWatch
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.last_gate import LastGate
-from ami_robot.safety.motion import brake
+from ami_robot.safety.motion import Spline, brake
 from ami_robot.safety.people_watch import PeopleWatch
 from ami_robot.safety.record import CommandRecord, standing
 from ami_robot.safety.spec import Spec
@@ -172,7 +172,7 @@ class Guardrail:
             return Refusal("The arm moves; it can be armed only at rest.", "arming", margin)
         load_kg = self._people.load_kg(now_ns)
         hold = standing(spec.joint_names, state.positions)
-        return check_motion(spec, self._kinematics, self._dynamics, *hold, load_kg=load_kg).refusal
+        return check_motion(spec, self._kinematics, self._dynamics, Spline(*hold), load_kg).refusal
 
     def _let_go(self, now_ns: Any) -> None:
         """Nobody moves the arm any more when a deadman switch was let go, and it stops."""
@@ -207,7 +207,7 @@ class Guardrail:
         choice = self._chooser.choose(proposal, self._record, now_ns)
         if isinstance(choice, Refusal):
             return self._report("refused", now_ns, proposal, refusal=choice)
-        barred = self._send(choice.start, choice.trajectory, choice.tool, now_ns, braking=False)
+        barred = self._send(choice.trajectory, choice.motion, choice.tool, now_ns, braking=False)
         if barred is not None:
             return self._report("refused", now_ns, proposal, refusal=barred)
         self._record.tip = choice.tip
@@ -225,44 +225,43 @@ class Guardrail:
 
     def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
         """Stop on a brake that holds; where there is none, the running motion ends at rest anyway."""
-        start = self._record.state(at_ns)
-        for trajectory, margins in self._brakes(start, at_ns):
-            sooner = trajectory.times_s[-1] < self._record.rests_in_s(at_ns)
+        for trajectory, motion, margins in self._brakes(at_ns):
+            sooner = motion.duration_s < self._record.rests_in_s(at_ns)
             tool = self._kinematics.tool_position(trajectory.positions[-1])
-            if sooner and self._send(start, trajectory, tool, at_ns, braking=True) is None:
+            if sooner and self._send(trajectory, motion, tool, at_ns, braking=True) is None:
                 self._people.rely_on(None)
                 return self._report("brake", at_ns, proposal, trajectory, reason, margins)
         return self._report("brake", at_ns, proposal, refusal=reason)
 
-    def _brakes(self, start: JointState, at_ns: int) -> Iterator[tuple[JointTrajectory, dict[str, float]]]:
+    def _brakes(self, at_ns: int) -> Iterator[tuple[JointTrajectory, Spline, dict[str, float]]]:
         """Brakes that hold, with their margins: what was relied upon with somebody near, then the shortest one now.
 
         What was relied upon is sent whatever its margins from this very state; they are for the report. The tip of the
         tool counts as it did for the running motion: of another tool nothing was promised.
         """
         load_kg, tip = self._people.load_kg(at_ns), self._record.tip
-        also_from = self._record.early_and_late(at_ns, self._joints.last_now_ns)
+        start, also_from = self._record.state(at_ns), self._record.strays(at_ns, self._joints.last_now_ns)
 
-        def check(trajectory: JointTrajectory) -> Verdict:
-            return check_motion(
-                self._spec, self._kinematics, self._dynamics, start, trajectory, also_from, load_kg, tip
-            )
+        def checked(trajectory: JointTrajectory) -> tuple[Spline, Verdict]:
+            motion = Spline(start, trajectory, also_from)
+            return motion, check_motion(self._spec, self._kinematics, self._dynamics, motion, load_kg, tip)
 
         way_out = self._people.way_out(at_ns)
         if way_out is not None:
-            yield way_out.trajectory, check(way_out.trajectory).margins
+            motion, verdict = checked(way_out.trajectory)
+            yield way_out.trajectory, motion, verdict.margins
         trajectory = brake(start, self._spec, also_from)
-        verdict = check(trajectory)
+        motion, verdict = checked(trajectory)
         if verdict.refusal is None:
-            yield trajectory, verdict.margins
+            yield trajectory, motion, verdict.margins
 
     def _send(
-        self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int, braking: bool
+        self, trajectory: JointTrajectory, motion: Spline, tool: Array, at_ns: int, braking: bool
     ) -> Refusal | None:
         """Through the last gate and onto the record, or why not."""
-        barred = self._gate.release(trajectory, self._record.sequence + 1, start, at_ns)
+        barred = self._gate.release(trajectory, self._record.sequence + 1, motion.start, at_ns)
         if barred is None:
-            self._record.sent(start, trajectory, tool, at_ns, braking)
+            self._record.sent(motion, tool, at_ns, braking)
             self._stopping = None
         return barred
 

@@ -11,7 +11,6 @@ motion, not only at samples, and no roots are needed. Arrays of control points a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -35,7 +34,8 @@ the difference before the first control point: 10 ms over 0.1 s already breaks t
 ROUNDING = 1e-9
 """What lies beyond a limit by less than this, in the row's unit or as a share, lies on it."""
 
-_SUBDIVISIONS = 12
+PARTS = 12
+"""Equal parts of a quintic's length, each of which `enclosing` encloses by itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,21 @@ class Extremes:
     jerk_rad_per_s3: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Strays:
+    """From where else than from its start the controller may begin a motion; `strays` says why and computes them."""
+
+    states: JointState  # (S, 7) each: it begins between these
+    blur: Array  # (3, 7) rad, rad/s, rad/s^2: or this far from there
+    corners: JointState  # (C, 7) each: the outermost of them
+    way: JointState  # (3, 7) each: where the motion before leads, early, in between and late
+    spread: Array  # (3, 7): how far from that way it may begin
+
+
+_NOWHERE = JointState(np.zeros((0, 7)), np.zeros((0, 7)), np.zeros((0, 7)))
+NO_STRAYS = Strays(_NOWHERE, np.zeros((3, 7)), _NOWHERE, _NOWHERE, np.zeros((3, 7)))
+
+
 class Spline:
     """Quintic pieces from `start` through the control points of `trajectory`, then rest."""
 
@@ -58,7 +73,8 @@ class Spline:
     lengths_s: Array
     """Of the pieces, (P,), s."""
 
-    def __init__(self, start: JointState, trajectory: JointTrajectory):
+    def __init__(self, start: JointState, trajectory: JointTrajectory, also_from: Strays = NO_STRAYS):
+        self.start, self.also_from = start, also_from
         self.duration_s = float(trajectory.times_s[-1])
         self._times_s = np.concatenate([[0.0], trajectory.times_s])
         self.lengths_s = np.diff(self._times_s)
@@ -68,19 +84,25 @@ class Spline:
         begin = JointState(positions[:-1], velocities[:-1], accelerations[:-1])
         end = JointState(positions[1:], velocities[1:], accelerations[1:])
         self.control = quintic(begin, end, self.lengths_s)
-        self._start, self._end = (
-            start,
-            JointState(positions[-1], np.zeros_like(start.positions), np.zeros_like(start.positions)),
-        )
+        self._end = JointState(positions[-1], np.zeros_like(start.positions), np.zeros_like(start.positions))
 
     def sample(self, t_s: float) -> JointState:
         """Desired state `t_s` seconds after the start, each (7,); the start before it, rest after the end."""
         if t_s <= 0.0:
-            return self._start
+            return self.start
         if not t_s < self.duration_s:
             return self._end
         piece = int(np.searchsorted(self._times_s, t_s, side="right")) - 1
         return sample(self.control[piece], self.lengths_s[piece], t_s - self._times_s[piece])
+
+    @property
+    def join_s(self) -> float:
+        """Until the first control point, s: from there on it no longer matters where the controller began."""
+        return float(self.lengths_s[0])
+
+    def joining(self, states: JointState) -> Array:
+        """Coefficients (n, 6, 7) of the pieces from other states, each (n, 7), to the first control point."""
+        return quintic(states, self.sample(self.join_s), self.lengths_s[0])
 
     def positions(self, times_s: Array) -> Array:
         """Desired positions (n, 7), rad, at times (n,), s; those of the start and the end before and after."""
@@ -109,14 +131,13 @@ class Spline:
 
 
 def move_to_rest(
-    start: JointState, target: Array, spec: Spec, also_from: Sequence[JointState] = (), at_least_s: float = 0.0
+    start: JointState, target: Array, spec: Spec, also_from: Strays = NO_STRAYS, at_least_s: float = 0.0
 ) -> JointTrajectory | None:
     """Quintic from `start` to rest at `target` (7,), rad, as short as the limits allow; None if no duration does.
 
     It takes no less than `at_least_s`.
 
-    `also_from`: other states from which the controller may begin when the trajectory reaches it early or late. From
-    each of them to the first control point the whole limits hold; from `start`, the share that commands may use.
+    From wherever else the controller may begin, the whole limits hold; from `start`, the share that commands may use.
     """
     durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
     ends = np.broadcast_to(target, (len(durations_s), 7))
@@ -128,7 +149,7 @@ def move_to_rest(
     return None
 
 
-def brake(start: JointState, spec: Spec, also_from: Sequence[JointState] = ()) -> JointTrajectory:
+def brake(start: JointState, spec: Spec, also_from: Strays = NO_STRAYS) -> JointTrajectory:
     """Shortest motion from `start` to rest, velocity a cubic Hermite: displacement v T/2 + a T^2/12.
 
     When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
@@ -201,11 +222,18 @@ def sample(control: Array, length_s: Array | float, t_s: Array | float) -> Joint
     return JointState(blends[..., 0, :], blends[..., 1, :] / h, blends[..., 2, :] / h**2)
 
 
-def bounds(control: Array, length_s: Array) -> Extremes:
-    """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s."""
+def bounds(control: Array, length_s: Array, blur: Array | None = None) -> Extremes:
+    """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s.
+
+    With `blur` (3, 7), rad, rad/s, rad/s^2, of all that begin up to this far from there and lead to the same end.
+    """
     position, *derivatives = enclosing(control, length_s)
-    peaks = (np.abs(derivative).max(axis=-2) for derivative in derivatives)
-    return Extremes(position.min(axis=-2), position.max(axis=-2), *peaks)
+    if blur is None:
+        peaks = (np.abs(derivative).max(axis=-2) for derivative in derivatives)
+        return Extremes(position.min(axis=-2), position.max(axis=-2), *peaks)
+    wider, *more = spreading(blur, length_s)
+    peaks = ((np.abs(derivative) + by).max(axis=-2) for derivative, by in zip(derivatives, more, strict=True))
+    return Extremes((position - wider).min(axis=-2), (position + wider).max(axis=-2), *peaks)
 
 
 def enclosing(control: Array, length_s: Array) -> tuple[Array, Array, Array, Array]:
@@ -222,21 +250,31 @@ def enclosing(control: Array, length_s: Array) -> tuple[Array, Array, Array, Arr
     )
 
 
-def _excess_of_motions(
-    start: JointState, ends: Array, durations_s: Array, spec: Spec, also_from: Sequence[JointState]
-) -> Array:
+def spreading(spread: Array, length_s: Array) -> tuple[Array, Array, Array, Array]:
+    """By how much values of `enclosing` may differ, (..., n, 7), when a quintic begins off by up to `spread` (3, 7).
+
+    The difference of two quintics that end alike is one that ends in zero: linear in how it begins, joint by joint.
+    """
+    h = np.asarray(length_s)[..., None, None]
+    scaled = spread * np.concatenate([np.ones_like(h), h, h**2], axis=-2)
+    return (
+        _SPREAD[0] @ scaled,
+        _SPREAD[1] @ scaled / h,
+        _SPREAD[2] @ scaled / h**2,
+        _SPREAD[3] @ scaled / h**3,
+    )
+
+
+def _excess_of_motions(start: JointState, ends: Array, durations_s: Array, spec: Spec, also_from: Strays) -> Array:
     """`excess` (n,) of the motions from `start` to rest at `ends` (n, 7), and of joining them from other states."""
     rest = np.zeros(7)
     control = quintic(start, JointState(ends, rest, rest), durations_s)
     worst = excess(bounds(control, durations_s), spec)
-    if also_from:
+    states = also_from.states
+    if len(states.positions):
         join_s = np.array([control_times(duration)[0] for duration in durations_s])
-        others = JointState(
-            np.array([other.positions for other in also_from])[:, None],
-            np.array([other.velocities for other in also_from])[:, None],
-            np.array([other.accelerations for other in also_from])[:, None],
-        )
-        joining = bounds(quintic(others, sample(control, durations_s, join_s), join_s), join_s)
+        others = JointState(states.positions[:, None], states.velocities[:, None], states.accelerations[:, None])
+        joining = bounds(quintic(others, sample(control, durations_s, join_s), join_s), join_s, also_from.blur)
         worst = np.maximum(worst, excess(joining, spec, whole_limits=True).max(axis=0))
     return worst
 
@@ -266,13 +304,13 @@ def _basis(s: Array | float) -> Array:
 
 
 def _subdivision(degree: int) -> Array:
-    """Matrix from Bernstein coefficients on [0, 1] to those on each of `_SUBDIVISIONS` equal parts, stacked.
+    """Matrix from Bernstein coefficients on [0, 1] to those on each of `PARTS` equal parts, stacked.
 
     The k-th coefficient on [u, w] is the polar form (blossom) at n - k arguments u and k arguments w.
     """
     rows = []
-    for part in range(_SUBDIVISIONS):
-        u, w = part / _SUBDIVISIONS, (part + 1) / _SUBDIVISIONS
+    for part in range(PARTS):
+        u, w = part / PARTS, (part + 1) / PARTS
         for k in range(degree + 1):
             coefficients = np.eye(degree + 1)
             for argument in [u] * (degree - k) + [w] * k:
@@ -308,3 +346,7 @@ _BINOMIALS = np.array([float(comb(5, k)) for k in range(6)])
 _DERIVATIVES = _derivatives()
 _BLENDS = _blends()
 _ENCLOSE = [_subdivision(5 - order) @ matrix for order, matrix in enumerate(_DERIVATIVES)]
+_UNIT_STARTS = np.array([[1.0, 1.0, 1.0, 0, 0, 0], [0, 0.2, 0.4, 0, 0, 0], [0, 0, 0.05, 0, 0, 0]]).T
+"""Coefficients (6, 3) of the quintics on [0, 1] that begin with position, velocity or acceleration 1, and end in 0."""
+
+_SPREAD = [np.abs(matrix @ _UNIT_STARTS) for matrix in _ENCLOSE]

@@ -132,7 +132,7 @@ class PeopleWatch:
         if not isinstance(sight, _Sight):
             return sight
         whole = self._whole(motion, sight)
-        margin = self._separation(whole.between(elapsed_s, motion.duration_s), sight)
+        margin = self._running_on(whole.between(elapsed_s, motion.duration_s), sight)
         if not margin >= 0.0:  # it cannot simply run on to its end
             stop = next_stop(self._spec, motion, elapsed_s)
             if stop is not None:
@@ -154,10 +154,10 @@ class PeopleWatch:
         stop = next_stop(self._spec, motion, 0.0)
         if stop is None:
             whole = self._whole(motion, sight)
-            running_on = margin = self._separation(whole, sight)
+            running_on = margin = self._running_on(whole, sight)
         else:
             whole, margin = self._whole_and_stop(motion, stop, sight)
-            running_on = self._separation(whole, sight)
+            running_on = self._running_on(whole, sight)
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
             return PeopleVerdict({"people": margin}, refusal)
@@ -183,6 +183,10 @@ class PeopleWatch:
 
     def _separation(self, sweep: _Sweep, sight: _Sight) -> float:
         return separation_margin(self._spec, sweep.centers, self._radii, sweep.times_s, sight.people, sight.now_ns)
+
+    def _running_on(self, sweep: _Sweep, sight: _Sight) -> float:
+        """Of the motion to its end, which may have begun late."""
+        return self._separation(replace(sweep, times_s=sweep.times_s + self._spec.transport.jitter_s), sight)
 
     def _separation_of_stop(self, stop: Stop, sight: _Sight) -> float:
         times_s = np.concatenate([stop.times_s, stop.early_times_s])  # at once, for the time it takes

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ami_robot.safety.motion import Spline
+from ami_robot.safety.motion import Spline, Strays
 from ami_robot.safety.spec import Spec
+from ami_robot.safety.strays import strays
 from ami_robot.types import NS_PER_S, Array, JointState, JointTrajectory
 
 _HOLD_S = 0.1
@@ -34,25 +35,25 @@ class CommandRecord:
         self._begin_ns = self._rest_ns = now_ns
         self.target_joints, self.target_tool, self.tip = start.positions, tool, None
 
-    def sent(self, start: JointState, trajectory: JointTrajectory, tool: Array, at_ns: int, braking: bool) -> None:
-        """This trajectory was sent at this time, out of this state, and brings the tool to rest there."""
-        self._motion, self._begin_ns, self.braking = Spline(start, trajectory), at_ns, braking
-        self._rest_ns = at_ns + int(np.ceil(self._motion.duration_s * NS_PER_S))
-        self.target_joints, self.target_tool = trajectory.positions[-1], tool
+    def sent(self, motion: Spline, tool: Array, at_ns: int, braking: bool) -> None:
+        """This motion was sent at this time and brings the tool to rest there."""
+        self._motion, self._begin_ns, self.braking = motion, at_ns, braking
+        self._rest_ns = at_ns + int(np.ceil(motion.duration_s * NS_PER_S))
+        self.target_joints, self.target_tool = motion.sample(motion.duration_s).positions, tool
         self.sequence += 1
 
-    def state(self, at_ns: int, later_s: float = 0.0) -> JointState:
-        """What the arm is told to do at this time and `later_s` after it."""
+    def state(self, at_ns: int) -> JointState:
+        """What the arm is told to do at this time."""
         motion, elapsed_s = self.running(at_ns)
-        return motion.sample(elapsed_s + later_s)
+        return motion.sample(elapsed_s)
 
-    def early_and_late(self, at_ns: int, believed_ns: int) -> tuple[JointState, JointState]:
-        """What the controller may desire by then, since the delay of the running motion varied as transport does.
+    def strays(self, at_ns: int, believed_ns: int) -> Strays:
+        """What else the controller may desire by then, since delays vary.
 
         A clock that jumped ahead is not known from a long silence: it may still be the last time that was believed.
         """
         early_s = max(self._jitter_s, (at_ns - believed_ns) / NS_PER_S)
-        return self.state(at_ns, -early_s), self.state(at_ns, self._jitter_s)
+        return strays(*self.running(at_ns), early_s, self._jitter_s)
 
     def running(self, at_ns: int) -> tuple[Spline, float]:
         """The last sent motion, and how far into it the arm is, s."""

@@ -14,9 +14,9 @@ them, so there always is one. What is found broken in a brake stops the arm a st
 
 The brake reaches the controller between `jitter_s` before now (an arm that is behind the command) and `reaction_s`
 after it; sent at any time up to reaction_s - jitter_s from now, transport keeps it within that. It starts from whatever
-is desired by then: the joining piece is linear in that state, and the ends and the middle of the interval are looked
-at, as the gate looks at early and late starts of every motion. Times of people are those of the latest start. Steps
-that are further apart than reaction_s - jitter_s leave the brake unproven: then a new one is computed and checked.
+is desired by then: the ends and the middle of the interval are looked at, as the gate looks at early and late starts of
+every motion (see `strays`). Times of people are those of the latest start. Steps that are further apart than
+reaction_s - jitter_s leave the brake unproven: then a new one is computed and checked.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from ami_robot.safety.gate import check_motion, times_until
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import Spline, brake
 from ami_robot.safety.spec import Spec
-from ami_robot.types import NS_PER_S, Array, JointState, JointTrajectory, Refusal
+from ami_robot.safety.strays import strays
+from ami_robot.types import NS_PER_S, Array, JointTrajectory, Refusal
 
 
 @dataclass(frozen=True, eq=False)
 class Stop:
     """A brake out of a motion, at the next step."""
 
-    start: JointState  # when all is in time
-    also_from: tuple[JointState, JointState]
     trajectory: JointTrajectory
+    motion: Spline  # when all is in time
     times_s: Array  # (T,), from now: on for the reaction time, then braking from the latest start
     positions: Array  # (T, 7), rad
     early_times_s: Array  # (E,): the brake from the earliest start, no sooner than the other one
@@ -58,19 +58,18 @@ class WayOut:
 def next_stop(spec: Spec, motion: Spline, elapsed_s: float) -> Stop | None:
     """The shortest brake at the next step; None where the motion rests no later by itself."""
     reaction_s, jitter_s = spec.people.reaction_s, spec.transport.jitter_s
-    early, start, late = (
-        motion.sample(elapsed_s + shift_s) for shift_s in (-jitter_s, (reaction_s - jitter_s) / 2.0, reaction_s)
-    )
-    trajectory = brake(start, spec, (early, late))
+    start = motion.sample(elapsed_s + (reaction_s - jitter_s) / 2.0)
+    also_from = strays(motion, elapsed_s, jitter_s, reaction_s)
+    trajectory = brake(start, spec, also_from)
     stop_s = float(trajectory.times_s[-1])
     if not reaction_s + stop_s < motion.duration_s - elapsed_s:
         return None
     on_s, braking_s = times_until(reaction_s), times_until(stop_s)
+    early, late = motion.sample(elapsed_s - jitter_s), motion.sample(elapsed_s + reaction_s)
     from_late, from_early = (Spline(begin, trajectory).positions(braking_s) for begin in (late, early))
     return Stop(
-        start,
-        (early, late),
         trajectory,
+        Spline(start, trajectory, also_from),
         np.append(on_s, reaction_s + braking_s[1:]),
         np.concatenate([motion.positions(elapsed_s + on_s), from_late[1:]]),
         reaction_s + braking_s,
@@ -88,10 +87,7 @@ def verify(
     now_ns: int,
 ) -> WayOut | Refusal:
     """All static rows of the brake, or the one that it would break."""
-    verdict = check_motion(
-        spec, kinematics, dynamics, stop.start, stop.trajectory, stop.also_from, load_kg=load_kg, tip=tip
-    )
-    broken = verdict.refusal
+    broken = check_motion(spec, kinematics, dynamics, stop.motion, load_kg, tip).refusal
     if broken is not None:
         reason = f"Somebody is near, and a brake at the next step would not hold: {broken.reason}"
         return Refusal(reason, broken.guardrail, broken.margin)

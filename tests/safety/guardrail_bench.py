@@ -7,7 +7,7 @@ import numpy as np
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import Spline, move_to_rest
+from ami_robot.safety.motion import Spline, Strays, move_to_rest
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import JointState, JointTrajectory, Proposal
 
@@ -91,6 +91,13 @@ def assert_braked(bench: Bench, report, row: str):
     assert not report.armed
     assert not bench.guardrail.armed
     assert report.spec_sha256 == SPEC.sha256
+
+
+def beginning(*states) -> Strays:
+    """A motion may begin in any of these states, too."""
+    names = ("positions", "velocities", "accelerations")
+    batch = JointState(*(np.array([getattr(state, name) for state in states]) for name in names))
+    return Strays(batch, np.zeros((3, 7)), batch, batch, np.zeros((3, 7)))
 
 
 def trajectory_to(tool, start=START) -> JointTrajectory:

@@ -4,7 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from guardrail_bench import CENTRE, DYNAMICS, KINEMATICS, SPEC, START, UP, Bench, at_rest, offer, through, trajectory_to
+from guardrail_bench import (
+    CENTRE,
+    DYNAMICS,
+    KINEMATICS,
+    SPEC,
+    START,
+    UP,
+    Bench,
+    at_rest,
+    beginning,
+    offer,
+    through,
+    trajectory_to,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +34,7 @@ AHEAD = trajectory_to(CENTRE + np.array([0.1, 0.0, 0.0]))
 
 
 def check(trajectory, spec=SPEC, start=START, load_kg=0.0, tip=None):
-    return check_motion(spec, KINEMATICS, DYNAMICS, at_rest(start), trajectory, load_kg=load_kg, tip=tip)
+    return check_motion(spec, KINEMATICS, DYNAMICS, Spline(at_rest(start), trajectory), load_kg=load_kg, tip=tip)
 
 
 def with_box(lower, upper):
@@ -126,8 +139,8 @@ def test_a_motion_that_holds_only_in_time_is_refused_for_what_it_does_early_or_l
     """The commanded motion keeps off the box; one that begins from beside it would not."""
     beside = KINEMATICS.inverse(CENTRE + np.array([0.0, 0.03, 0.0]))[0]
     box = with_box([0.45, 0.175, 0.1], [0.55, 0.3, 0.4])
-    assert check_motion(box, KINEMATICS, DYNAMICS, at_rest(START), AHEAD).refusal is None
-    verdict = check_motion(box, KINEMATICS, DYNAMICS, at_rest(START), AHEAD, (at_rest(beside),))
+    assert check_motion(box, KINEMATICS, DYNAMICS, Spline(at_rest(START), AHEAD)).refusal is None
+    verdict = check_motion(box, KINEMATICS, DYNAMICS, Spline(at_rest(START), AHEAD, beginning(at_rest(beside))))
     assert verdict.refusal.guardrail == "obstacles"
 
 
@@ -150,7 +163,7 @@ def test_no_margin_is_greater_than_what_a_hundred_times_finer_look_finds(start, 
     trajectory = move_to_rest(state, HOME + start + way, SPEC)
     assume(trajectory is not None)
     box = with_box([0.5, 0.0, 0.2], [0.55, 0.05, 0.25])
-    verdict = check_motion(box, KINEMATICS, DYNAMICS, state, trajectory)
+    verdict = check_motion(box, KINEMATICS, DYNAMICS, Spline(state, trajectory))
     spline = Spline(state, trajectory)
     finely = spline.states(np.linspace(0.0, spline.duration_s, 2001))
     centers, radii = KINEMATICS.spheres(finely.positions), KINEMATICS.sphere_radii

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import Spline
+from ami_robot.safety.motion import ROUNDING, Spline, excess
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import HeldTool, JointState, JointTrajectory, People, Person, Proposal
 
@@ -156,14 +156,14 @@ class Walk:
     def __init__(self) -> None:
         self.guardrail = armed()
         self.now_ns, self.sequence = 0, 0
-        self.controller, self.since_ns = None, 0
+        self.controller, self.since_ns, self.arrives_ns = None, 0, 0
 
     def desired(self, at_ns: int) -> JointState:
         if self.controller is None:
             return JointState(START, REST, REST)
         return self.controller.sample((at_ns - self.since_ns) / 1e9)
 
-    def step(self, displacement, delay_ms: float):
+    def step(self, displacement, delay_ms: float, until_next_ms: int = 200):
         self.sequence += 1
         self.guardrail.propose(
             Proposal("planner", self.sequence, self.now_ns, self.now_ns, 0.3, 0.0, tool_displacement=displacement)
@@ -172,10 +172,11 @@ class Walk:
         report = self.guardrail.step(SPEC.joint_names, state.positions, state.velocities, self.now_ns, self.now_ns)
         executed = None
         if report.sent is not None:
-            arrival_ns = self.now_ns + int(delay_ms * MS)
+            self.arrives_ns = max(self.arrives_ns, self.now_ns + int(delay_ms * MS))  # one topic keeps its order
+            arrival_ns = self.arrives_ns
             executed = Spline(self.desired(arrival_ns), report.sent)
             self.controller, self.since_ns = executed, arrival_ns
-        self.now_ns += 200 * MS
+        self.now_ns += until_next_ms * MS
         return report, executed
 
 
@@ -184,24 +185,29 @@ DIRECTIONS = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1)).map
 
 @given(
     steps=st.lists(
-        st.tuples(DIRECTIONS, st.floats(0.0, SPEC.transport.jitter_s * 1e3)), min_size=2, max_size=12
+        st.tuples(DIRECTIONS, st.floats(0.0, SPEC.transport.jitter_s * 1e3), st.sampled_from([100, 110, 150, 200])),
+        min_size=2,
+        max_size=12,
     )
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_walk_with_transport_jitter_keeps_the_joint_limits_as_executed(steps):
-    """What the controller really executes, after up to 30 ms of delay that changes from message to message."""
+    """What the controller really executes, after up to 30 ms of delay that changes from message to message.
+
+    Also where a command arrives before the arm has joined the motion before it.
+    """
     walk = Walk()
-    for direction, delay_ms in steps:
+    for direction, delay_ms, until_next_ms in steps:
         displacement = direction * min(1.0, 0.04 / max(np.linalg.norm(direction), 1e-9))
-        report, executed = walk.step(displacement, delay_ms)
+        report, executed = walk.step(displacement, delay_ms, until_next_ms)
         assert walk.guardrail.armed, report.refusal
-        assert report.decision != "refused" or report.refusal.guardrail in ("workspace", "joint_acceleration")
+        assert report.decision != "refused" or report.refusal.guardrail in (
+            "workspace",
+            "joint_acceleration",
+            "transport",
+        )
         if executed is not None:
-            extremes = executed.extremes()
-            slack = 1.05  # the arm's record and the controller's differ by two delays at most
-            assert (extremes.speed_rad_per_s <= slack * SPEC.joint_velocity.limit_rad_per_s).all()
-            assert (extremes.acceleration_rad_per_s2 <= slack * SPEC.joint_acceleration.limit_rad_per_s2).all()
-            assert (extremes.jerk_rad_per_s3 <= slack * SPEC.joint_jerk.limit_rad_per_s3).all()
+            assert excess(executed.extremes(), SPEC, whole_limits=True) <= ROUNDING
 
 
 @given(start=DIRECTIONS, steps=st.lists(DIRECTIONS, min_size=1, max_size=5), wait_ms=st.integers(0, 399))

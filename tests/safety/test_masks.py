@@ -219,6 +219,7 @@ def test_velocity_and_acceleration_are_those_of_the_motion_that_follows(start, d
 @given(start=STARTS, displacements=DISPLACEMENTS)
 @settings(max_examples=60, deadline=None)
 def test_the_guardrail_accepts_what_the_mask_lets_through(start, displacements):
+    """But for what only delays of 30 ms, now late and now early, would make of it: the mask knows nothing of them."""
     steps = [clipped(d) for d in displacements]
     targets = path_of(start + np.cumsum(steps, axis=0))
     first = KINEMATICS.inverse(start)[0]
@@ -232,7 +233,9 @@ def test_the_guardrail_accepts_what_the_mask_lets_through(start, displacements):
         q = first if spline is None else spline.sample((now_ns - since_ns) / 1e9).positions
         guardrail.propose(Proposal("planner", sequence, now_ns, now_ns, 0.3, 0.0, tool_displacement=displacement))
         report = guardrail.step(SPEC.joint_names, q, rest, now_ns, now_ns)
-        assert report.decision in ("accepted", "modified"), report.refusal
+        assert report.decision in ("accepted", "modified") or report.refusal.guardrail == "transport", report.refusal
+        if report.sent is None:
+            return
         state = JointState(first, rest, rest) if spline is None else spline.sample((now_ns - since_ns) / 1e9)
         spline, since_ns, now_ns = Spline(state, report.sent), now_ns, now_ns + 200_000_000
     np.testing.assert_allclose(report.target_joint_positions, targets[0, -1], atol=1e-9)

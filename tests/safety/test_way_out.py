@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from guardrail_bench import CENTRE, DYNAMICS, KINEMATICS, MS, REST, START, T0, at_rest
-from test_protective_stop import FAR, TOPIC, Cell, person
+from people_cell import FAR, TOPIC, Cell, person
 
 from ami_robot.safety.gate import check_motion
 from ami_robot.safety.motion import Spline
@@ -40,7 +40,7 @@ WALLED = walled()
 
 
 def test_a_motion_that_holds_may_have_no_brake_that_does():
-    assert check_motion(WALLED, KINEMATICS, DYNAMICS, at_rest(START), SWERVE).refusal is None
+    assert check_motion(WALLED, KINEMATICS, DYNAMICS, Spline(at_rest(START), SWERVE)).refusal is None
     ways = [
         verify(WALLED, KINEMATICS, DYNAMICS, next_stop(WALLED, MOTION, elapsed_s), 0.0, None, T0)
         for elapsed_s in (0.1, 0.2, 0.3)
@@ -60,7 +60,7 @@ def test_whoever_walks_in_every_stop_is_a_brake_that_holds(distance_m):
         report = cell.step()
         if report is not None and report.decision == "brake":
             assert report.sent is not None, report.refusal
-            assert check_motion(WALLED, KINEMATICS, DYNAMICS, before, report.sent).refusal is None
+            assert check_motion(WALLED, KINEMATICS, DYNAMICS, Spline(before, report.sent)).refusal is None
         if np.any(np.abs(cell.state.velocities) > 1e-6):
             axis_m = np.linalg.norm(
                 KINEMATICS.spheres(cell.state.positions)[..., :2] - [CENTRE[0] + distance_m, 0.0], axis=-1
@@ -111,10 +111,10 @@ def test_who_cannot_be_there_before_the_motion_ends_needs_no_brake():
 
 def test_the_brake_is_looked_at_from_early_and_late_starts():
     stop = next_stop(TOPIC, MOTION, 0.2)
-    early, late = stop.also_from
-    np.testing.assert_allclose(early.positions, MOTION.sample(0.2 - TOPIC.transport.jitter_s).positions)
-    np.testing.assert_allclose(late.positions, MOTION.sample(0.2 + TOPIC.people.reaction_s).positions)
-    np.testing.assert_allclose(stop.start.positions, MOTION.sample(0.21).positions)
+    starts = stop.motion.also_from.states
+    np.testing.assert_allclose(starts.positions[0], MOTION.sample(0.2 - TOPIC.transport.jitter_s).positions)
+    np.testing.assert_allclose(starts.positions[-1], MOTION.sample(0.2 + TOPIC.people.reaction_s).positions)
+    np.testing.assert_allclose(stop.motion.start.positions, MOTION.sample(0.21).positions)
     np.testing.assert_allclose(stop.positions[-1], stop.trajectory.positions[-1], atol=1e-12)
     np.testing.assert_allclose(stop.early_positions[-1], stop.trajectory.positions[-1], atol=1e-12)
     assert (np.diff(stop.times_s) > 0.0).all()

@@ -17,7 +17,7 @@ from ami_robot.safety.distances import distance_rows
 from ami_robot.safety.filter import nearest_target
 from ami_robot.safety.gate import workspace_margin
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import MOVE_DURATIONS_S, move_to_rest
+from ami_robot.safety.motion import MOVE_DURATIONS_S, Spline, move_to_rest
 from ami_robot.safety.record import CommandRecord
 from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
 from ami_sim.trials.trial import Trial
@@ -62,7 +62,7 @@ class Baseline:
         trajectory = None if target is None else move_to_rest(start, target, self._spec)
         if trajectory is not None:
             reached = self._kinematics.tool_position(trajectory.positions[-1])
-            self._record.sent(start, trajectory, reached, now_ns, braking=False)
+            self._record.sent(Spline(start, trajectory), reached, now_ns, braking=False)
         return trajectory
 
     def _target(self, start: JointState, goal: Array) -> Array | None:

@@ -10,6 +10,7 @@ import numpy as np
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.gate import check_motion
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.motion import Spline
 from ami_robot.safety.record import standing
 from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import Spec
@@ -139,7 +140,7 @@ def _start(
         place = rng.uniform(lower, upper)
         q, _ = kinematics.inverse(place)
         q = brought(kinematics, q + rng.normal(size=7) * rng.choice(_STRAY_RAD), place)
-        if check_motion(spec, kinematics, dynamics, *standing(spec.joint_names, q)).refusal is None:
+        if check_motion(spec, kinematics, dynamics, Spline(*standing(spec.joint_names, q))).refusal is None:
             return q
     return None
 
