@@ -26,6 +26,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from benchmarks.fuzz_episode import Episode, Illegal
 from benchmarks.fuzz_stages import Stages
-from benchmarks.pool import results
+from benchmarks.pool import INTERRUPTED, results
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
@@ -106,24 +107,27 @@ def code_sha256() -> str:
 def main() -> int:
     """Run the shards that are missing, print what was found, write the summary. Exit status 1 for any event."""
     args = _arguments()
-    KEPT.mkdir(parents=True, exist_ok=True)
+    args.kept.mkdir(parents=True, exist_ok=True)
     code = code_sha256()
     shards = [
         Shard(args.seed + index, min(SHARD, args.inputs - first))
         for index, first in enumerate(range(0, args.inputs, SHARD))
     ]
-    files = {shard: KEPT / f"{code[:12]}_{shard.seed}_{shard.inputs}.json" for shard in shards}
+    files = {shard: args.kept / f"{code[:12]}_{shard.seed}_{shard.inputs}.json" for shard in shards}
     missing = [shard for shard in shards if not files[shard].exists()]
     done = args.inputs - sum(shard.inputs for shard in missing)
     try:
-        with tqdm(total=args.inputs, initial=done, unit="input") as bar:
-            for shard, found in results(run_shard, missing, args.workers):
+        with (
+            tqdm(total=args.inputs, initial=done, unit="input") as bar,
+            closing(results(run_shard, missing, args.workers)) as done_shards,
+        ):
+            for shard, found in done_shards:
                 _keep(files[shard], found)
                 bar.update(shard.inputs)
                 for event in (*found["exceptions"], *found["illegal_motions"]):
                     bar.write(event)
     except KeyboardInterrupt:
-        print("interrupted; what is done is kept, the same command goes on from there.", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     return _report([json.loads(files[shard].read_text()) for shard in shards], args, code)
 
@@ -184,6 +188,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=1_000_000, metavar="N", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the first shard (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
+    parser.add_argument("--kept", type=Path, default=KEPT, metavar="FOLDER", help="of the shards")
     return parser.parse_args()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import TypeVar
@@ -11,27 +12,43 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+INTERRUPTED = "interrupted; what is done is kept, the same command goes on from there."
+"""What a benchmark says after Ctrl-C."""
+
 
 def results(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, begin: Callable[[], object] | None = None
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result]]:
     """Each item with what `work` makes of it, in the order of being done. `begin` is called once in each worker.
 
-    Whoever stops listening, or is interrupted, leaves no worker behind.
+    Close it (contextlib.closing), or interrupt it: no worker stays behind.
     """
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker, initargs=(begin,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=begin)
     try:
-        futures = {pool.submit(work, item): item for item in items}
+        with _interrupts_wait():
+            futures = {pool.submit(work, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
+        workers_left = list((pool._processes or {}).values())  # which shutdown forgets
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((pool._processes or {}).values()):  # what they are at would go on for seconds
+        for process in workers_left:  # what they are at would go on for minutes
             process.terminate()
 
 
-def _begin_worker(begin: Callable[[], object] | None) -> None:
-    """Leave Ctrl-C to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if begin is not None:
-        begin()
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C is heard afterwards; processes that are started meanwhile never hear it, not even while they import.
+
+    They inherit what is blocked here. Another thread of ours may hear it all the same: so it is noted down, too.
+    """
+    heard: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if heard and callable(handler):
+            handler(signal.SIGINT, None)

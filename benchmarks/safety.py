@@ -7,7 +7,8 @@
 
 An episode is a second of commands from somebody who wants harm, in PyBullet, lock-step at 100 joint states a second:
 random cells, starts, people, tools, delays (sim/ami_sim/trials). An event is what PyBullet and the judge call one.
-Blocks of 100 seeds are kept in benchmarks/results/safety/ and summed up in benchmarks/results/safety.json.
+Blocks of 100 seeds are kept in benchmarks/results/safety/ and summed up in benchmarks/results/safety.json, once all
+are there. Ctrl-C keeps the blocks that are done.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from pathlib import Path
 
 from ami_robot.safety.spec import load_spec
 from ami_sim.trials.trial import FAMILIES
+from benchmarks.pool import INTERRUPTED
 from benchmarks.safety_blocks import BASELINES, KINEMATIC, Shards, blocks_of, run_block, run_blocks
 from benchmarks.safety_faults import fault_table
 from benchmarks.safety_layers import layers
 from benchmarks.safety_search import search
 from benchmarks.safety_summary import summary
 
-RESULT = Path(__file__).parent / "results" / "safety.json"
-SHARDS = Path(__file__).parent / "results" / "safety"
+RESULTS = Path(__file__).parent / "results"
 PARTS = ("families", KINEMATIC, BASELINES, "search", "faults", "layers")
 EPISODES, KINEMATIC_EPISODES, BASELINE_EPISODES = 3000, 30_000, 1500
 SHORT_EPISODES = 6
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spec_sha256 = load_spec().sha256
     if options.short:
         return _short(options.families)
-    shards = Shards(SHARDS, spec_sha256, options.renew)
+    folder, result = options.results / "safety", options.results / "safety.json"
+    shards = Shards(folder, spec_sha256, options.renew)
     wanted = dict.fromkeys(options.families, options.episodes) if "families" in options.only else {}
     wanted |= {KINEMATIC: options.kinematic} if KINEMATIC in options.only else {}
     wanted |= {BASELINES: options.baselines} if BASELINES in options.only else {}
@@ -50,14 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run_blocks(blocks, shards, options.workers)
         for part, make in (("search", search), ("faults", fault_table), ("layers", layers)):
             if part in options.only:
-                _keep(part, {"spec_sha256": spec_sha256, part: make()})
+                _keep(folder / f"{part}.json", {"spec_sha256": spec_sha256, part: make()})
     except KeyboardInterrupt:
-        print("interrupted; what is done is kept, the same command goes on from there.", file=sys.stderr)
-    found = summary(shards, SHARDS, spec_sha256)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n")
+        print(INTERRUPTED, file=sys.stderr)
+        return 130
+    found = summary(shards, folder, spec_sha256)
+    result.write_text(json.dumps(found, indent=1) + "\n")
     events = sum(family["events"] for family in found["families"]) + found["kinematic"]["events"]
     late = [fault["name"] for fault in found["faults"] if not fault["brake_ms"] <= fault["bound_ms"]]
-    print(f"{events} events, {len(late)} faults beyond their bound {late}; {RESULT}")
+    print(f"{events} events, {len(late)} faults beyond their bound {late}; {result}")
     return 1 if events or late else 0
 
 
@@ -74,9 +77,9 @@ def _short(families: Sequence[str]) -> int:
     return 1 if events else 0
 
 
-def _keep(part: str, content: dict) -> None:
-    SHARDS.mkdir(parents=True, exist_ok=True)
-    (SHARDS / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
+def _keep(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -87,6 +90,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--baselines", type=int, default=BASELINE_EPISODES, help="episodes against weaker protections")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="to keep them in")
     parser.add_argument("--renew", action="store_true", help="run blocks of other code again")
     parser.add_argument("--short", action="store_true", help="a few seeds in this process; writes nothing")
     return parser.parse_args(arguments)

@@ -10,14 +10,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from ami_sim.trials.baselines import KINDS, Baseline
 from ami_sim.trials.cell import Cell, Outcome
 from ami_sim.trials.kinematic import STATIC_FAMILIES, Guarded, KinematicCell
 from ami_sim.trials.trial import Trial, draw
+from benchmarks.pool import results
 
 BLOCK = 100
 KINEMATIC, BASELINES = "kinematic", "baselines"
@@ -89,8 +88,10 @@ class Shards:
 
     def _write(self, series: str, lines: list[dict[str, Any]]) -> None:
         path = self._folder / f"{series}.jsonl"
-        if path.exists():
-            path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if path.exists():  # whole or not at all
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            partial.replace(path)
 
 
 def run_blocks(blocks: list[Block], shards: Shards, workers: int) -> None:
@@ -99,21 +100,15 @@ def run_blocks(blocks: list[Block], shards: Shards, workers: int) -> None:
     if not missing:
         return
     done = sum(block.count for block in blocks) - sum(block.count for block in missing)
-    bar = tqdm(total=sum(block.count for block in blocks), initial=done, unit="episode", smoothing=0.05)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker)
-    try:
-        futures = {pool.submit(run_block, block): block for block in missing}
-        for future in as_completed(futures):
-            block, line = futures[future], future.result()
+    with (
+        tqdm(total=sum(block.count for block in blocks), initial=done, unit="episode", smoothing=0.05) as bar,
+        closing(results(run_block, missing, workers, code_sha256)) as lines,  # the code may change on disk meanwhile
+    ):
+        for block, line in lines:
             shards.append(block.series, line)
             bar.update(block.count)
             if line["events"] and block.series != BASELINES:
                 bar.write(f"{block.series}: " + "; ".join(f"seed {e['seed']}: {e['what']}" for e in line["events"]))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((pool._processes or {}).values()):  # their blocks would go on for seconds
-            process.terminate()
-        bar.close()
 
 
 def run_block(block: Block) -> dict[str, Any]:
@@ -214,9 +209,3 @@ def _cell() -> Cell:
 @lru_cache(maxsize=1)
 def _kinematic_cell() -> KinematicCell:
     return KinematicCell(_models()[0])
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and look at the code now: it may change on disk while this process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    code_sha256()
