@@ -7,6 +7,7 @@ One step of latency, as in the graph: the plan made from the frame of step k is 
 planner starts from the belief rolled forward through the command of step k. Success is the judge's: within 3 cm
 throughout the last second of eight. `analytic_ik` is told the true goal position; `decoded_goal_ik` and `icem` see the
 goal picture only.
+`--full` runs the guardrail as the graph does: on every joint state, with the motors' torques.
 `--camera-moved-m 0 0.04 0` asks what happens when the camera, for goal and episode alike, is not where it was in
 training.
 """
@@ -51,13 +52,15 @@ COLUMNS = (
 class Bench:
     """One environment, one checkpoint, any number of episodes."""
 
-    def __init__(self, checkpoint: Path | None, task: TaskSettings, camera_moved_m: Sequence[float]) -> None:
+    def __init__(
+        self, checkpoint: Path | None, task: TaskSettings, camera_moved_m: Sequence[float], full: bool
+    ) -> None:
         loaded = load_checkpoint(checkpoint)
         self.encoder, self.world_model = ImageEncoder(loaded), LatentWorldModel(loaded)
         self.spec, self.kinematics = load_spec(), Kinematics()
         trained = load_camera()
         self.camera = replace(trained, position=trained.position + np.array(camera_moved_m))
-        self.env = TabletopEnv(limits=self.spec, fast=True, camera=self.camera)
+        self.env = TabletopEnv(limits=self.spec, fast=not full, camera=self.camera, feels=full)
         self.view = TrainingView(self.camera, self.camera)
         self.task = task
         self.straight = parse_task(yaml.safe_load(ANALYTIC.read_text()), str(ANALYTIC))
@@ -172,10 +175,12 @@ def main() -> None:
     parser.add_argument(
         "--camera-moved-m", type=float, nargs=3, default=(0.0, 0.0, 0.0), help="where it stands, off its training place"
     )
+    parser.add_argument("--full", action="store_true", help="the guardrail sees every joint state, and torques")
     parser.add_argument("--out", type=Path, default=None, help="append one JSON line for each episode")
     args = parser.parse_args()
 
-    bench = Bench(args.checkpoint, parse_task(with_overrides(args.task, args.set), str(args.task)), args.camera_moved_m)
+    task = parse_task(with_overrides(args.task, args.set), str(args.task))
+    bench = Bench(args.checkpoint, task, args.camera_moved_m, args.full)
     settings = " ".join(args.set) or "as they ship"
     print(f"checkpoint {bench.encoder.checkpoint_sha256[:12]}; seeds {args.seeds[0]}..{args.seeds[1] - 1}; ", end="")
     print(f"camera moved by {list(args.camera_moved_m)} m; settings {settings}\n")

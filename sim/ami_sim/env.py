@@ -37,6 +37,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
 
     The command takes effect after a delay drawn for each step from 0 to max_command_delay_s. fast=True runs the
     guardrail only when a command is due, not on all 100 joint states a second: the same motion, fewer checks.
+    feels=True shows it the motors' torques, too: what pushes against the arm brakes it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / MODEL_STEP_S)}  # noqa: RUF012 - Gymnasium's name
@@ -48,6 +49,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         max_command_delay_s: float = MAX_COMMAND_DELAY_S,
         fast: bool = False,
         camera: CameraModel | None = None,
+        feels: bool = False,
     ):
         self.limits = limits or load_spec()
         self.kinematics = Kinematics()
@@ -56,7 +58,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         self._view = TrainingView(self._camera, self._camera)
         self.render_mode = render_mode
         self.arm: SimulatedArm | None = None
-        self._max_command_delay_s, self._fast = max_command_delay_s, fast
+        self._max_command_delay_s, self._fast, self._feels = max_command_delay_s, fast, feels
         reach = self.limits.tool_displacement.max_m_per_step
         width = self.limits.gripper
         self.action_space = spaces.Box(
@@ -138,7 +140,8 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         assert self.arm is not None
         positions, velocities = self.arm.joint_states()
         now_ns = self.arm.time_ns
-        report = self.guardrail.step(self.arm.joint_names, positions, velocities, now_ns, now_ns)
+        efforts = self.arm.joint_efforts() if self._feels and self.arm.time_s > 0.0 else None  # none before a substep
+        report = self.guardrail.step(self.arm.joint_names, positions, velocities, now_ns, now_ns, efforts)
         if report is None:
             return None
         self.report = report
