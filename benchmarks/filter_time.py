@@ -24,8 +24,9 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.filter import FilteredTarget, nearest_target
 from ami_robot.safety.gate import check_motion
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import MOVE_DURATIONS_S, Spline, move_to_rest
+from ami_robot.safety.motion import MOVE_DURATIONS_S, Spline, Strays, move_to_rest
 from ami_robot.safety.spec import load_spec
+from ami_robot.safety.strays import strays
 from ami_robot.types import MODEL_STEP_S, Array, JointState
 
 PERCENTILES = (50, 95, 99)
@@ -71,7 +72,7 @@ class Timing:
         rows, refused, gate_refused = np.inf, 0, 0
         with tqdm(total=states, desc=name) as progress:
             while len(both_s) < states:
-                start, nominal = self._state()
+                start, also_from, nominal = self._state()
                 begun = time.thread_time()
                 answer = nearest_target(self._spec, self._kinematics, start, nominal, float(MOVE_DURATIONS_S[0]))
                 took_s = time.thread_time() - begun
@@ -81,12 +82,15 @@ class Timing:
                 if not kept(answer.active_row):
                     continue
                 begun = time.thread_time()
-                trajectory = move_to_rest(start, answer.joint_positions, self._spec)
-                assert trajectory is not None, "the filter's own interval has a duration"
-                verdict = check_motion(self._spec, self._kinematics, self._dynamics, Spline(start, trajectory))
+                trajectory = move_to_rest(start, answer.joint_positions, self._spec, also_from)
+                motion = None if trajectory is None else Spline(start, trajectory, also_from)
+                verdict = motion and check_motion(self._spec, self._kinematics, self._dynamics, motion)
                 filter_s.append(took_s)
                 both_s.append(took_s + time.thread_time() - begun)
-                rows, gate_refused = min(rows, answer.rows), gate_refused + (verdict.refusal is not None)
+                rows, gate_refused = (
+                    min(rows, answer.rows),
+                    gate_refused + (verdict is None or verdict.refusal is not None),
+                )
                 progress.update()
         return {
             "filter_ms": _percentiles(filter_s),
@@ -96,8 +100,8 @@ class Timing:
             "gate_refused": gate_refused,
         }
 
-    def _state(self) -> tuple[JointState, Array]:
-        """Half way through one step, (7,) joint positions of the next one."""
+    def _state(self) -> tuple[JointState, Strays, Array]:
+        """Half way through one step, where else that may be, (7,) joint positions of the next one."""
         spec, rest = self._spec, np.zeros(7)
         while True:
             tool = self._generator.uniform(spec.workspace.lower_m, spec.workspace.upper_m)
@@ -105,7 +109,9 @@ class Timing:
             end = np.clip(tool + self._step(), spec.workspace.lower_m, spec.workspace.upper_m)
             motion = move_to_rest(begin, self._kinematics.inverse(end)[0], spec)
             if motion is not None:
-                return Spline(begin, motion).sample(MODEL_STEP_S), self._kinematics.inverse(end + self._step())[0]
+                running, jitter_s = Spline(begin, motion), spec.transport.jitter_s
+                also_from = strays(running, MODEL_STEP_S, jitter_s, jitter_s)
+                return running.sample(MODEL_STEP_S), also_from, self._kinematics.inverse(end + self._step())[0]
 
     def _step(self) -> Array:
         step = self._generator.normal(size=3)
