@@ -48,7 +48,7 @@ def play_all(names: list[str], seeds: int = SEEDS) -> dict[str, Any]:
         rclpy.try_shutdown()
     return {
         "stories": [_row(name, [one for one in outcomes if one["story"] == name]) for name in names],
-        "load_before": round(load, 2),
+        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after; the graph is a part of it
         "wall_s": round(time.monotonic() - began_s, 1),
     }
 
