@@ -141,7 +141,7 @@ def move_to_rest(
     """
     durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
     ends = np.broadcast_to(target, (len(durations_s), 7))
-    for tried in (slice(0, 1), slice(1, None)):  # mostly the first one holds
+    for tried in (slice(0, 1), slice(1, 6), slice(6, None)):  # mostly the first one holds, or one of the next
         holds = _excess_of_motions(start, ends[tried], durations_s[tried], spec, also_from) <= ROUNDING
         if holds.any():
             first = int(np.argmax(holds))
