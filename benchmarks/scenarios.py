@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 50), metavar=("FIRST", "END"))
     parser.add_argument("--controls", type=int, default=10, metavar="N", help="play the control row on so many seeds")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.relative_to(ROOT)} as it is")
+    parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.name} as it is")
     parser.add_argument("--live", action="store_true", help="three seeds of each through the live graph instead")
     args = parser.parse_args()
     if args.live:
