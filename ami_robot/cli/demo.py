@@ -71,17 +71,17 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint:
         arguments["checkpoint"] = str(args.checkpoint.resolve())
     try:
-        records, nodes, goals = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
+        records, nodes, goals, cycles = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
     finally:
         with contextlib.suppress(OSError):  # not empty: there is something to keep
             folder.rmdir()
-    return _conclude(args, folder, records, nodes, rclpy_kind, checkpoint, goals)
+    return _conclude(args, folder, records, nodes, rclpy_kind, checkpoint, goals, cycles)
 
 
 def _run_graph(
     args: argparse.Namespace, launcher: list[str], arguments: dict[str, str], folder: Path, as_pose: bool
-) -> tuple[list[EpisodeRecord], list[dict], list[np.ndarray]]:
-    """The episodes' records, the node processes, the goal pictures."""
+) -> tuple[list[EpisodeRecord], list[dict], list[np.ndarray], dict[str, float]]:
+    """The episodes' records, the node processes, the goal pictures, how punctual the guardrail was."""
     import rclpy
     from ami_interfaces.msg import GuardrailReport
     from rclpy.signals import SignalHandlerOptions
@@ -124,7 +124,7 @@ def _run_graph(
                     demo.rest()
     finally:
         rclpy.try_shutdown()
-    return records, nodes, goals
+    return records, nodes, goals, demo.cycles()
 
 
 def _conclude(
@@ -135,6 +135,7 @@ def _conclude(
     rclpy_kind: str,
     checkpoint: Checkpoint | None,
     goals: list[np.ndarray],
+    cycles: dict[str, float],
 ) -> int:
     """Controls and film on all cores, now that no latency is being measured; then the report, whole or not at all."""
     from ami_sim.demo.controls import success_counts
@@ -146,7 +147,8 @@ def _conclude(
     results, film = run_workers(records, decoded, None if args.no_video else folder / "demo.mp4", WORKERS)
     counts = success_counts(results)
     task = "reach what a picture shows" if checkpoint else "reach a position"
-    report = build_report(task, records, counts, nodes, rclpy_kind, checkpoint.sha256 if checkpoint else "")
+    sha256 = checkpoint.sha256 if checkpoint else ""
+    report = build_report(task, records, counts, nodes, rclpy_kind, sha256, cycles)
     write_html(folder / "report.html", report, records, counts, film)
     write_report(folder / "report.json", report)
     _point_latest(args.out, folder)

@@ -19,6 +19,9 @@ from ami_sim.env import TabletopEnv
 from ami_sim.scene import Scene
 
 NODES = [{"name": "arm", "pid": 41}, {"name": "planner", "pid": 42}]
+CYCLES = {
+    "cycles": 1600, "late": 3, "worst_ms": 21.5, "worst_gap_ms": 30.0, "cpu_ms_p50": 0.41234, "cpu_ms_p99": 2.5,
+}  # fmt: skip
 CONTROLS = {"hold": (0, 2), "analytic_ik": (2, 2)}
 
 
@@ -29,7 +32,7 @@ def records():
 
 @pytest.fixture
 def report(records):
-    return build_report("reach", records, CONTROLS, NODES, "embedded", "c0ffee")
+    return build_report("reach", records, CONTROLS, NODES, "embedded", "c0ffee", CYCLES)
 
 
 def test_the_report_has_exactly_the_agreed_keys(report):
@@ -38,14 +41,16 @@ def test_the_report_has_exactly_the_agreed_keys(report):
         "planner_rate_hz", "real_time_factor", "guardrail", "nodes", "rclpy", "versions", "checkpoint_sha256",
     ]  # fmt: skip
     assert list(report["episodes"][0]) == ["seed", "success", "final_distance_m", "steps", "refusals"]
-    assert list(report["guardrail"]) == ["violations", "interventions", "checked_commands"]
+    assert list(report["guardrail"]) == ["violations", "interventions", "checked_commands", *CYCLES]
     assert list(report["plan_ms"]) == list(report["camera_to_command_ms"]) == ["p50", "p95"]
 
 
 def test_the_figures_follow_from_the_records(records, report):
     assert report["success_rate"] == 0.5
     assert report["controls"] == {"hold": 0.0, "analytic_ik": 1.0}
-    assert report["guardrail"] == {"violations": 1, "interventions": 4, "checked_commands": 76}
+    assert report["guardrail"] == {"violations": 1, "interventions": 4, "checked_commands": 76, **CYCLES} | {
+        "cpu_ms_p50": 0.4123
+    }
     everything = np.concatenate([record.plan_ms for record in records])
     assert report["plan_ms"]["p95"] == pytest.approx(np.percentile(everything, 95), abs=1e-3)
     assert report["planner_rate_hz"] == pytest.approx(5.0)
@@ -62,7 +67,7 @@ def test_the_final_distance_is_that_at_8_s(records):
 def test_a_run_without_plans_has_no_invented_latency():
     record = record_of(0)
     record.plan_ms = record.plans_s = record.camera_to_command_ms = np.empty(0)
-    report = build_report("reach", [record], {}, NODES, "embedded", "")
+    report = build_report("reach", [record], {}, NODES, "embedded", "", {})
     assert report["plan_ms"] == {"p50": None, "p95": None}
     assert report["planner_rate_hz"] == 0.0
     assert "p95 - ms" in format_table(report, {})
@@ -78,6 +83,7 @@ def test_the_table_shows_ours_first_with_intervals(report):
     lines = format_table(report, CONTROLS).splitlines()
     assert lines[1].split()[:3] == ["ami", "1/2", "50%"]
     assert lines[3].split()[:3] == ["analytic_ik", "2/2", "100%"]
+    assert any("3 of 1600 cycles late, the longest 21.5 ms; CPU p50 0.4 ms, p99 2.5 ms" in line for line in lines)
 
 
 class Page(HTMLParser):
@@ -113,13 +119,14 @@ def test_the_page_is_complete_and_needs_no_network(records, report, tmp_path):
     assert page.tags["img"] == 2 * 7
     assert page.tags["svg"] == 1 + 2 + len(ROWS) + 2 * 2
     assert "joint 4 was fast" in text
+    assert "<b>3 of 1600</b>" in text
 
 
 def test_the_page_of_a_run_without_plans_says_so(tmp_path):
     record = record_of(0)
     record.plan_ms = record.plans_s = record.plan_costs = record.camera_to_command_ms = record.reports_s = np.empty(0)
     record.margins, record.margin_rows = np.empty((0, 0)), []
-    report = build_report("reach", [record], {}, NODES, "embedded", "")
+    report = build_report("reach", [record], {}, NODES, "embedded", "", {})
     write_html(tmp_path / "report.html", report, [record], {}, {})
     assert "Time to plan: nothing was measured." in (tmp_path / "report.html").read_text()
 

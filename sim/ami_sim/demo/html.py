@@ -97,6 +97,11 @@ def _head(report: Mapping[str, Any]) -> str:
     figures = [
         (f"{reached} of {episodes}", f"goals reached; 95 % interval {low:.0%} to {high:.0%}"),
         (f"{guardrail['violations']}", f"limits broken in {guardrail['checked_commands']} commands"),
+        (
+            f"{guardrail['late'] or 0:.0f} of {guardrail['cycles'] or 0:.0f}",
+            f"cycles of the guardrail late; the longest took {_ms(guardrail['worst_ms'])}, 99 % at most "
+            f"{_ms(guardrail['cpu_ms_p99'])} of CPU time",
+        ),
         (_ms(plan["p95"]), f"to plan, 95th percentile; median {_ms(plan['p50'])}"),
         (_ms(command["p95"]), f"from camera to command, 95th percentile; median {_ms(command['p50'])}"),
         (f"{report['planner_rate_hz'] or 0:.1f} Hz", "plans a second"),

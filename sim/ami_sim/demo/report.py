@@ -18,6 +18,7 @@ from ami_sim.demo.record import EpisodeRecord
 
 DISTRIBUTIONS = ("ami-robot", "numpy", "torch", "opencv-python", "pybullet", "cyclonedds", "rosbags")
 OURS = "ami"
+CYCLES = ("cycles", "late", "worst_ms", "worst_gap_ms", "cpu_ms_p50", "cpu_ms_p99")
 
 
 def build_report(
@@ -27,10 +28,12 @@ def build_report(
     nodes: Sequence[Mapping[str, Any]],
     rclpy: str,
     checkpoint_sha256: str,
+    cycles: Mapping[str, float],
 ) -> dict[str, Any]:
     """The content of report.json.
 
-    controls: successes and episodes by name. nodes: name and pid of each process. rclpy: embedded or ros2. Latencies
+    controls: successes and episodes by name. nodes: name and pid of each process. rclpy: embedded or ros2. cycles: how
+    punctual the guardrail was, by CYCLES; empty when it did not say. Latencies
     are those of every plan and every sent command; the planner's rate leaves out the pauses between episodes.
     """
     successes = sum(record.success for record in records)
@@ -57,6 +60,7 @@ def build_report(
             "violations": sum(len(record.violations) for record in records),
             "interventions": sum(record.interventions for record in records),
             "checked_commands": sum(record.checked_commands for record in records),
+            **{name: _rounded(cycles.get(name, float("nan"))) for name in CYCLES},
         },
         "nodes": [dict(node) for node in nodes],
         "rclpy": rclpy,
@@ -100,6 +104,9 @@ def format_table(report: Mapping[str, Any], controls: Mapping[str, tuple[int, in
         f"camera to command p50 {_number(command['p50'])} ms, p95 {_number(command['p95'])} ms",
         f"guardrail         {guardrail['violations']} violations in {guardrail['checked_commands']} commands, "
         f"{guardrail['interventions']} interventions",
+        f"guardrail's loop  {_number(guardrail['late'])} of {_number(guardrail['cycles'])} cycles late, the longest "
+        f"{_number(guardrail['worst_ms'], 1)} ms; CPU p50 {_number(guardrail['cpu_ms_p50'], 1)} ms, "
+        f"p99 {_number(guardrail['cpu_ms_p99'], 1)} ms",
         f"simulation        {_number(report['real_time_factor'], 3)} of real time, "
         f"{len(report['nodes'])} node processes",
     ]

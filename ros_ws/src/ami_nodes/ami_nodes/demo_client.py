@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from ami_interfaces.msg import GuardrailReport, Plan, SimState
+from ami_interfaces.msg import CycleTimes, GuardrailReport, Plan, SimState
 
 from ami_nodes import qos
 from ami_nodes.convert import as_array, to_ns, xyz
+from ami_nodes.cycles import Figures
 from ami_nodes.demo_graph import GraphError
 from ami_nodes.graph_client import GraphClient, image_goal, position_goal
 from ami_nodes.sim_state import to_snapshot
@@ -40,9 +41,11 @@ class DemoClient:
         self._walls_s: list[float] = []
         self._plans: list[Plan] = []
         self._reports: list[GuardrailReport] = []
+        self._cycles: list[CycleTimes] = []
         graph.node.create_subscription(SimState, "sim/state", self._on_state, qos.SENSOR_IN)
         graph.node.create_subscription(Plan, "plan", self._plans.append, qos.EVENTS)
         graph.node.create_subscription(GuardrailReport, "guardrail_report", self._reports.append, qos.EVENTS)
+        graph.node.create_subscription(CycleTimes, "guardrail_cycles", self._cycles.append, qos.LATCHED)
 
     def run_episode(
         self,
@@ -77,9 +80,18 @@ class DemoClient:
 
     def rest(self) -> None:
         """Bring the arm to rest, disarm and hear of it; what does not answer any more is passed over."""
+        told = len(self._cycles)
         with contextlib.suppress(GraphError):
             self._graph.arm(False)
             self._graph.wait_until(lambda: self._reports and not self._reports[-1].armed, REPORT_S, "the last report")
+            self._graph.wait_until(lambda: len(self._cycles) > told, REPORT_S, "the guardrail's cycle times")
+
+    def cycles(self) -> dict[str, float]:
+        """How punctual the guardrail said that it was, of all episodes; empty when it said nothing."""
+        if not self._cycles:
+            return {}
+        last = self._cycles[-1]
+        return {name: getattr(last, name) for name in Figures._fields}
 
     def _record(self, scene: Scene, goal_image: np.ndarray, result: Any, verdict: Any) -> EpisodeRecord:
         """Messages -> arrays."""

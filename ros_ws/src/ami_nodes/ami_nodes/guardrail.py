@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from ami_interfaces.msg import Deadman, PersonArray, ProposedCommand
+from ami_interfaces.msg import CycleTimes, Deadman, PersonArray, ProposedCommand
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
 from ami_interfaces.msg import HeldTool as HeldToolMsg
 from ami_interfaces.srv import SelectSource
@@ -25,7 +25,9 @@ from ami_nodes.convert import (
     from_proposal_msg,
     to_ns,
     to_report_msg,
+    to_time,
 )
+from ami_nodes.cycles import Cycles
 from ami_nodes.parameters import Param
 from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.dynamics import Dynamics
@@ -59,9 +61,11 @@ class GuardrailNode(AmiNode):
         )
         self.gripper_publisher = self.publisher(Float64, "gripper_controller/command", qos.COMMAND)
         self.report_publisher = self.publisher(GuardrailReportMsg, "guardrail_report", qos.EVENTS)
+        self.cycles_publisher = self.publisher(CycleTimes, "guardrail_cycles", qos.LATCHED)
         self.latest: JointState | None = None
         self.heard_s = float("-inf")
         self.silent, self.quiet_ticks = True, 0
+        self.cycles, self.told_cycles = Cycles(), 0
 
     def start(self) -> list[Any]:
         """Listen; nothing moves until it is armed."""
@@ -83,6 +87,7 @@ class GuardrailNode(AmiNode):
     def stop(self) -> None:
         """Brake and disarm while the publishers still speak."""
         self.publish(self.guardrail.disarm(self.sense_ns()))
+        self.tell_cycles()
 
     def sense_ns(self) -> int:
         """The node clock, never behind the newest joint states: simulated time may reach us after what it stamps."""
@@ -91,15 +96,17 @@ class GuardrailNode(AmiNode):
     def on_joint_states(self, message: JointState) -> None:
         """One step of the guardrail."""
         self.latest, self.heard_s, self.silent, self.quiet_ticks = message, time.monotonic(), False, 0
-        report = self.guardrail.step(
-            message.name,
-            as_array(message.position),
-            as_array(message.velocity),
-            to_ns(message.header.stamp),
-            self.sense_ns(),
-            as_array(message.effort) if len(message.effort) else None,
-        )
-        self.publish(report)
+        stamp_ns = to_ns(message.header.stamp)
+        with self.cycles.timed(stamp_ns, counts=self.guardrail.armed):
+            report = self.guardrail.step(
+                message.name,
+                as_array(message.position),
+                as_array(message.velocity),
+                stamp_ns,
+                self.sense_ns(),
+                as_array(message.effort) if len(message.effort) else None,
+            )
+            self.publish(report)
 
     def on_proposal(self, message: ProposedCommand) -> None:
         """Keep it for the next step; what cannot even be read is dropped with a sentence."""
@@ -147,6 +154,17 @@ class GuardrailNode(AmiNode):
         if self.guardrail.armed and (reason := self.why_not_alone()):
             self.publish(self.guardrail.disarm(self.sense_ns(), Refusal(reason, "sequence", float("nan"))))
         self.publish(self.guardrail.status(self.sense_ns()))
+        if not self.guardrail.armed:
+            self.tell_cycles()
+
+    def tell_cycles(self) -> None:
+        """How punctual all cycles have been, once after each time of being armed: it takes a millisecond."""
+        if self.cycles.count == self.told_cycles:
+            return
+        self.told_cycles = self.cycles.count
+        message = CycleTimes(**self.cycles.figures()._asdict())
+        message.header.stamp = to_time(self.sense_ns())
+        self.cycles_publisher.publish(message)
 
     def why_not_alone(self) -> str:
         """Who else could move the arm; empty when there is one writer, this node."""

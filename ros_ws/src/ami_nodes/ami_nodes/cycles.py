@@ -1,0 +1,59 @@
+"""How punctual a loop is that has to close with every joint state."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from ami_robot.types import NS_PER_S
+
+PERIOD_S = 0.01
+"""Of the joint states. A cycle that takes longer is late, and so is one before which a joint state is missing."""
+
+
+class Figures(NamedTuple):
+    """Of all cycles that counted."""
+
+    cycles: int
+    late: int
+    worst_ms: float  # wall time of a cycle
+    worst_gap_ms: float  # between the stamps of two joint states
+    cpu_ms_p50: float  # CPU time of the thread in a cycle
+    cpu_ms_p99: float
+
+
+class Cycles:
+    """Counts the cycles that are late, and keeps the CPU time of each: 3 MB an hour."""
+
+    def __init__(self) -> None:
+        self.count = self._late = 0
+        self._worst_s = self._worst_gap_s = 0.0
+        self._cpu_s = array("d")
+        self._stamp_ns: int | None = None
+
+    @contextmanager
+    def timed(self, stamp_ns: int, counts: bool) -> Iterator[None]:
+        """Around the work on the joint state of this stamp; one that does not count is the one before the next."""
+        before_ns, self._stamp_ns = self._stamp_ns, stamp_ns
+        began_s, cpu_s = time.perf_counter(), time.thread_time()
+        yield
+        if not counts:
+            return
+        self._cpu_s.append(time.thread_time() - cpu_s)
+        took_s = time.perf_counter() - began_s
+        gap_s = (stamp_ns - before_ns) / NS_PER_S if before_ns is not None else 0.0
+        self.count += 1
+        self._late += took_s > PERIOD_S or gap_s > 2.0 * PERIOD_S
+        self._worst_s, self._worst_gap_s = max(self._worst_s, took_s), max(self._worst_gap_s, gap_s)
+
+    def figures(self) -> Figures:
+        """So far; NaN for the CPU time of no cycle."""
+        median, most = np.percentile(self._cpu_s, (50, 99)) if self._cpu_s else (np.nan, np.nan)
+        return Figures(
+            self.count, self._late, self._worst_s * 1e3, self._worst_gap_s * 1e3, float(median) * 1e3, float(most) * 1e3
+        )
