@@ -119,12 +119,12 @@ class Agent:
         if seen != calibrated:
             reason = f"the model error is that of checkpoint {calibrated[:12]}, the latents come from {seen[:12]}"
             return Refusal(f"{reason}; run {CALIBRATE}", GUARDRAIL, float("nan"))
-        self.monitor.expect(belief.image_latent, future)
+        self.monitor.expect(belief, future)
         if refusal := self.monitor.refusal():
             return refusal
         widen_m, most_m = self.monitor.widen_m, self._spec.model_error.max_bound_m
         if not widen_m <= most_m:
-            reason = f"the world model was just off by {widen_m:.3f} m; at most {most_m:g} m is planned with"
+            reason = f"the world model may be off by {widen_m:.3f} m now; at most {most_m:g} m is planned with"
             return Refusal(reason, GUARDRAIL, most_m - widen_m)
         self.mask.widen_m = widen_m
         return None

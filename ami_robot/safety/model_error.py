@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ami_robot.safety.drift import MOTION_FEATURES, DriftTest
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, Refusal
@@ -27,27 +28,11 @@ from ami_robot.types import Array, Refusal
 GUARDRAIL = "model_error"
 CALIBRATE = "`ami calibrate model-error`"
 _ELBOW_LINK = 4
+_STORED = np.dtype("<f4")
 
 
 class ModelErrorError(ValueError):
     """A calibration that cannot be used; one sentence saying what, where, and what would be right."""
-
-
-@dataclass(frozen=True)
-class DriftLimit:
-    """How large the model's error in latent space is expected to be after one step, and when it no longer is.
-
-    log(expected RMS error) is a polynomial in log(RMS change seen): still pictures are predicted better than fast ones.
-    It is the change seen and not the imagined one, or a model gone wild would be expected to err. `limit` bounds the
-    geometric mean of error / expected over the monitor's window.
-    """
-
-    log_error: tuple[float, float, float]  # coefficients of 1, x, x^2
-    limit: float
-
-    def excess(self, before: Array, predicted: Array, seen: Array) -> Array:
-        """RMS error of predicted latents (..., D) over the expected one, (...,); NaN for NaN."""
-        return rms(predicted - seen) / np.exp(log_features(before, seen) @ np.array(self.log_error))
 
 
 @dataclass(frozen=True)
@@ -60,8 +45,8 @@ class ModelErrorBound:
     bound_m: float  # of all quantities at once: what margins widen by
     quantities_m: Mapping[str, float]  # bound of each decoded quantity by itself
     left_out: Mapping[str, str]  # quantity -> why nothing is said of it
-    drift: DriftLimit
     record: Mapping[str, Any]  # how it was made and what validation found; read by people
+    drift: DriftTest
 
 
 def conformal_bound(scores: Array, miscoverage: float) -> float:
@@ -98,17 +83,6 @@ def decoded_errors(kinematics: Kinematics, imagined_tool: Array, tool: Array, jo
     }
 
 
-def log_features(before: Array, seen: Array) -> Array:
-    """(..., 3): 1, x and x^2 for x = log(RMS change of the latent (..., D) in one step)."""
-    x = np.log(rms(seen - before) + 1e-3)  # latents have unit variance; below this nothing moves
-    return np.stack([np.ones_like(x), x, x**2], axis=-1)
-
-
-def rms(vectors: Array) -> Array:
-    """Root mean square over the last axis."""
-    return np.sqrt(np.mean(np.square(np.asarray(vectors, dtype=np.float64)), axis=-1))
-
-
 def unusable_bound(bound: ModelErrorBound, spec: Spec, steps: int) -> Refusal | None:
     """Why plans that look `steps` model steps ahead of the frame may not be made under this bound, or None."""
     row = spec.model_error
@@ -134,10 +108,6 @@ def load_model_error(path: Path) -> ModelErrorBound:
         raise ModelErrorError(f"{path}: is not YAML ({' '.join(str(error).split())}).") from error
     wanted = {f.name for f in fields(ModelErrorBound)}
     document = _mapping(document, wanted, str(path))
-    drift = _mapping(document["drift"], {"log_error", "limit"}, f"{path}: drift")
-    if not isinstance(drift["log_error"], list) or len(drift["log_error"]) != 3:
-        raise ModelErrorError(f"{path}: drift.log_error must be three numbers.")
-    coefficients = [_number(value, f"{path}: drift.log_error") for value in drift["log_error"]]
     readers: dict[str, Callable[[Any, str], Any]] = {
         "checkpoint_sha256": _text,
         "miscoverage": _positive,
@@ -146,18 +116,38 @@ def load_model_error(path: Path) -> ModelErrorBound:
         "quantities_m": lambda value, where: {k: _positive(v, where) for k, v in _mapping(value, None, where).items()},
         "left_out": lambda value, where: {k: _text(v, where) for k, v in _mapping(value, None, where).items()},
         "record": lambda value, where: _mapping(value, None, where),
+        "drift": _drift_test,
     }
-    return ModelErrorBound(
-        drift=DriftLimit((*coefficients,), _positive(drift["limit"], f"{path}: drift.limit")),  # type: ignore[arg-type]
-        **{name: read(document[name], f"{path}: {name}") for name, read in readers.items()},
-    )
+    return ModelErrorBound(**{name: read(document[name], f"{path}: {name}") for name, read in readers.items()})
 
 
 def dump_model_error(bound: ModelErrorBound) -> str:
     """The YAML that `load_model_error` reads."""
     document = {f.name: getattr(bound, f.name) for f in fields(bound)}
-    document["drift"] = {"log_error": list(bound.drift.log_error), "limit": bound.drift.limit}
+    drift = bound.drift
+    arrays = {"expected": drift.expected, "whitening": drift.whitening}
+    document["drift"] = {"limit": drift.limit, **{name: a.astype(_STORED).tobytes() for name, a in arrays.items()}}
     return yaml.safe_dump(document, sort_keys=False, width=120)
+
+
+def _drift_test(value: Any, where: str) -> DriftTest:
+    drift = _mapping(value, {"limit", "expected", "whitening"}, where)
+    limit = _number(drift["limit"], f"{where}.limit")
+    expected, whitening = (_array(drift[name], f"{where}.{name}") for name in ("expected", "whitening"))
+    latent_dim = (len(expected) - MOTION_FEATURES) // 2
+    if not (latent_dim > 0 and len(expected) == 2 * latent_dim + MOTION_FEATURES and len(whitening) == latent_dim**2):
+        sizes = f"{len(expected)} coefficients and {len(whitening)} numbers"
+        raise ModelErrorError(f"{where}: {sizes} do not go together; 2 D + {MOTION_FEATURES} and D^2 would.")
+    return DriftTest(whitening.reshape(latent_dim, latent_dim), expected, limit)
+
+
+def _array(value: Any, where: str) -> Array:
+    if not isinstance(value, bytes) or len(value) % _STORED.itemsize:
+        raise ModelErrorError(f"{where}: expected little-endian float32 numbers as YAML !!binary.")
+    numbers = np.frombuffer(value, _STORED)
+    if not np.isfinite(numbers).all():
+        raise ModelErrorError(f"{where}: holds a number that is not finite.")
+    return numbers
 
 
 def _mapping(value: Any, wanted: set[str] | None, where: str) -> dict[str, Any]:

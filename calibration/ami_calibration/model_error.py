@@ -1,49 +1,44 @@
 """How far is the world model off? Collect fresh rollouts, solve for the bound, validate it on others, write it down.
 
 One score from each episode: at a moment drawn at random the model imagines the step under way and the planner's
-horizon, with the actions that were then carried out, and the greatest error over these steps counts. A fifth of the
-episodes fits how the latents' error grows with motion, two fifths calibrate, two fifths validate; all are disjoint.
+horizon, with the actions that were then carried out, and the greatest error over these steps counts. Three fifths of
+the episodes calibrate the bound and the drift test, the other two fifths validate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
 
+from ami_calibration.drift import Steps, fit_drift_test, most_evidence
 from ami_calibration.errors import CalibrationError
 from ami_calibration.rollouts import Rollout
 from ami_robot.memory.command_memory import InFlight
+from ami_robot.safety.drift import SHIFT, DriftTest, steps_kept
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.model_error import (
-    DriftLimit,
-    ModelErrorBound,
-    conformal_bound,
-    decoded_errors,
-    log_features,
-    rms,
-)
-from ami_robot.safety.monitor import Monitor, drift_of
+from ami_robot.safety.model_error import ModelErrorBound, conformal_bound, decoded_errors
+from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import Spec
 from ami_robot.statistics import clopper_pearson
-from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_TARGET, TOOL_VELOCITY, Array, Belief, Latent
+from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_TARGET, TOOL_VELOCITY, Belief, Latent
 from ami_robot.world_model.protocol import WorldModel
 from ami_robot.world_model.roll_forward import roll_forward
 
 FALSE_TRIPS = 0.05
-"""In this share of the agent's episodes the monitor may stop a model that is as good as ever. A choice: fewer false
-trips make it slower to see a real one."""
+"""In this share of the agent's episodes the monitor may see a drift of a model that is as good as ever. A choice: fewer
+false trips make it slower to see a real one."""
 
-SHIFT = 1.5  # of all errors, in the trial of the monitor
-SHIFT_BEGINS = (6, 10, 14)  # steps into an episode
-SEEN_WITHIN = 5  # steps
+SEEN_WITHIN = 5  # steps after the trial's shift began
+_BEGINS_AFTER = 5  # steps at the earliest
 
 LEFT_OUT = {"object": "no head of the model says where the blocks are, and its latents hardly tell"}
 
-_FIT, _CALIBRATE = (0,), (1, 2)  # of five consecutive groups of three episodes; the other two validate
+_VALIDATE = (3, 4)  # of five consecutive groups of three episodes; the others calibrate
+_FOLDS = 5
 _STEP_NS = round(MODEL_STEP_S * 1e9)
 
 
@@ -58,8 +53,8 @@ class _Imagined:
 
 def fewest_episodes(spec: Spec) -> int:
     """With fewer the bound or the monitor's limit would be infinite."""
-    by_agent = ceil(2.0 / FALSE_TRIPS)  # two of three episodes, two of five to calibrate
-    return max(ceil(by_agent * 15 / 4), ceil(2.0 / spec.model_error.miscoverage * 5 / 2)) + 15
+    by_agent = ceil(2.0 / FALSE_TRIPS)  # two of three episodes, three of five to calibrate
+    return max(ceil(by_agent * 5 / 2), ceil(2.0 / spec.model_error.miscoverage * 5 / 3)) + 15
 
 
 def calibrate(
@@ -85,9 +80,8 @@ def calibrate(
         imagined.append(_imagine(rollout, world_model, horizon, kinematics, rng))
         on_episode(1)
     part = np.arange(len(imagined)) // 3 % 5
-    fitting, calibrating, validating = (
-        [item for item, of in zip(imagined, part, strict=True) if of in parts] for parts in (_FIT, _CALIBRATE, (3, 4))
-    )
+    calibrating = [item for item, of in zip(imagined, part, strict=True) if of not in _VALIDATE]
+    validating = [item for item, of in zip(imagined, part, strict=True) if of in _VALIDATE]
     delta = spec.model_error.miscoverage
     scores = {name: np.array([item.errors_m[name] for item in calibrating]) for name in calibrating[0].errors_m}
     joint = np.max(list(scores.values()), axis=0)
@@ -98,16 +92,16 @@ def calibrate(
         bound_m=conformal_bound(joint, delta),
         quantities_m={name: conformal_bound(values, delta) for name, values in scores.items()},
         left_out=LEFT_OUT,
-        drift=_drift_limit(fitting, calibrating, int(spec.model_error.window)),
         record={},
+        drift=_drift_test(calibrating, int(spec.model_error.window)),
     )
     if not (isfinite(bound.bound_m) and isfinite(bound.drift.limit)):
         raise CalibrationError("what the world model imagined is not finite in too many episodes; train a better one.")
     record = {
-        "episodes": {"fitting": len(fitting), "calibration": len(calibrating), "validation": len(validating)},
+        "episodes": {"calibration": len(calibrating), "validation": len(validating)},
         "guardrails_sha256": spec.sha256,
         "seed": seed,
-        "validation": _validate(bound, validating, spec),
+        "validation": _validate(bound, validating, spec, rng),
     }
     rounded = {name: round(value, 5) for name, value in bound.quantities_m.items()}
     return ModelErrorBound(**{**vars(bound), "quantities_m": rounded, "record": record})
@@ -135,48 +129,36 @@ def _belief(rollout: Rollout, at: int) -> Belief:
     return Belief(at * _STEP_NS, rollout.image_latents[at], rollout.proprio[at], np.zeros(7))
 
 
-def _drift_limit(fitting: Sequence[_Imagined], calibrating: Sequence[_Imagined], window: int) -> DriftLimit:
-    """Expected errors by least squares; the limit by the worst window of each of the agent's episodes.
+def _drift_test(calibrating: Sequence[_Imagined], window: int) -> DriftTest:
+    """Fitted to all; the limit by the clearest evidence in each, by tests fitted to the others (cross-conformal).
 
-    The monitor runs beside the agent alone, so its limit is that of the agent's own motions.
+    The monitor runs beside the agent alone, so both are of the agent's episodes.
     """
-    own = [item for item in fitting if item.rollout.by_agent]
-    features = np.concatenate(
-        [log_features(item.rollout.image_latents[:-1], item.rollout.image_latents[1:]) for item in own]
-    )
-    errors = np.concatenate([rms(_latents(item) - item.rollout.image_latents[1:]) for item in own])
-    coefficients, *_ = np.linalg.lstsq(features, np.log(errors), rcond=None)
-    expected = DriftLimit(tuple(round(float(value), 5) for value in coefficients), float("inf"))  # type: ignore[arg-type]
-    worst = []
-    for item in calibrating:
-        if item.rollout.by_agent:
-            seen = item.rollout.image_latents
-            excess = expected.excess(seen[:-1], _latents(item), seen[1:])
-            windows = np.lib.stride_tricks.sliding_window_view(excess, window)
-            worst.append(float(np.max(drift_of(windows))))
-    return DriftLimit(expected.log_error, conformal_bound(np.array(worst), FALSE_TRIPS))
+    episodes = [_steps(item) for item in calibrating if item.rollout.by_agent]
+    most, kept = [], steps_kept(window)
+    for fold in range(_FOLDS):
+        test = fit_drift_test([steps for number, steps in enumerate(episodes) if number % _FOLDS != fold])
+        most += [most_evidence(test, steps, window, kept) for steps in episodes[fold::_FOLDS]]
+    return replace(fit_drift_test(episodes), limit=conformal_bound(np.array(most), FALSE_TRIPS))
 
 
-def _latents(item: _Imagined) -> Array:
-    """(T, D), imagined one step ahead."""
-    return np.array([step.image_latent for step in item.steps])
+def _steps(item: _Imagined) -> Steps:
+    latents, tools = item.rollout.image_latents, item.rollout.proprio[:-1, TOOL_POSITION]
+    targets = np.array([step.proprio[TOOL_TARGET] for step in item.steps])
+    predicted = np.array([step.image_latent for step in item.steps])
+    return Steps(latents[:-1], np.linalg.norm(targets - tools, axis=-1), predicted, latents[1:])
 
 
-def _validate(bound: ModelErrorBound, validating: Sequence[_Imagined], spec: Spec) -> dict[str, Any]:
+def _validate(
+    bound: ModelErrorBound, validating: Sequence[_Imagined], spec: Spec, rng: np.random.Generator
+) -> dict[str, Any]:
     own = [item for item in validating if item.rollout.by_agent]
     other = [item for item in validating if not item.rollout.by_agent]
-    joint = {
-        "all": validating,
-        "agent": own,
-        "random_actions": other,
-    }
-    seen = [_steps_until_trip(bound, item, spec, begins) for item in own for begins in SHIFT_BEGINS]
-    shifted = [steps for steps in seen if steps is not None]
-    tripped = [steps for steps in shifted if steps <= SEEN_WITHIN]
+    groups = {"agent": own, "random_actions": other}
     return {
         "coverage": {
             name: _rate(sum(max(item.errors_m.values()) <= bound.bound_m for item in items), len(items))
-            for name, items in joint.items()
+            for name, items in {"all": validating, **groups}.items()
         },
         "coverage_by_quantity": {
             name: _rate(sum(item.errors_m[name] <= limit_m for item in validating), len(validating))
@@ -184,16 +166,30 @@ def _validate(bound: ModelErrorBound, validating: Sequence[_Imagined], spec: Spe
         },
         "false_trips": {
             "steps_per_episode": len(validating[0].rollout.actions),
-            "agent": _rate(sum(_trips(bound, item, spec) for item in own), len(own)),
-            "random_actions": _rate(sum(_trips(bound, item, spec) for item in other), len(other)),
+            **{
+                name: _rate(sum(_trips(bound, item, spec) for item in items), len(items))
+                for name, items in groups.items()
+            },
         },
         "shift": {
             "scale": SHIFT,
             "trips_within_steps": SEEN_WITHIN,
-            "detected": _rate(len(tripped), len(shifted)),
-            "steps_median": float(np.median(shifted)) if shifted else float("inf"),
+            **{name: _seen(bound, items, spec, rng, False) for name, items in groups.items()},
+            "agent_in_pictures": _seen(bound, own, spec, rng, True),
         },
     }
+
+
+def _seen(
+    bound: ModelErrorBound, items: Sequence[_Imagined], spec: Spec, rng: np.random.Generator, in_pictures: bool
+) -> dict[str, Any]:
+    """How often a shift is seen in time; one in each episode, from a step drawn at random, without false trips."""
+    last = len(items[0].rollout.actions) - SEEN_WITHIN
+    begins = rng.integers(_BEGINS_AFTER, last + 1, len(items))
+    steps = [_steps_until_trip(bound, item, spec, int(at), in_pictures) for item, at in zip(items, begins, strict=True)]
+    shifted = [number for number in steps if number is not None]
+    median = float(np.median(shifted)) if shifted else float("inf")
+    return {**_rate(sum(number <= SEEN_WITHIN for number in shifted), len(shifted)), "steps_median": median}
 
 
 def _rate(events: int, trials: int) -> dict[str, Any]:
@@ -210,29 +206,45 @@ def _trips(bound: ModelErrorBound, item: _Imagined, spec: Spec) -> bool:
     return _watch(bound, item, spec, len(item.steps)) is not None
 
 
-def _steps_until_trip(bound: ModelErrorBound, item: _Imagined, spec: Spec, begins: int) -> float | None:
+def _steps_until_trip(
+    bound: ModelErrorBound, item: _Imagined, spec: Spec, begins: int, in_pictures: bool
+) -> float | None:
     """How many steps the monitor needs once all errors grow; None when it had tripped before, inf for never."""
-    tripped = _watch(bound, item, spec, begins)
+    tripped = _watch(bound, item, spec, begins, in_pictures)
     if tripped is None:
         return float("inf")
     return None if tripped < begins else tripped - begins + 1.0
 
 
-def _watch(bound: ModelErrorBound, item: _Imagined, spec: Spec, shift_begins: int) -> int | None:
-    """In which step of the episode the monitor trips, None for never; errors grow from step `shift_begins` on."""
+def _watch(
+    bound: ModelErrorBound, item: _Imagined, spec: Spec, shift_begins: int, in_pictures: bool = False
+) -> int | None:
+    """In which step of the episode the monitor trips, None for never; errors grow from step `shift_begins` on.
+
+    What is moved, away from the other, is what was imagined or, `in_pictures`, what is seen.
+    """
     monitor = Monitor(bound, int(spec.model_error.window), int(spec.model_error.trips))
-    rollout = item.rollout
+    rollout, before = item.rollout, _belief(item.rollout, 0)
     for number, step in enumerate(item.steps):
-        scale = SHIFT if number >= shift_begins else 1.0
-        proprio, latent = rollout.proprio[number + 1], rollout.image_latents[number + 1]
-        moved = np.array(step.proprio)
-        moved[TOOL_POSITION] = proprio[TOOL_POSITION] + scale * (step.proprio - proprio)[TOOL_POSITION]
-        imagined = Belief(step.stamp_ns, latent + scale * (step.image_latent - latent), moved, np.zeros(7))
-        monitor.expect(rollout.image_latents[number], imagined)
-        monitor.observe(
-            Latent(step.stamp_ns, latent, proprio[TOOL_POSITION], proprio[TOOL_VELOCITY], 0.0, "", ""),
-            moved[TOOL_TARGET],
-        )
-        if monitor.refusal() is not None:
+        seen, imagined = _belief(rollout, number + 1), step
+        if number >= shift_begins and in_pictures:
+            seen = _further_off(seen, imagined)
+        elif number >= shift_begins:
+            imagined = _further_off(imagined, seen)
+        monitor.expect(before, imagined)
+        tool, velocity = seen.proprio[TOOL_POSITION], seen.proprio[TOOL_VELOCITY]
+        latent = Latent(step.stamp_ns, seen.image_latent, tool, velocity, 0.0, "", "")
+        monitor.observe(latent, imagined.proprio[TOOL_TARGET])
+        if monitor.growth > 1.0 or monitor.refusal() is not None:
             return number
+        before = seen
     return None
+
+
+def _further_off(moved: Belief, other: Belief) -> Belief:
+    """One of imagined and seen, SHIFT times as far from the other as it was."""
+    proprio = np.array(moved.proprio)
+    away = (moved.proprio - other.proprio)[TOOL_POSITION]
+    proprio[TOOL_POSITION] = other.proprio[TOOL_POSITION] + SHIFT * away
+    latent = other.image_latent + SHIFT * (moved.image_latent - other.image_latent)
+    return replace(moved, image_latent=latent, proprio=proprio)

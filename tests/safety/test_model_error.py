@@ -8,16 +8,15 @@ import pytest
 import yaml
 
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, read_description
+from ami_robot.safety.drift import MOTION_FEATURES, DriftTest
 from ami_robot.safety.kinematics import HOME, Kinematics
 from ami_robot.safety.model_error import (
-    DriftLimit,
     ModelErrorBound,
     ModelErrorError,
     conformal_bound,
     decoded_errors,
     dump_model_error,
     load_model_error,
-    rms,
     unusable_bound,
 )
 from ami_robot.safety.spec import load_spec
@@ -30,8 +29,8 @@ BOUND = ModelErrorBound(
     0.012,
     {"tip": 0.011, "elbow": 0.01},
     {"object": "not decoded"},
-    DriftLimit((0.0, 1.0, 0.0), 1.4),
-    {},
+    {"seed": 0},
+    DriftTest(np.eye(3, dtype=np.float32), np.arange(6 + MOTION_FEATURES, dtype=np.float32), 1.4),
 )
 
 
@@ -101,30 +100,15 @@ def test_errors_of_a_whole_batch_are_those_of_each_and_a_place_out_of_reach_adds
     assert there["elbow"][0] == pytest.approx(float(missed_m))
 
 
-def test_the_expected_error_may_bend():
-    """log(expected) = c0 + c1 x + c2 x^2, for each of a batch."""
-    drift, change = DriftLimit((-1.0, 0.5, 0.2), 1.4), np.array([[0.01], [0.3]])
-    before, seen = np.zeros((2, 4)), np.broadcast_to(change, (2, 4))
-    x = np.log(change[:, 0] + 1e-3)
-    expected = 0.1 / np.exp(-1.0 + 0.5 * x + 0.2 * x**2)
-    np.testing.assert_allclose(drift.excess(before, seen + 0.1, seen), expected)
-
-
-def test_the_expected_error_grows_with_the_change_seen():
-    drift = BOUND.drift  # expected = RMS change + 0.001
-    before, small, large = np.zeros(8), np.full(8, 0.009), np.full(8, 0.099)
-    assert drift.excess(before, small + 0.01, small) == pytest.approx(1.0)
-    assert drift.excess(before, large + 0.01, large) == pytest.approx(0.1)
-    assert drift.excess(before, large + 0.1, large) == pytest.approx(1.0)  # ten times worse looks ten times worse
-    assert np.isnan(drift.excess(before, np.full(8, np.nan), small))
-    assert rms(np.array([3.0, 4.0])) == pytest.approx(np.sqrt(12.5))
-
-
 def test_the_record_survives_the_disk(tmp_path):
     path = tmp_path / "model_error.yaml"
     for bound in (BOUND, replace(BOUND, horizon=1)):
         path.write_text(dump_model_error(bound))
-        assert load_model_error(path) == bound
+        loaded = load_model_error(path)
+        assert replace(loaded, drift=bound.drift) == bound
+        assert loaded.drift.limit == bound.drift.limit
+        np.testing.assert_array_equal(loaded.drift.whitening, bound.drift.whitening, strict=True)
+        np.testing.assert_array_equal(loaded.drift.expected, bound.drift.expected, strict=True)
     keys = [line.split(":")[0] for line in dump_model_error(BOUND).splitlines() if not line.startswith((" ", "-"))]
     assert keys == [field.name for field in fields(ModelErrorBound)], "in the order in which people read it"
 
@@ -142,15 +126,18 @@ def test_the_record_survives_the_disk(tmp_path):
         (lambda d: d.update(bound_m="1 cm"), "bound_m: expected a finite number"),
         (lambda d: d.update(record=[]), "record must be a mapping"),
         (lambda d: d.update(left_out={"object": 1}), "left_out: expected a text"),
-        (lambda d: d["drift"].update(log_error=[1.0, 2.0, "3"]), "log_error: expected a finite number"),
-        (lambda d: d["drift"].update(log_error="abc"), "must be three numbers"),
+        (lambda d: d["drift"].update(expected=[1.0, 2.0]), "expected: expected little-endian float32"),
+        (lambda d: d["drift"].update(expected=b"abc"), "expected: expected little-endian float32"),
+        (lambda d: d["drift"].update(expected=b""), "do not go together"),
+        (lambda d: d["drift"].update(expected=bytes(4 * 13)), "do not go together"),
+        (lambda d: d["drift"].update(whitening=bytes(4 * 8)), "do not go together"),
+        (lambda d: d["drift"].update(whitening=np.full(9, np.nan, "<f4").tobytes()), "not finite"),
         (lambda d: d.update(horizon=7.0), "horizon: expected a whole number"),
         (lambda d: d.update(checkpoint_sha256=""), "checkpoint_sha256: expected a text"),
         (lambda d: d["quantities_m"].update(tip="1 cm"), "quantities_m: expected a finite number"),
         (lambda d: d.update(left_out=[]), "left_out must be a mapping"),
         (lambda d: d["drift"].pop("limit"), "drift must have exactly"),
-        (lambda d: d["drift"].update(limit=-1.0), "limit must be positive"),
-        (lambda d: d["drift"].update(log_error=[1.0]), "must be three numbers"),
+        (lambda d: d["drift"].update(limit=float("nan")), "limit: expected a finite number"),
     ],
 )
 def test_a_record_that_is_not_whole_is_refused(tmp_path, change, sentence):
@@ -206,5 +193,7 @@ def test_the_shipped_calibration_is_of_the_shipped_checkpoint_and_says_what_vali
     low, high = found["coverage"]["all"]["interval_95"]
     assert low <= 1 - bound.miscoverage <= high
     assert found["coverage"]["all"]["of"] >= 100
-    assert found["shift"]["detected"]["interval_95"][0] > found["false_trips"]["agent"]["interval_95"][1]
-    assert found["false_trips"]["agent"]["rate"] <= 0.1
+    assert found["shift"]["agent"]["interval_95"][0] > 0.9, "a shift of 1.5 is seen within five steps"
+    assert found["shift"]["agent"]["of"] >= 200
+    low, high = found["false_trips"]["agent"]["interval_95"]
+    assert low <= 0.05 and high <= 0.1
