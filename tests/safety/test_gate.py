@@ -24,7 +24,7 @@ from hypothesis.extra.numpy import arrays
 
 from ami_robot.safety.distances import obstacle_clearance, self_clearance, table_clearance
 from ami_robot.safety.dynamics import min_singular_value
-from ami_robot.safety.gate import check_motion
+from ami_robot.safety.gate import FINE_SAMPLE_S, SAMPLE_S, check_motion, times_until
 from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.motion import Spline, move_to_rest
 from ami_robot.safety.rows import Box
@@ -179,6 +179,15 @@ def test_no_margin_is_greater_than_what_a_hundred_times_finer_look_finds(start, 
     for row, margin in truth.items():
         assert verdict.margins[row] <= margin + 1e-9 or margin < 0, row
         assert verdict.margins[row] >= margin - (5.0 if row == "torque" else 0.05), row
+
+
+@pytest.mark.parametrize("until_s", [0.005, 0.05, 0.4, 0.41, 1.52])
+@pytest.mark.parametrize("step_s", [SAMPLE_S, FINE_SAMPLE_S])
+def test_samples_go_from_beginning_to_end_no_further_apart_than_asked_for(until_s, step_s):
+    times_s = times_until(until_s, step_s)
+    assert (times_s[0], times_s[-1]) == (0.0, until_s)
+    assert 0.0 < np.diff(times_s).min() <= np.diff(times_s).max() <= step_s * (1 + 1e-9)
+    assert len(times_s) == 2 or until_s / (len(times_s) - 2) > step_s * (1 - 1e-9), "and no more of them than needed"
 
 
 def test_a_motion_within_everything_tells_its_margins():

@@ -139,6 +139,14 @@ def test_status_tells_where_the_arm_comes_to_rest():
     np.testing.assert_allclose(report.target_tool_position, CENTRE, atol=1e-9)
 
 
+def test_a_status_is_of_its_time_and_of_no_proposal():
+    bench = Bench().moving()
+    report = bench.guardrail.status(bench.now_ns + 5 * MS)
+    assert report.stamp_ns == bench.now_ns + 5 * MS
+    assert (report.source, report.proposal_sequence, report.observation_stamp_ns, report.sequence) == ("", 0, 0, 0)
+    assert bench.guardrail.status(None).stamp_ns == bench.now_ns, "the last time that was believed"
+
+
 def test_a_disarmed_guardrail_sends_nothing_but_refusals():
     bench = Bench(armed=False)
     assert bench.step() is None
@@ -187,8 +195,16 @@ def test_an_armed_guardrail_does_not_forget_its_motion_by_arming_again():
     bench = Bench().moving()
     bench.wait(1000)
     refusal = bench.guardrail.arm(at_rest(bench.state.positions + 0.01), bench.now_ns, bench.now_ns)
+    assert refusal.guardrail == "arming"
     assert "armed already" in refusal.reason
     np.testing.assert_allclose(bench.guardrail.status(bench.now_ns).target_tool_position, CENTRE + UP, atol=1e-9)
+
+
+def test_an_arm_may_be_armed_at_just_the_velocity_that_counts_as_rest():
+    for velocity, armed in ((SPEC.arming.rest_velocity_rad_per_s, True), (0.0201, False)):
+        guardrail = Guardrail(SPEC, KINEMATICS, DYNAMICS)
+        refusal = guardrail.arm(JointState(START, np.full(7, velocity), REST), T0, T0)
+        assert (refusal is None) is guardrail.armed is armed
 
 
 def test_an_arm_that_is_still_braking_cannot_be_armed():

@@ -36,6 +36,20 @@ def test_a_held_switch_moves_the_arm_and_letting_go_stops_it():
     assert bench.propose().decision == "accepted"
 
 
+def test_a_stop_that_no_brake_could_begin_is_over_with_the_next_motion():
+    bench = Bench()
+    bench.guardrail.deadman("teleop", True, T0)
+    assert bench.propose(source="teleop").decision == "accepted"
+    loose, bench.guardrail._spec = bench.guardrail._spec, replace(SPEC, table=replace(SPEC.table, height_m=0.195))
+    bench.wait(200).guardrail.deadman("teleop", False, bench.now_ns)
+    report = bench.step()
+    assert (report.decision, report.refusal.guardrail, report.sent) == ("brake", "deadman", None)
+    bench.guardrail._spec = loose
+    bench.guardrail.select_source("planner")
+    assert bench.propose().decision == "accepted"
+    assert bench.wait(10).step() is None
+
+
 def test_a_switch_that_falls_silent_stops_the_arm():
     bench = Bench()
     bench.guardrail.deadman("teleop", True, T0)

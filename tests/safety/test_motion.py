@@ -20,7 +20,7 @@ from ami_robot.safety.motion import (
 )
 from ami_robot.safety.spec import load_spec
 from ami_robot.safety.strays import strays
-from ami_robot.types import JointState, JointTrajectory
+from ami_robot.types import MODEL_STEP_S, JointState, JointTrajectory
 
 SPEC = load_spec()
 REST = np.zeros(7)
@@ -174,6 +174,13 @@ def test_a_jump_of_the_desired_state_stretches_or_refuses_the_move():
     assert (
         move_to_rest(start, target, SPEC, also_from=beginning(JointState(HOME + 0.3, start.velocities, REST))) is None
     )
+
+
+def test_moves_take_two_model_steps_to_a_second_and_a_half_and_brakes_a_tenth_to_one():
+    moves, brakes = (MOVE_DURATIONS_S, 2 * MODEL_STEP_S, 1.52), (BRAKE_DURATIONS_S, 0.1, 1.0)
+    for durations_s, shortest_s, longest_s in (moves, brakes):
+        assert (durations_s[0], durations_s[-1]) == (shortest_s, pytest.approx(longest_s))
+        assert (np.diff(durations_s) > 0.0).all()
 
 
 def test_a_longer_way_takes_longer_until_none_is_long_enough():

@@ -190,7 +190,7 @@ def test_a_new_motion_is_as_fast_as_it_may_be_between_its_samples():
         assert margin - 0.02 < margins[row] < margin
 
 
-def test_a_tool_that_is_not_known_weighs_nothing_and_ends_at_the_fingertips():
+def test_a_tool_that_is_not_known_weighs_nothing_and_is_a_point():
     margins = watch(person(IN_REACH), hazard=None).check(UP, T0).margins
     arm_cap, tip_cap = speed_cap(TOPIC, tool_class(TOPIC, None, T0), 0.0)
     speeds = step_speeds(UP, 0, 20, tip=np.zeros(3))
@@ -232,6 +232,12 @@ def test_a_blade_points_from_its_tip():
             assert verdict.margins["tool_hazard"] == pytest.approx(0.5 - cosines.max(), abs=1e-6)
             assert verdict.slower_by == 1.0
     assert sorted(found) == [False, True]
+
+
+@pytest.mark.parametrize(("x_m", "y_m"), [(1.2, 0.0), (-1.0, 0.0), (CENTRE[0], 0.9), (CENTRE[0], -0.9)])
+def test_a_tool_that_is_not_known_ends_at_the_fingertips_and_nowhere_else(x_m, y_m):
+    margins = watch(person(x_m, y_m), hazard=None).check(UP, T0).margins
+    assert margins["people"] == pytest.approx(to_a_stop_m(UP, 0.0, person(x_m, y_m), tip=np.zeros(3)), abs=2e-3)
 
 
 @pytest.mark.parametrize(("x_m", "y_m"), [(1.2, 0.0), (CENTRE[0], 0.7), (CENTRE[0], -0.7)])

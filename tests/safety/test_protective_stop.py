@@ -20,6 +20,9 @@ from people_cell import ACROSS, DOWN, FAR, IN_REACH, TO_THE_SIDES, TOO_NEAR, TOP
 from ami_robot.safety.motion import Spline
 from ami_robot.types import People
 
+NO_PLACE_TO_STOP = replace(TOPIC, table=replace(SPEC.table, height_m=0.195))  # half way through the usual motion
+
+
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -62,8 +65,8 @@ def test_a_person_who_comes_too_near_stops_the_arm_and_it_stays_armed():
 
 def test_a_stop_that_no_brake_could_begin_is_said_once_and_tried_again():
     cell = Cell(person(FAR)).moving()
-    loose, tight = cell.guardrail._spec, replace(TOPIC, table=replace(SPEC.table, height_m=0.195))
-    cell.persons, cell.guardrail._spec = [person(TOO_NEAR)], tight  # the place where it would stop is forbidden
+    loose = cell.guardrail._spec
+    cell.persons, cell.guardrail._spec = [person(TOO_NEAR)], NO_PLACE_TO_STOP
     report = cell.wait(10).step()
     assert (report.decision, report.refusal.guardrail, report.sent, report.armed) == ("brake", "people", None, True)
     assert cell.wait(10).step() is None
@@ -71,6 +74,20 @@ def test_a_stop_that_no_brake_could_begin_is_said_once_and_tried_again():
     cell.persons = [person(FAR)]
     assert_stopped(cell, cell.wait(10).step(), "people")
     assert cell.run_to_rest() == []
+
+
+def test_a_proposal_that_is_refused_in_the_same_step_does_not_put_off_the_stop():
+    cell = Cell(person(FAR)).moving()
+    cell.persons = [person(TOO_NEAR)]
+    assert_stopped(cell, cell.wait(10).propose(), "people")
+
+
+def test_a_disarmed_guardrail_begins_no_stop():
+    cell = Cell(person(FAR)).moving()
+    loose, cell.guardrail._spec = cell.guardrail._spec, NO_PLACE_TO_STOP
+    assert cell.guardrail.disarm(cell.now_ns).sent is None, "the running motion goes on to its end"
+    cell.persons, cell.guardrail._spec = [person(TOO_NEAR)], loose
+    assert cell.wait(10).step() is None
 
 
 def test_an_arm_at_rest_needs_nothing_of_people():
@@ -204,6 +221,17 @@ def test_a_blade_picked_up_on_the_way_stops_the_arm():
     cell = Cell(person(IN_REACH), hazard="none").moving()
     cell.hazard = "edge"
     assert_stopped(cell, cell.wait(10).step(), "tool_hazard")
+
+
+@pytest.mark.parametrize(("hazard", "sent"), [("none", True), ("blunt", False)])
+def test_a_brake_keeps_the_tip_off_the_table_that_the_motion_was_accepted_with(hazard, sent):
+    cell = Cell(person(FAR), hazard=hazard).moving()
+    tip_m = KINEMATICS.tool_position(cell.state.positions)[2] - DOWN[2]
+    cell.guardrail._spec = replace(TOPIC, table=replace(SPEC.table, height_m=tip_m + 0.02))
+    cell.persons = [person(TOO_NEAR)]
+    report = cell.wait(10).step()
+    assert report.decision == "brake"
+    assert (report.sent is not None) is sent
 
 
 def test_a_slow_blade_is_not_stopped():

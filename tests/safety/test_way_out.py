@@ -79,6 +79,14 @@ def swerving(*persons) -> Cell:
     return cell
 
 
+def test_a_motion_is_accepted_with_the_brake_that_it_relies_upon():
+    cell = Cell(person(NEAR))
+    assert cell.propose(tool_displacement=None, trajectory=SWERVE).decision == "accepted"
+    relied_upon = cell.guardrail._people.way_out(cell.now_ns)
+    cell.persons = [person(0.75)]
+    assert cell.wait(10).step().sent is relied_upon.trajectory
+
+
 @pytest.mark.parametrize("late_ms", [0, 10, 20])
 def test_the_brake_that_was_relied_upon_is_the_one_that_is_sent(late_ms):
     cell = swerving(person(NEAR))
@@ -119,6 +127,18 @@ def test_the_brake_is_looked_at_from_early_and_late_starts():
     np.testing.assert_allclose(stop.early_positions[-1], stop.trajectory.positions[-1], atol=1e-12)
     assert (np.diff(stop.times_s) > 0.0).all()
     assert stop.early_times_s[-1] == stop.times_s[-1] == TOPIC.people.reaction_s + stop.trajectory.times_s[-1]
+
+
+def test_a_stop_is_the_motion_for_the_reaction_time_and_then_the_brake():
+    elapsed_s, reaction_s = 0.2, TOPIC.people.reaction_s
+    stop = next_stop(TOPIC, MOTION, elapsed_s)
+    on = stop.times_s <= reaction_s
+    assert on.sum() >= 3
+    np.testing.assert_allclose(stop.positions[on], MOTION.positions(elapsed_s + stop.times_s[on]), atol=1e-12)
+    late = Spline(MOTION.sample(elapsed_s + reaction_s), stop.trajectory)
+    np.testing.assert_allclose(stop.positions[~on], late.positions(stop.times_s[~on] - reaction_s), atol=1e-12)
+    early = Spline(MOTION.sample(elapsed_s - TOPIC.transport.jitter_s), stop.trajectory)
+    np.testing.assert_allclose(stop.early_positions, early.positions(stop.early_times_s - reaction_s), atol=1e-12)
 
 
 def test_a_motion_that_is_about_to_rest_needs_no_brake():
