@@ -112,12 +112,12 @@ def _model_error(args: argparse.Namespace) -> int:
     finally:
         runs.close()
     write_whole(args.out, dump_model_error(bound).encode())
-    print(_model_error_table(bound))
+    print(model_error_table(bound))
     print(f"\nwritten: {args.out}")
     return 0
 
 
-def _model_error_table(bound: ModelErrorBound) -> str:
+def model_error_table(bound: ModelErrorBound) -> str:
     """The bound, and what the validation episodes say of it."""
 
     def rate(of: dict) -> str:

@@ -1,6 +1,7 @@
 """The calibration of the model's error on rollouts whose errors are known."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from ami_calibration.errors import CalibrationError
 from ami_calibration.model_error import calibrate, fewest_episodes
 from ami_calibration.rollouts import FIRST_SCENE, SCENES_PER_SEED, SEEDS, Rollout
+from ami_robot.cli.calibrate import model_error_table
+from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.model_error import dump_model_error, load_model_error
 from ami_robot.safety.spec import load_spec
@@ -87,6 +90,12 @@ def test_what_is_written_can_be_read(bound, tmp_path):
     np.testing.assert_array_equal(loaded.drift.whitening, bound.drift.whitening, strict=True)
     np.testing.assert_array_equal(loaded.drift.expected, bound.drift.expected, strict=True)
     assert loaded.drift.limit == bound.drift.limit
+
+
+def test_the_page_on_model_error_shows_the_table_of_the_shipped_calibration():
+    page = Path(__file__).parents[2] / "docs/explanation/model-error.md"
+    shipped = load_model_error(Path(DEFAULT_CHECKPOINT) / "model_error.yaml")
+    assert model_error_table(shipped) in page.read_text()
 
 
 def test_too_few_episodes_are_refused():
