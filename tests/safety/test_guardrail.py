@@ -21,7 +21,7 @@ from guardrail_bench import (
 )
 
 from ami_robot.safety.guardrail import Guardrail
-from ami_robot.safety.motion import Spline, brake, move_to_rest
+from ami_robot.safety.motion import MOVE_DURATIONS_S, Spline, brake, move_to_rest
 from ami_robot.types import JointState, Refusal
 
 
@@ -107,6 +107,7 @@ def test_a_motion_that_no_duration_makes_legal_becomes_the_longest_one_that_is()
     assert "Bent" in report.refusal.reason
     assert 0.001 < report.target_tool_position[2] - CENTRE[2] < 0.03
     assert report.margins["joint_velocity"] == pytest.approx(0.0, abs=1e-6)
+    assert report.sent.times_s[-1] == MOVE_DURATIONS_S[-1]
 
 
 def test_the_newest_proposal_of_a_source_wins():
