@@ -28,7 +28,7 @@ def towards(env, point, steps):
     return True
 
 
-# With drives of unlimited speed and hard blocks 5 of these 20 seeds fail: in all of them joint 6 moves beyond its limit.
+# With drives of unlimited speed and hard blocks 5 of these 20 seeds fail: joint 6 moves beyond its limit.
 @pytest.mark.parametrize("seed", range(20))
 def test_a_block_wedged_under_the_hand_never_drives_a_joint_beyond_its_speed(env, seed):
     env.reset(seed=seed)
