@@ -47,6 +47,7 @@ PLANNER = "planner"
 BESIDE_THE_HAND = np.array([0.63, 0.17, 0.26])  # the hand of the script comes between
 CRATE = Box("crate", np.array([0.44, -0.05, 0.0]), np.array([0.56, 0.05, 0.26]))
 
+_HIGH_M = 0.15  # of the tool: there is a way to go down
 _INSISTS_EVERY_S = 1.0
 _STOPPING_S = 0.45  # as in lock step: from somebody who comes into reach to a tip that is slow
 
@@ -225,7 +226,7 @@ def _lock_step(story: Any) -> Callable[[int, SetUp], Story]:
 
 _WATCHED = CellKind(people="nobody")
 LIVE: dict[str, LiveStory] = {
-    Table.name: LiveStory(_lock_step(Table), _WATCHED),
+    Table.name: LiveStory(_lock_step(Table), _WATCHED, lambda scene: bool(_start(scene)[2] > _HIGH_M)),
     OwnArm.name: LiveStory(_lock_step(OwnArm), _WATCHED),
     Drunk.name: LiveStory(_lock_step(Drunk), _WATCHED),
     Coffee.name: LiveStory(LiveCoffee, CellKind(people="coffee"), source=PLANNER),
