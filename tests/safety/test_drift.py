@@ -85,3 +85,12 @@ def test_sizes_are_means_of_magnitudes():
 
 def test_as_many_steps_are_kept_to_compare_with_as_are_judged():
     assert steps_kept(5) == 10
+
+
+def test_a_third_of_the_variance_is_common_to_equal_pictures_and_fades_with_their_distance():
+    """Two steps, the last may have drifted: evidence = (r2 - c r1 - log(1.5) / 2) / (1 - c^2), for a correlation c."""
+    for distance, common in ((0.0, 1 / 3), (0.1, 1 / 3 * np.exp(-1.0)), (0.2, 1 / 3 * np.exp(-2.0))):
+        pictures = np.array([[0.0, 0.0], [distance, distance]])
+        drift = find_drift(np.array([0.2, 0.5]), pictures, window=1)
+        assert drift.evidence == pytest.approx((0.5 - common * 0.2 - np.log(1.5) / 2) / (1 - common**2))
+        assert drift.scale == pytest.approx(np.exp(0.5 - common * 0.2))

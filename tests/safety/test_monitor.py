@@ -22,11 +22,11 @@ class Watched:
     """A world whose latents change by 0.1 a step, and a model that is off by as much as it is told."""
 
     def __init__(self):
-        self.monitor, self.stamp_ns, self.rng = Monitor(BOUND, window=5, trips=3), 0, np.random.default_rng(0)
+        self.monitor, self.stamp_ns, self.tool = Monitor(BOUND, window=5, trips=3), 0, TARGET
 
     def step(self, latent_error=0.02, tip_error_m=0.002, stamp_error_ns=0, target=TARGET, seen=True):
         after = np.full(LATENT_DIM, 0.1)
-        still = np.concatenate([TARGET, np.zeros(3), TARGET, [0.04]])
+        still = np.concatenate([self.tool, np.zeros(3), TARGET, [0.04]])
         proprio = np.concatenate([TARGET + np.array([tip_error_m, 0, 0]), np.zeros(3), TARGET, [0.04]])
         self.stamp_ns += STEP_NS
         imagined = Belief(self.stamp_ns, after + latent_error, proprio, np.zeros(7))
@@ -66,6 +66,52 @@ def test_margins_widen_by_as_much_as_the_errors_have_grown_and_never_shrink_agai
     watched.monitor.reset()
     watched.step()
     assert watched.monitor.widen_m == BOUND.bound_m
+
+
+def test_a_drift_that_is_just_seen_widens_by_half():
+    watched = Watched()
+    for error in [0.02] * 10 + [0.02 * 1.4] * 5:
+        watched.step(latent_error=error)
+    assert watched.monitor.growth == 1.5
+
+
+@pytest.mark.parametrize(("limit", "seen"), [(1.001, False), (0.999, True)])
+def test_a_drift_is_seen_where_the_evidence_passes_the_limit(limit, seen):
+    """The evidence of one step that is 1.5 times as large as usual is log(1.5) / 2."""
+    watched = Watched()
+    drift = replace(BOUND.drift, limit=limit * np.log(1.5) / 2)
+    watched.monitor.bound = replace(BOUND, drift=drift)
+    watched.step(latent_error=0.03)
+    assert (watched.monitor.growth > 1.0) is seen
+
+
+def test_what_is_usual_is_asked_of_the_step_that_was_imagined():
+    """Of the latent that it began with, and of the way from the tool there to the target that it was sent to."""
+    change = USUAL.copy()
+    change[LATENT_DIM : 2 * LATENT_DIM] = 10.0 / LATENT_DIM  # the change of 0.1 explains an error e times as large
+    to_go = USUAL.copy()
+    to_go[-MOTION_FEATURES + 2] = 1.0  # here: the log of 1 mm
+    for usual, as_usual in ((change, 0.02 * np.e), (to_go, 0.02 * 1e-3)):
+        watched = Watched()
+        watched.monitor.bound = replace(BOUND, drift=replace(BOUND.drift, expected=usual))
+        for _ in range(10):
+            watched.step(latent_error=as_usual * 1.1)
+        assert watched.monitor.growth == 1.0
+        for _ in range(5):
+            watched.step(latent_error=as_usual * 1.5)
+        assert watched.monitor.growth == pytest.approx(1.5, rel=0.1)
+
+
+def test_the_way_to_go_is_from_the_tool_to_the_target():
+    usual = USUAL.copy()
+    usual[-MOTION_FEATURES + 2] = 1.0
+    for tool_ahead_m, grown in ((0.0, True), (0.1, False)):  # the second explains an error a hundred times as large
+        watched = Watched()
+        watched.monitor.bound = replace(BOUND, drift=replace(BOUND.drift, expected=usual))
+        watched.tool = TARGET + np.array([tool_ahead_m, 0.0, 0.0])
+        for _ in range(5):
+            watched.step(latent_error=0.02 * 0.05)
+        assert (watched.monitor.growth > 1.0) is grown
 
 
 def test_errors_that_get_smaller_are_no_drift():
