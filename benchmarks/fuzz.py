@@ -6,10 +6,10 @@
 An episode arms a guardrail at rest somewhere in the workspace, half of the time beside a box, half of the time with
 people who are asked for; the arm follows what is sent. Each turn spoils one input of one kind (fuzz_episode.SHARES):
 proposals, joint states with efforts, clocks, people, a held tool, e-stop, deadman, services; and what the filter and
-the last gate are handed. Half are malformed (NaN, infinities, 1e308, huge integers, wrong types and shapes, joints
-twice, clocks that go back), half odd: denormals, other orders, other joints among them, ages and distances just within
-and just beyond what is allowed. After each: nothing was raised; what was sent is finite, next in order, ends at rest
-and keeps the joint limits from where the arm really is; a guardrail that is not armed sends nothing.
+the last gate are handed. Six in ten are malformed (NaN, infinities, 1e308, huge integers, wrong types and shapes,
+joints twice, clocks that step), the others odd: denormals, other orders, other joints among them, ages and distances
+just within and just beyond what is allowed. After each: nothing was raised; what was sent is finite, next in order,
+ends at rest and keeps the joint limits from where the arm really is; a guardrail that is not armed sends nothing.
 
 `reached` counts the inputs in whose turn the filter, the gate (for a proposal), the gate for a brake, and the last gate
 were asked. Shards of 5,000 inputs are kept in data/fuzz/ and not run again while the code is the same.
