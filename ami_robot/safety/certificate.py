@@ -185,7 +185,7 @@ class Verifier:
         paths = [(motion, motion.duration_s), *((other, other.join_s) for other in early_and_late)]
         margins = joint_margins(self._spec, motion) | path_margins(self._spec, self._arm, paths, load_kg, self._tip)
         if report.decision != "brake":
-            margins |= people_margins(self._spec, self._arm, motion, report)
+            margins |= people_margins(self._spec, self._arm, motion, report, early_and_late)
         for row, margin in margins.items():
             self._see(row, margin.least, report)
             if not margin.holds:

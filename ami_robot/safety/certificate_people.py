@@ -9,7 +9,7 @@ caps        while somebody could be there within reach_horizon_s: no part faster
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,17 +18,19 @@ from ami_robot.safety.certificate_geometry import Arm, Neighbours
 from ami_robot.safety.certificate_motion import Motion
 from ami_robot.safety.certificate_rows import CAUTION, ROUNDING, Margin, joint_margins, sample_times
 from ami_robot.safety.spec import Spec
-from ami_robot.types import NS_PER_S, Array, GuardrailReport, JointState, JointTrajectory, People
+from ami_robot.types import MODEL_STEP_S, NS_PER_S, Array, GuardrailReport, JointState, JointTrajectory, People
 
 _BORDER_M = 0.005  # of being in reach: two samplings of one motion may differ about who stands there
 _SAMPLING = 0.002  # m, m/s: by how much a coarser sampling of the same motion may look better
 _BRAKES_S = np.arange(0.1, 1.02, 0.02)
 
 
-def people_margins(spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport) -> dict[str, Margin]:
+def people_margins(
+    spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport, elsewhere: Sequence[Motion] = ()
+) -> dict[str, Margin]:
     """Margins of the rows about people of a command that follows a proposal; empty when nobody is there.
 
-    The report's people must be known.
+    The report's people must be known. `elsewhere`: the same motion, begun early or late.
     """
     people = report.people
     if people is None or not people.persons:
@@ -49,7 +51,13 @@ def people_margins(spec: Spec, arm: Arm, motion: Motion, report: GuardrailReport
         tips = seen.tool_m + seen.tool_axes @ tip
         arm_cap, tip_cap = _caps(spec, report)
         of_tip = _greatest_speed(tips[:, None], times_s)
-        of_arm = max(of_tip, _greatest_speed(seen.centers_m, times_s))
+        of_arm = _greatest_speed(seen.centers_m, times_s)
+        for other in elsewhere:
+            joining_s = sample_times(other.join_s)
+            joins = arm.sample(*other.sample(joining_s), 0.0)
+            of_tip = max(of_tip, _greatest_speed((joins.tool_m + joins.tool_axes @ tip)[:, None], joining_s))
+            of_arm = max(of_arm, _greatest_speed(joins.centers_m, joining_s))
+        of_arm = max(of_arm, of_tip)
         margins["power_and_force"] = _margin("power_and_force", arm_cap - of_arm)
         margins["tool_hazard"] = _margin("tool_hazard", tip_cap - of_tip)
         facing = _facing(spec, report, tips, seen.tool_axes, people)
@@ -73,17 +81,20 @@ def why_unknown(spec: Spec, report: GuardrailReport) -> Iterator[str]:
 def _until_stopped(spec: Spec, motion: Motion) -> tuple[Array, Array]:
     """Times (T,), s, and joint positions (T, 7): on for the reaction time, then the shortest brake within the limits.
 
+    The brake is made for the middle of when it may arrive, and here arrives as late as it may.
     The motion itself, begun late, where that rests sooner or no brake keeps the limits.
     """
     reaction_s = spec.people.reaction_s
-    start = motion.state(reaction_s)
+    start = motion.state((reaction_s - spec.transport.jitter_s) / 2.0)
     for brake_s in _BRAKES_S:
         if not reaction_s + brake_s < motion.duration_s:
             break
         stop = _brake(start, float(brake_s))
         if all(margin.holds for margin in joint_margins(spec, stop).values()):
             on_s, braking_s = sample_times(reaction_s), sample_times(float(brake_s))
-            q = np.concatenate([motion.sample(on_s)[0], stop.sample(braking_s)[0]])
+            knots_s = np.append(np.arange(MODEL_STEP_S, brake_s - MODEL_STEP_S / 2.0, MODEL_STEP_S), brake_s)
+            late = Motion(motion.state(reaction_s), JointTrajectory((), knots_s, *stop.sample(knots_s)))
+            q = np.concatenate([motion.sample(on_s)[0], late.sample(braking_s)[0]])
             return np.concatenate([on_s, reaction_s + braking_s]), q
     times_s = sample_times(motion.duration_s)
     return times_s + spec.transport.jitter_s, motion.sample(times_s)[0]

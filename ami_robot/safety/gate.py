@@ -8,7 +8,7 @@ may be hidden in between, with h the step:
     dip    what passes a corner on a chord of length L, R away at both ends, is up to L^2 / (4 R) nearer in between;
            R is the radius and the clearance asked for, of two spheres the sum of both and L the sum of their chords
     half   what follows a curve of its own (torque, singular value, speed) may differ from the nearer sample by half of
-           the greatest change between neighbours
+           the greatest change between neighbours; mean speeds see `between_means`
 
 A motion that only this hidden part would break is looked at once more, four times as finely.
 
@@ -255,14 +255,14 @@ def _leads_back(spec: Spec, samples: _Samples) -> bool:
 def _contact(spec: Spec, kinematics: Kinematics, samples: _Samples) -> tuple[float, float]:
     """By how much every sphere within the approach height of the table comes down slower than it may, m/s.
 
-    Means over each step, and half of the greatest change from step to step.
+    Means over each step, and what they hide.
     """
     row, moving = spec.contact, kinematics.sphere_links >= 2
     heights = samples.centers[:, moving, 2] - kinematics.sphere_radii[moving] - spec.table.height_m  # (N, S)
     fastest, least = 0.0, np.inf
     for lowest, step_s in zip(samples.of_each(heights), samples.steps_s, strict=True):
         down = (lowest[:-1] - lowest[1:]) / step_s
-        change = np.abs(down[1:] - down[:-1]).max(initial=0.0) / 2.0
+        change = between_means(down[..., None])
         near = np.minimum(lowest[1:], lowest[:-1]) - samples.line_m < row.approach_height_m
         mean = np.where(near, down, 0.0).max()
         fastest = np.maximum(fastest, mean)  # keeps NaN
@@ -271,6 +271,15 @@ def _contact(spec: Spec, kinematics: Kinematics, samples: _Samples) -> tuple[flo
         )
     margin = row.approach_speed_m_per_s - float(fastest)
     return margin, margin - float(least)
+
+
+def between_means(velocities: Array) -> Array:
+    """How much faster (S,), m/s, points may be than their mean velocities (n, S, 3) over steps of one length.
+
+    Half of the greatest change from step to step; and half of how much that changes, which at the ends nothing shows.
+    """
+    change = np.diff(velocities, axis=0)
+    return sum(np.linalg.norm(d, axis=-1).max(axis=0, initial=0.0) for d in (change, np.diff(change, axis=0))) / 2.0
 
 
 def _curvature(pieces: Extremes, tip_m: float) -> float:

@@ -48,6 +48,10 @@ class JointWatch:
         if stamp_ns < self._last_stamp_ns or now_ns < self.last_now_ns:
             step_s = min(stamp_ns - self._last_stamp_ns, now_ns - self.last_now_ns) / NS_PER_S
             return Refusal(f"Time went back by {-step_s:.3f} s.", "staleness", step_s)
+        silent_s = (now_ns - self.last_now_ns) / NS_PER_S  # or the clock was set: then the arm is not where it says
+        if not silent_s <= spec.staleness.joint_state_s:
+            reason = f"No joint states came for {silent_s:.3f} s, at most {spec.staleness.joint_state_s} s are allowed."
+            return Refusal(reason, "staleness", spec.staleness.joint_state_s - silent_s)
         commanded = record.state(stamp_ns)
         fault = check_measured(spec, measured) or self._stray(measured, commanded)
         if fault is None and efforts is not None:

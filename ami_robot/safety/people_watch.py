@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ami_robot.safety.dynamics import Dynamics
-from ami_robot.safety.gate import times_until
+from ami_robot.safety.gate import between_means, times_until
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import Spline
+from ami_robot.safety.motion import Spline, sample
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.separation import (
     check_held_tool,
@@ -161,7 +161,7 @@ class PeopleWatch:
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
             return PeopleVerdict({"people": margin}, refusal)
-        near = self._near(whole, sight, between=True)
+        near = self._near_from_everywhere(motion, whole, sight)
         near = replace(near, margins={"people": margin} | near.margins)
         if near.refusal is not None or running_on >= 0.0 or stop is None:
             return near
@@ -226,6 +226,21 @@ class PeopleWatch:
         centers = np.concatenate([spheres[:, self._moving], (origins + turns @ tip)[:, None]], axis=1)
         return _Sweep(times_s, centers, turns @ direction)
 
+    def _near_from_everywhere(self, motion: Spline, whole: _Sweep, sight: _Sight) -> PeopleVerdict:
+        """Of the motion, and wherever else it may begin: who is behind hurries to the first control point."""
+        near = self._near(whole, sight, between=True)
+        if near.refusal is not None or not near.margins:
+            return near
+        times_s, pieces = times_until(motion.join_s), motion.joining(motion.also_from.corners)
+        for q in sample(pieces[:, None], motion.join_s, times_s).positions:
+            joining = self._near(self._sweep(times_s, q, sight), sight, between=True)
+            if joining.refusal is not None:
+                return joining
+            near = replace(
+                near, margins={row: min(near.margins[row], margin) for row, margin in joining.margins.items()}
+            )
+        return near
+
     def _near(self, sweep: _Sweep, sight: _Sight, between: bool) -> PeopleVerdict:
         """Speed caps and direction, when somebody is in reach; `between`: with what may lie between the samples."""
         spec = self._spec
@@ -252,9 +267,9 @@ class PeopleWatch:
 
 
 def _greatest_speeds(sweep: _Sweep, between: bool) -> tuple[float, float]:
-    """Of any sphere, and of the tip, m/s: means over each step, and half of the greatest change from step to step."""
+    """Of any sphere, and of the tip, m/s: means over each step, and what they hide."""
     steps = np.diff(sweep.centers, axis=0) / np.diff(sweep.times_s)[:, None, None]  # (T - 1, S + 1, 3)
     speeds = np.linalg.norm(steps, axis=-1).max(axis=0)
     if between:
-        speeds = speeds + np.linalg.norm(np.diff(steps, axis=0), axis=-1).max(axis=0, initial=0.0) / 2.0
+        speeds = speeds + between_means(steps)
     return float(speeds.max()), float(speeds[-1])

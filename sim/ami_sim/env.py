@@ -14,7 +14,7 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec, load_spec
-from ami_robot.types import MODEL_STEP_S, PROPRIO_DIM, Array, JointState, Proposal, Refusal
+from ami_robot.types import MODEL_STEP_S, NS_PER_S, PROPRIO_DIM, Array, JointState, Proposal, Refusal
 from ami_sim.arm import SimulatedArm
 from ami_sim.scene import Scene
 from ami_sim.world import PHYSICS_HZ
@@ -36,7 +36,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
     tool to the scene's goal. An episode ends early (terminated) only when the guardrail disarms.
 
     The command takes effect after a delay drawn for each step from 0 to max_command_delay_s. fast=True runs the
-    guardrail only when a command is due, not on all 100 joint states a second: the same motion, fewer checks.
+    guardrail when a command is due and just as often as it asks for, not on all 100 joint states a second.
     feels=True shows it the motors' torques, too: what pushes against the arm brakes it.
     """
 
@@ -59,6 +59,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         self.render_mode = render_mode
         self.arm: SimulatedArm | None = None
         self._max_command_delay_s, self._fast, self._feels = max_command_delay_s, fast, feels
+        self._listen_ns = int(0.8 * self.limits.staleness.joint_state_s * NS_PER_S)
         reach = self.limits.tool_displacement.max_m_per_step
         width = self.limits.gripper
         self.action_space = spaces.Box(
@@ -83,6 +84,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         now_ns = self.arm.time_ns
         if refusal := self.guardrail.arm(measured, now_ns, now_ns):
             raise RuntimeError(f"the guardrail would not arm at the start of scene {self.scene.seed}: {refusal.reason}")
+        self._heard_ns = now_ns
         self.report = self.guardrail.status(now_ns)  # the last thing the guardrail said
         return self._observation(), self._info(None)
 
@@ -99,7 +101,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
             if due and proposal is not None:
                 self.guardrail.propose(proposal)
                 proposal = None
-            if due or not self._fast:
+            if due or not self._fast or self.arm.time_ns - self._heard_ns >= self._listen_ns:
                 refusal = self._run_guardrail() or refusal
             self.arm.advance(min(self.arm.substeps_to_joint_states(), end_step - self.arm.step_count))
         info = self._info(refusal)
@@ -139,7 +141,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         """Show the guardrail the present joint states and carry out what it sends."""
         assert self.arm is not None
         positions, velocities = self.arm.joint_states()
-        now_ns = self.arm.time_ns
+        now_ns = self._heard_ns = self.arm.time_ns
         efforts = self.arm.joint_efforts() if self._feels and self.arm.time_s > 0.0 else None  # none before a substep
         report = self.guardrail.step(self.arm.joint_names, positions, velocities, now_ns, now_ns, efforts)
         if report is None:

@@ -62,7 +62,11 @@ class Bench:
         self.guardrail.propose(self.proposal(**changes))
         return self.step()
 
-    def wait(self, ms: float):
+    def wait(self, ms: float, silent: bool = False):
+        """Joint states come until 10 ms before now, and nothing follows from them; unless it is `silent`."""
+        if not silent and ms > 10:
+            before_ns = self.now_ns + int(ms * MS) - 10 * MS
+            self.guardrail._joints.start(before_ns, before_ns)
         self.now_ns += int(ms * MS)
         return self
 

@@ -163,20 +163,26 @@ class Walk:
             return JointState(START, REST, REST)
         return self.controller.sample((at_ns - self.since_ns) / 1e9)
 
+    def listen(self):
+        state = self.desired(self.now_ns)
+        return self.guardrail.step(SPEC.joint_names, state.positions, state.velocities, self.now_ns, self.now_ns)
+
     def step(self, displacement, delay_ms: float, until_next_ms: int = 200):
         self.sequence += 1
         self.guardrail.propose(
             Proposal("planner", self.sequence, self.now_ns, self.now_ns, 0.3, 0.0, tool_displacement=displacement)
         )
-        state = self.desired(self.now_ns)
-        report = self.guardrail.step(SPEC.joint_names, state.positions, state.velocities, self.now_ns, self.now_ns)
+        report = self.listen()
         executed = None
         if report.sent is not None:
             self.arrives_ns = max(self.arrives_ns, self.now_ns + int(delay_ms * MS))  # one topic keeps its order
             arrival_ns = self.arrives_ns
             executed = Spline(self.desired(arrival_ns), report.sent)
             self.controller, self.since_ns = executed, arrival_ns
-        self.now_ns += until_next_ms * MS
+        for _ in range(until_next_ms // 10 - 1):
+            self.now_ns += 10 * MS
+            self.listen()
+        self.now_ns += 10 * MS
         return report, executed
 
 
@@ -213,11 +219,15 @@ def test_a_walk_with_transport_jitter_keeps_the_joint_limits_as_executed(steps):
 @given(start=DIRECTIONS, steps=st.lists(DIRECTIONS, min_size=1, max_size=5), wait_ms=st.integers(0, 399))
 @settings(max_examples=60, deadline=None)
 def test_a_brake_at_any_moment_of_a_walk_is_legal(start, steps, wait_ms):
-    walk = Walk()
-    for direction in (start, *steps):
-        walk.step(direction * min(1.0, 0.04 / max(np.linalg.norm(direction), 1e-9)), 0.0)
-    now_ns = walk.now_ns - 200 * MS + wait_ms * MS
-    state = walk.desired(now_ns)
+    walk, displacements = Walk(), [d * min(1.0, 0.04 / max(np.linalg.norm(d), 1e-9)) for d in (start, *steps)]
+    for displacement in displacements[:-1]:
+        walk.step(displacement, 0.0)
+    walk.step(displacements[-1], 0.0, until_next_ms=10)
+    now_ns = walk.now_ns + (wait_ms - 10) * MS
+    while walk.now_ns < now_ns:
+        walk.listen()
+        walk.now_ns += 10 * MS
+    state = walk.desired(max(now_ns, walk.now_ns - 10 * MS))
     report = walk.guardrail.disarm(now_ns)
     assert report.decision == "brake"
     assert_legal_or_nothing(report, state)

@@ -68,9 +68,20 @@ def test_a_joint_named_twice_brakes():
 
 
 def test_a_stale_joint_state_brakes():
-    bench = Bench().moving().wait(60)
-    assert bench.step(stamp_ns=bench.now_ns - 49 * MS) is None
+    bench = Bench().moving().wait(45, silent=True)
+    assert bench.step(stamp_ns=bench.now_ns - 44 * MS) is None
+    bench.wait(7)
     assert_braked(bench, bench.step(stamp_ns=bench.now_ns - 51 * MS), "staleness")
+
+
+@pytest.mark.parametrize(("silent_ms", "brakes"), [(49, False), (51, True)])
+def test_joint_states_that_stayed_away_brake_when_they_come_again(silent_ms, brakes):
+    """Or the clock was set: either way nobody knows how far along the arm is."""
+    bench = Bench().moving().wait(silent_ms, silent=True)
+    report = bench.step()
+    assert (report is not None) == brakes
+    if brakes:
+        assert_braked(bench, report, "staleness")
 
 
 def test_a_joint_state_from_the_future_brakes():

@@ -230,6 +230,10 @@ def test_the_guardrail_accepts_what_the_mask_lets_through(start, displacements):
     assert guardrail.arm(JointState(first, rest, rest), 0, 0) is None
     spline, since_ns, now_ns = None, 0, 0
     for sequence, displacement in enumerate(steps, start=1):
+        for ago_ns in range(160_000_000, 0, -40_000_000) if spline is not None else ():
+            heard_ns = now_ns - ago_ns
+            q = spline.sample((heard_ns - since_ns) / 1e9).positions
+            assert guardrail.step(SPEC.joint_names, q, rest, heard_ns, heard_ns) is None
         q = first if spline is None else spline.sample((now_ns - since_ns) / 1e9).positions
         guardrail.propose(Proposal("planner", sequence, now_ns, now_ns, 0.3, 0.0, tool_displacement=displacement))
         report = guardrail.step(SPEC.joint_names, q, rest, now_ns, now_ns)

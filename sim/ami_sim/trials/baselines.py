@@ -44,6 +44,9 @@ class Baseline:
         """Of the last motion."""
         return self._record.target_tool
 
+    def hear(self, desired: JointState, now_ns: int) -> None:
+        """Joint states are believed."""
+
     def answer(self, proposal: Proposal, desired: JointState, now_ns: int) -> JointTrajectory | None:
         """A motion towards where the proposal, by a displacement or a trajectory's end, wants to be."""
         if check_proposal(self._spec, proposal, now_ns) is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.types import Array, JointState, JointTrajectory, Proposal
+from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, Proposal
 from ami_sim.controller import JointTrajectoryController
 from ami_sim.judge import Judge
 from ami_sim.scene import Scene
@@ -25,6 +25,7 @@ from ami_sim.world import PHYSICS_HZ, Snapshot, World
 
 STATIC_FAMILIES = ("limits", "obstacles", "singularity")
 _SUBSTEPS = round(EVERY_S * PHYSICS_HZ)
+_JOINT_STATES = 8  # substeps between those that the protection sees
 _FIRST_NS = 10_000_000_000
 _FINGERS = np.zeros(2)
 
@@ -38,6 +39,10 @@ class Protection(Protocol):
 
     def answer(self, proposal: Proposal, desired: JointState, now_ns: int) -> JointTrajectory | None:
         """What is sent now, when the arm is at `desired`; None lets it go on."""
+        ...
+
+    def hear(self, desired: JointState, now_ns: int) -> None:
+        """Joint states between two proposals."""
         ...
 
     def tool_target(self) -> Array:
@@ -61,11 +66,18 @@ class Guarded:
     def answer(self, proposal: Proposal, desired: JointState, now_ns: int) -> JointTrajectory | None:
         """One step."""
         self._guardrail.propose(proposal)
-        report = self._guardrail.step(self._names, desired.positions, desired.velocities, now_ns, now_ns)
+        report = self._step(desired, now_ns)
         if report is None:
             return None
         self.decisions[report.decision] += 1
         return report.sent
+
+    def hear(self, desired: JointState, now_ns: int) -> None:
+        """A step with nothing to decide."""
+        self._step(desired, now_ns)
+
+    def _step(self, desired: JointState, now_ns: int) -> GuardrailReport | None:
+        return self._guardrail.step(self._names, desired.positions, desired.velocities, now_ns, now_ns)
 
     def tool_target(self) -> Array:
         """As reported."""
@@ -103,6 +115,8 @@ class KinematicCell:
         substep, path = 0, [trial.start]
         while substep < COMMANDS_S * PHYSICS_HZ or controller.busy(substep / PHYSICS_HZ):
             time_s = substep / PHYSICS_HZ
+            if substep % _JOINT_STATES == 0:
+                protection.hear(controller.sample(time_s), _FIRST_NS + round(time_s * 1e9))
             if substep % _SUBSTEPS == 0 and time_s < COMMANDS_S:
                 self._command(controller, protection, post, truth, time_s)
             substep += 1
