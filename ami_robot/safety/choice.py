@@ -28,7 +28,7 @@ from ami_robot.safety.way_out import WayOut
 from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
 
 _UNKNOWN = float("nan")
-_ABOUT_PEOPLE = ("people", "power_and_force", "tool_hazard")  # nearer targets do not help against these
+_NOT_FOR_THE_FILTER = ("people", "power_and_force", "tool_hazard", "transport")  # nearer targets do not help here
 _DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
 _TRIES = 3  # of the filter, each further away by what the gate found missing between the poses that the filter looks at
 _FURTHER_M = 5e-4  # and by this much
@@ -72,7 +72,7 @@ class Chooser:
         if not margin >= 0.0:
             return Refusal("No joint positions put the tool at its target.", "inverse_kinematics", margin)
         nominal = self._to(target, tool, start, also_from, now_ns)
-        if isinstance(nominal, Choice) or nominal.guardrail in _ABOUT_PEOPLE:
+        if isinstance(nominal, Choice) or nominal.guardrail in _NOT_FOR_THE_FILTER:
             return nominal
         return self._nearest(target, nominal, start, also_from, now_ns) or nominal
 

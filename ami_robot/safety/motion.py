@@ -141,7 +141,7 @@ def move_to_rest(
     """
     durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
     ends = np.broadcast_to(target, (len(durations_s), 7))
-    for tried in (slice(0, 1), slice(1, 6), slice(6, None)):  # mostly the first one holds, or one of the next
+    for tried in (slice(0, 1), slice(1, 5), slice(5, 13), slice(13, None)):  # mostly the first one holds
         holds = _excess_of_motions(start, ends[tried], durations_s[tried], spec, also_from) <= ROUNDING
         if holds.any():
             first = int(np.argmax(holds))
@@ -154,7 +154,7 @@ def brake(start: JointState, spec: Spec, also_from: Strays = NO_STRAYS) -> Joint
 
     When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
     """
-    for durations_s in (BRAKE_DURATIONS_S[:6], BRAKE_DURATIONS_S):  # mostly an early one holds
+    for durations_s in (BRAKE_DURATIONS_S[:6], BRAKE_DURATIONS_S[6:16], BRAKE_DURATIONS_S):  # mostly an early one
         h = durations_s[:, None]
         ends = start.positions + start.velocities * h / 2.0 + start.accelerations * h**2 / 12.0
         excess = _excess_of_motions(start, ends, durations_s, spec, also_from)

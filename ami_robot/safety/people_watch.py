@@ -151,19 +151,17 @@ class PeopleWatch:
         sight = self._look(now_ns)
         if not isinstance(sight, _Sight):
             return PeopleVerdict({}, sight)
-        stop = next_stop(self._spec, motion, 0.0)
-        if stop is None:
-            whole = self._whole(motion, sight)
-            running_on = margin = self._running_on(whole, sight)
-        else:
-            whole, margin = self._whole_and_stop(motion, stop, sight)
-            running_on = self._running_on(whole, sight)
+        whole = self._whole(motion, sight)
+        margin, stop = self._running_on(whole, sight), None
+        if not margin >= 0.0:  # it could not simply run on to its end
+            stop = next_stop(self._spec, motion, 0.0)
+            margin = margin if stop is None else self._separation_of_stop(stop, sight)
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
             return PeopleVerdict({"people": margin}, refusal)
         near = self._near_from_everywhere(motion, whole, sight)
         near = replace(near, margins={"people": margin} | near.margins)
-        if near.refusal is not None or running_on >= 0.0 or stop is None:
+        if near.refusal is not None or stop is None:
             return near
         load_kg, tip = self.load_kg(now_ns), self.tip(now_ns)
         way_out = verify(self._spec, self._kinematics, self._dynamics, stop, load_kg, tip, now_ns)
@@ -189,25 +187,11 @@ class PeopleWatch:
         return self._separation(replace(sweep, times_s=sweep.times_s + self._spec.transport.jitter_s), sight)
 
     def _separation_of_stop(self, stop: Stop, sight: _Sight) -> float:
-        times_s = np.concatenate([stop.times_s, stop.early_times_s])  # at once, for the time it takes
-        return self._separation_of_both(
-            self._sweep(times_s, np.concatenate([stop.positions, stop.early_positions]), sight), stop, sight
-        )
-
-    def _separation_of_both(self, sweep: _Sweep, stop: Stop, sight: _Sight) -> float:
-        """Of the brake from the latest start and from the earliest one, which follow each other."""
-        count = len(stop.times_s)
+        """Of the brake from the latest start and from the earliest one: swept at once, for the time it takes."""
+        count, times_s = len(stop.times_s), np.concatenate([stop.times_s, stop.early_times_s])
+        sweep = self._sweep(times_s, np.concatenate([stop.positions, stop.early_positions]), sight)
         late, early = sweep.part(slice(None, count)), sweep.part(slice(count, None))
         return float(np.minimum(self._separation(late, sight), self._separation(early, sight)))  # keeps NaN
-
-    def _whole_and_stop(self, motion: Spline, stop: Stop, sight: _Sight) -> tuple[_Sweep, float]:
-        """A new motion from its beginning, and the separation of its stop: at once, for the time it takes."""
-        whole_s = times_until(motion.duration_s)
-        times_s = np.concatenate([whole_s, stop.times_s, stop.early_times_s])
-        q = np.concatenate([motion.positions(whole_s), stop.positions, stop.early_positions])
-        sweep = self._sweep(times_s, q, sight)
-        self._swept = motion, sight.tip, sweep.part(slice(None, len(whole_s)))
-        return self._swept[2], self._separation_of_both(sweep.part(slice(len(whole_s), None)), stop, sight)
 
     def _whole(self, motion: Spline, sight: _Sight) -> _Sweep:
         """Of the motion from its beginning; kept, as it is asked for at every step."""

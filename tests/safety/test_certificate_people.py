@@ -102,7 +102,7 @@ def test_the_margin_to_people_of_an_arm_at_rest_is_a_hand_calculation(arm, age_m
 
 
 def test_the_margin_to_people_of_a_motion_is_that_of_the_guardrail_on_the_same_path(arm):
-    motion, people = move([0.5, -0.1, 0.2], [0.539, -0.1, 0.2]), People(NOW_NS - 50 * MS, (somebody(1.7),))
+    motion, people = move([0.5, -0.1, 0.2], [0.539, -0.1, 0.2]), People(NOW_NS - 50 * MS, (somebody(1.55),))
     times_s, q = _until_stopped(WITH_PEOPLE, motion)
     tips = KINEMATICS.tool_position(q)[:, None]
     points = np.concatenate([KINEMATICS.spheres(q), tips], axis=1)
