@@ -29,7 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ami_robot.safety.spec import load_spec
-from ami_robot.statistics import clopper_pearson
+from ami_robot.statistics import upper_bound
 from ami_sim.stories.book import STORIES
 from ami_sim.stories.story import play
 from benchmarks import live_scenarios
@@ -163,7 +163,7 @@ def _row(name: str, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
         "name": name,
         "seeds": len(guarded),
         "passes": len(guarded) - len(failed),
-        "failure_rate_upper_95": round(clopper_pearson(len(failed), len(guarded))[1], 4),
+        "failure_rate_upper_95": round(upper_bound(len(failed), len(guarded)), 4),
         "failures": {outcome["seed"]: outcome["broken"] for outcome in failed},
         "control_seeds": len(control),
         "control_fails": sum(STORIES[name].breaks in outcome["broken"] for outcome in control),
