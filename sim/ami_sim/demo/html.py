@@ -44,7 +44,7 @@ p { max-width: 72ch; margin: 0 0 12px; }
 svg { background: #fff; border: 1px solid #e6e6e2; border-radius: 10px; max-width: 100%; height: auto; }
 svg text { font: 12px system-ui, "Segoe UI", Roboto, sans-serif; fill: #28282c; }
 svg .title { font-weight: 600; font-size: 12.5px; } svg .name { font-size: 14px; }
-svg .tick { fill: #6a6a70; font-size: 11px; }
+svg .tick { fill: #6a6a70; font-size: 11px; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 svg .grid { stroke: #ececea; } svg .line { fill: none; stroke: #2662be; stroke-width: 1.8; stroke-linejoin: round; }
 svg .bar { fill: #2662be; } svg .threshold { stroke: #6a6a70; stroke-dasharray: 4 3; }
 .wide { overflow-x: auto; }

@@ -89,9 +89,9 @@ def histogram(title: str, x_label: str, values: Array, bins: int = 24) -> str:
         f'height="{axes.down(0) - axes.down(count):.1f}" class="bar"/>'
         for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True)
     )
-    for name, q, row in (("p50", 50, 0), ("p95", 95, 1)):
+    for name, q, row in (("p50", 50, 0), ("p95", 95, 1)):  # one below the other: they may be next to each other
         value = float(np.percentile(values, q))
-        x, y = axes.across(value), TOP + 8 + 12 * row
+        x, y = axes.across(value), TOP + 8 + 15 * row
         anchor, shift = ("end", -4) if q == 50 or x > axes.width * 0.82 else ("start", 4)
         drawn += f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{axes.down(0):.1f}" class="threshold"/>'
         drawn += f'<text x="{x + shift:.1f}" y="{y}" class="tick" text-anchor="{anchor}">{name} {value:.0f}</text>'
