@@ -19,7 +19,7 @@ in all directions. Measure the printed squares with a calliper. A quarter of the
 The pose of the camera is not touched: it stays as --out has it, or as --pose-from has it for a new file."""
 
 MODEL_ERROR_EXAMPLE = """example:
-  ami calibrate model-error --episodes 900 --seed 0 --out ami_robot/checkpoints/reach/model_error.yaml
+  ami calibrate model-error --episodes 600 --seed 0 --out ami_robot/checkpoints/reach/model_error.yaml
 
 Runs fresh episodes in simulation, about a second each, and compares what the world model imagines over the planner's
 horizon with what then happens. The bound is for this checkpoint, this guardrail file and this task; change one of them
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = model_error.add_argument
-    add("--episodes", type=int, default=900, metavar="N", help="fresh simulated episodes (default %(default)s)")
+    add("--episodes", type=int, default=600, metavar="N", help="fresh simulated episodes (default %(default)s)")
     add("--seed", type=int, default=0, metavar="S", help="another seed gives other scenes (default %(default)s)")
     add("--checkpoint", type=Path, metavar="DIR", help="folder of the checkpoint; by default the shipped one")
     add("--out", type=Path, required=True, metavar="FILE", help="YAML to write; the task file names it")
