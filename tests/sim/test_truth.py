@@ -180,6 +180,8 @@ def test_a_moving_arm_in_a_person_is_told_and_one_at_rest_is_not(world, calm):
     inside = replace(near_somebody(calm), walks=(standing(tool[:2]),))
     assert "a moving arm touched a person" in led(world, inside, swing(0.1)).events
     assert "a moving arm touched a person" not in led(world, inside, np.tile(OUT, (30, 1))).events
+    settling = np.concatenate([swing(0.1)[:4], np.tile(swing(0.1)[3], (30, 1))])
+    assert "a moving arm touched a person" not in led(world, inside, settling).events, "drives after a reset"
 
 
 # what the cell says of commands

@@ -23,6 +23,7 @@ FASTEST_M_PER_S = 12.0
 LOOK_M, LOOK_AT_SELF_M = 0.15, 0.10  # nothing beyond these is looked at
 SPEED_TOLERANCE = 1.05  # of measured speeds, as the judge has it
 SPEED_TOLERANCE_M_PER_S = 0.01  # drives settle
+SETTLED_S = 0.02  # after a reset they are a little off; no command moves the arm so soon
 WORKSPACE_TOLERANCE_M = 0.005  # of the measured tool: tracking at full speed
 SINGULAR_TOLERANCE = 0.002
 FACING_TOLERANCE = 0.1  # cosine: people are told 4 cm and 0.1 s wrong
@@ -53,7 +54,7 @@ class Truth:
     def watch(self, t_s: float, q: Array, dq: Array) -> None:
         """Look at the world as it is at `t_s`; q (7,) rad and dq (7,) rad/s as measured."""
         self._substeps += 1
-        self._moving = bool(np.abs(dq).max() > self._spec.arming.rest_velocity_rad_per_s)
+        self._moving = t_s > SETTLED_S and bool(np.abs(dq).max() > self._spec.arming.rest_velocity_rad_per_s)
         clearance_m = math.inf
         if self._substeps >= self._next_look:
             clearance_m = self._look_around()
