@@ -52,7 +52,7 @@ class CommandRecord:
 
         A clock that jumped ahead is not known from a long silence: it may still be the last time that was believed.
         """
-        early_s = max(self._jitter_s, (at_ns - believed_ns) / NS_PER_S)
+        early_s = self._jitter_s + (at_ns - believed_ns) / NS_PER_S
         return strays(*self.running(at_ns), early_s, self._jitter_s)
 
     def running(self, at_ns: int) -> tuple[Spline, float]:

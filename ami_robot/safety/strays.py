@@ -15,26 +15,28 @@ third, and by how far curves bend away from their chords, measured half way. Geo
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ami_robot.safety.motion import PARTS, Spline, Strays, sample, spreading
 from ami_robot.types import Array, JointState
 
-_TIMES = 9  # at every other one there is a state, in between is looked how far the way bends
-_CHORDS = np.maximum(1.0 - np.abs(np.arange(_TIMES)[:, None] / 4.0 - np.arange(3)), 0.0)
-"""(9, 3): from the first, middle and last of `_TIMES` to the chords between them."""
+_STEP_S = 0.02  # at most, between the states; half way between two of them is looked how far the way bends
 
 
 def strays(motion: Spline, elapsed_s: float, before_s: float, after_s: float) -> Strays:
     """Where the next motion may begin, s before and after the time that has elapsed of this one."""
-    times_s = np.linspace(elapsed_s - before_s, elapsed_s + after_s, _TIMES)
+    quarter = max(2, int(np.ceil((before_s + after_s) / _STEP_S / 2.0 - 1e-9)))
+    times_s = np.linspace(elapsed_s - before_s, elapsed_s + after_s, 4 * quarter + 1)
     times_s = np.minimum(np.maximum(times_s, 0.0), motion.duration_s)
-    way = _stacked(motion.states(times_s))  # (9, 3, 7)
-    nodes, bent = way[::4], np.abs(way - np.einsum("tn,nij->tij", _CHORDS, way[::4])).max(axis=0)
+    way = _stacked(motion.states(times_s))  # (T, 3, 7)
+    nodes = way[:: 2 * quarter]
+    bent = np.abs(way - np.einsum("tn,nij->tij", _chords(quarter), nodes)).max(axis=0)
     if not (len(motion.also_from.way.positions) and times_s[0] < motion.join_s):
         return Strays(_state(way[::2]), _bow(way[None]), _state(way[[0, -1]]), _state(nodes), bent)
     off = motion.joining(motion.also_from.way) - motion.control[0]  # (3, 6, 7)
-    off = _stacked(sample(off[:, None], motion.join_s, np.minimum(times_s, motion.join_s)))  # (3, 9, 3, 7)
+    off = _stacked(sample(off[:, None], motion.join_s, np.minimum(times_s, motion.join_s)))  # (3, T, 3, 7)
     sums, left = way + off, _left(motion, times_s[[0, -1]] / motion.join_s)
     spread = bent + np.abs(off).max(axis=(0, 1)) + _bow(off) + left
     corners = sums[::2, [0, -1]].reshape(-1, 3, 7)
@@ -48,8 +50,14 @@ def _left(motion: Spline, shares: Array) -> Array:
     return np.array([value.reshape(PARTS, -1, 7)[parts].max(axis=(0, 1)) for value in values])
 
 
+@lru_cache(maxsize=64)
+def _chords(quarter: int) -> Array:
+    """From the first, middle and last of T = 4 quarter + 1 states to the chords between them, (T, 3)."""
+    return np.maximum(1.0 - np.abs(np.arange(4 * quarter + 1)[:, None] / (2.0 * quarter) - np.arange(3)), 0.0)
+
+
 def _bow(ways: Array) -> Array:
-    """How far ways (n, 9, 3, 7) bend, half way, from the chords between every other of their states."""
+    """How far ways (n, T, 3, 7) bend, half way, from the chords between every other of their states."""
     return np.abs(ways[:, 1::2] - (ways[:, :-1:2] + ways[:, 2::2]) / 2.0).max(axis=(0, 1))
 
 

@@ -90,6 +90,8 @@ def test_the_controller_may_be_the_jitter_behind_or_ahead():
 
 
 def test_a_clock_that_jumped_ahead_leaves_the_arm_anywhere_since_it_was_believed():
+    """And it was the jitter behind then: trial inputs 2254 braked from further on and broke a limit by 6 %."""
     states = moving().strays(T0 + 300 * MS, T0 + 150 * MS).states.positions
-    np.testing.assert_allclose(states[0], MOTION.sample(0.15).positions, atol=1e-12)
+    np.testing.assert_allclose(states[0], MOTION.sample(0.15 - JITTER_S).positions, atol=1e-12)
+    assert len(states) == 13, "at most 20 ms apart"
     np.testing.assert_allclose(states[-1], MOTION.sample(0.3 + JITTER_S).positions, atol=1e-12)
