@@ -27,8 +27,10 @@ _STEP_S = 0.02  # at most, between the states; half way between two of them is l
 
 def strays(motion: Spline, elapsed_s: float, before_s: float, after_s: float) -> Strays:
     """Where the next motion may begin, s before and after the time that has elapsed of this one."""
-    quarter = max(2, int(np.ceil((before_s + after_s) / _STEP_S / 2.0 - 1e-9)))
-    times_s = np.linspace(elapsed_s - before_s, elapsed_s + after_s, 4 * quarter + 1)
+    margin_s = 4.0 * _STEP_S  # a clock may be years ahead, the motion is only so long
+    ends_s = np.clip([elapsed_s - before_s, elapsed_s + after_s], -margin_s, motion.duration_s + margin_s)
+    quarter = max(2, int(np.ceil(np.ptp(ends_s) / _STEP_S / 2.0 - 1e-9)))
+    times_s = np.linspace(ends_s[0], ends_s[1], 4 * quarter + 1)
     times_s = np.minimum(np.maximum(times_s, 0.0), motion.duration_s)
     way = _stacked(motion.states(times_s))  # (T, 3, 7)
     nodes = way[:: 2 * quarter]

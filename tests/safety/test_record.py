@@ -95,3 +95,10 @@ def test_a_clock_that_jumped_ahead_leaves_the_arm_anywhere_since_it_was_believed
     np.testing.assert_allclose(states[0], MOTION.sample(0.15 - JITTER_S).positions, atol=1e-12)
     assert len(states) == 13, "at most 20 ms apart"
     np.testing.assert_allclose(states[-1], MOTION.sample(0.3 + JITTER_S).positions, atol=1e-12)
+
+
+def test_a_clock_that_is_years_ahead_leaves_the_arm_anywhere_on_its_motion():
+    states = moving().strays(T0 + 10**17, T0 + 150 * MS).states.positions
+    np.testing.assert_allclose(states[0], MOTION.sample(0.15 - JITTER_S).positions, atol=1e-12)
+    np.testing.assert_allclose(states[-1], MOTION.sample(MOTION.duration_s).positions, atol=1e-12)
+    assert len(states) < 40
