@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -23,11 +22,12 @@ from ami_nodes.convert import as_array, to_ns, to_proposal_msg, xyz
 from ami_nodes.demo_graph import GraphError
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.rows import Box
-from ami_robot.types import NS_PER_S, Array, JointTrajectory, Proposal
+from ami_robot.types import NS_PER_S, Array, Proposal
 from ami_sim.arm import JOINT_STATES_HZ
 from ami_sim.people_scripts import SCRIPTS
 from ami_sim.scene import Scene
-from ami_sim.stories.stage import ANSWERS, ghost
+from ami_sim.stories.sender import Sender
+from ami_sim.stories.stage import ghost
 from ami_sim.stories.witness import Witness
 from ami_sim.world import ARM_JOINTS, World
 from benchmarks.live_cell import Cell, Heard
@@ -36,11 +36,10 @@ MOST_SILENT_S = 0.05
 """Between two joint states, simulated time: with a longer gap the truth was not seen."""
 
 _TICK_NS = NS_PER_S // JOINT_STATES_HZ
-_MOVES_RAD_PER_S = 0.02
 _PURSUIT_S = 30.0  # wall time after which a pursuit counts as lost
 
 
-class LiveStage:
+class LiveStage(Sender):
     """One episode in a cell: its scene is put up, and the guardrail armed, when this is made."""
 
     def __init__(
@@ -50,13 +49,10 @@ class LiveStage:
         """Take the arguments of a Stage; of the scene the seed counts, spec, walks and camera are those of the cell."""
         if not guarded:
             raise ValueError("the graph has no control row: nothing moves the arm but the guardrail.")
-        self.cell, self.source, self.spec, self._watched_m = cell, source, cell.spec, watched_m
+        super().__init__(source, cell.spec)
+        self.cell, self._watched_m = cell, watched_m
         self.scene, self.kinematics, self.judge = Scene.from_seed(scene.seed), Kinematics(), Judge(cell)
         self.boxes: list[Box] = []
-        self.decisions: Counter[str] = Counter()
-        self.refusals: Counter[str] = Counter()
-        self.answers: dict[int, str] = {}
-        self.proposals = 0
         self.planner_refused = 0
         self._pursuit: Any = None
         self._suspended: list[int] = []
@@ -93,7 +89,7 @@ class LiveStage:
     def moving(self) -> bool:
         """Whether the arm is still told to move, or does."""
         speed = np.abs(self.cell.states[-1].velocities[:7]).max()
-        return self.now_ns <= self._rests_ns or bool(speed > _MOVES_RAD_PER_S)
+        return self.now_ns <= self._rests_ns or bool(speed > self.spec.arming.rest_velocity_rad_per_s)
 
     @property
     def rejected(self) -> list[str]:
@@ -103,34 +99,6 @@ class LiveStage:
     def add_box(self, box: Box) -> None:
         """It stands in the world in which the truth is measured; the guardrail file of the cell has to name it."""
         self.boxes.append(box)
-
-    def propose(
-        self,
-        displacement: Array | None = None,
-        trajectory: JointTrajectory | None = None,
-        observed_ns: int | None = None,
-    ) -> None:
-        """As a Stage does."""
-        self.send(self.proposal(displacement, trajectory, observed_ns))
-
-    def proposal(
-        self,
-        displacement: Array | None = None,
-        trajectory: JointTrajectory | None = None,
-        observed_ns: int | None = None,
-    ) -> Proposal:
-        """The next proposal, well-formed but for what it carries."""
-        self.proposals += 1
-        return Proposal(
-            source=self.source,
-            sequence=self.proposals,
-            stamp_ns=self.now_ns,
-            observation_stamp_ns=self.now_ns if observed_ns is None else observed_ns,
-            valid_for_s=self.spec.staleness.proposal_s,
-            gripper_width=0.0,
-            tool_displacement=displacement,
-            trajectory=trajectory,
-        )
 
     def send(self, proposal: Proposal) -> None:
         """Publish it, unless it has a shape for which the message has no room."""
@@ -213,19 +181,16 @@ class LiveStage:
             self._read, self._latest = self._read + 1, report
             if to_ns(report.header.stamp) < self.scene_start_ns:
                 continue
-            self._count(report)
+            self._hear(report)
 
     @property
     def scene_start_ns(self) -> int:
         """Of the newest scene."""
         return self.cell.scene_start_ns
 
-    def _count(self, report: Any) -> None:
-        self.decisions[report.decision] += 1
-        if report.decision in ("refused", "brake"):
-            self.refusals[report.guardrail] += 1
-        if report.decision in ANSWERS and report.source == self.source:
-            self.answers[report.proposal_sequence] = report.decision
+    def _hear(self, report: Any) -> None:
+        ours = report.proposal_sequence if report.source == self.source else None
+        self.count(report.decision, report.guardrail, ours)
         if report.sent.points:
             self._rests_ns = to_ns(report.header.stamp) + to_ns(report.sent.points[-1].time_from_start)
 

@@ -36,7 +36,7 @@ from ami_sim.stories.knife import MOST_M_PER_S, Knife
 from ami_sim.stories.liar import LIES, Liar, LyingModel
 from ami_sim.stories.own_arm import OwnArm
 from ami_sim.stories.scripts import Patrol
-from ami_sim.stories.stage import COMMANDS
+from ami_sim.stories.sender import COMMANDS
 from ami_sim.stories.story import Outcome, SetUp, Story, play
 from ami_sim.stories.table import Table
 from ami_sim.world import render_goal_image

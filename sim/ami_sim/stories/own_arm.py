@@ -11,7 +11,8 @@ from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.types import Array
 from ami_sim.scene import Scene
 from ami_sim.stories.scripts import TICKS_PER_STEP, leap, random_points, there_and_back
-from ami_sim.stories.stage import COMMANDS, Stage
+from ami_sim.stories.sender import COMMANDS
+from ami_sim.stories.stage import Stage
 from ami_sim.stories.story import SetUp, Story
 from ami_sim.stories.witness import self_distance_m
 from ami_sim.world import World

@@ -6,7 +6,6 @@ efforts, as its node does. People are sensed late and with noise; the held tool 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,18 +23,18 @@ from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
 from ami_sim.judge import Judge
 from ami_sim.people_sensor import PeopleSensor
 from ami_sim.scene import Scene
+from ami_sim.stories.sender import Sender
 from ami_sim.stories.unguarded import Unguarded
 from ami_sim.stories.witness import Witness
 from ami_sim.walks import Walk
 from ami_sim.world import World
 
 SOURCE = "story"
-COMMANDS, ANSWERS = ("accepted", "modified"), ("accepted", "modified", "refused")
 SETTLE_SUBSTEPS = 24  # until the drives hold the arm: before the first substep there are no efforts to measure
 _TOOL_EVERY = JOINT_STATES_HZ // 10  # ticks
 
 
-class Stage:
+class Stage(Sender):
     """A scene with people, the arm in it, what guards it, and who watches."""
 
     def __init__(
@@ -48,7 +47,8 @@ class Stage:
         watched_m: float = 0.7,
     ):
         """People are watched within `watched_m` of the arm. Not `guarded` is the control row: nothing is checked."""
-        self.scene, self.spec, self.walks = scene, spec, tuple(walks)
+        super().__init__(SOURCE, spec)
+        self.scene, self.walks = scene, tuple(walks)
         self.kinematics = Kinematics()
         self.arm = SimulatedArm(scene, camera)
         if walks:
@@ -62,12 +62,9 @@ class Stage:
         self.people: People | None = None  # what was heard last
         self.on_people: Callable[[People], None] | None = None  # who else hears of them
         self.tool = "none", np.zeros(3)  # what is told about the hand, hazard and tip
-        self.decisions: Counter[str] = Counter()
-        self.refusals: Counter[str] = Counter()  # by row
-        self.answers: dict[int, str] = {}  # decision by the proposal's sequence
         self.said = "status"  # the last decision, and its row
         self.rejected: list[str] = []  # sent by the guardrail and not taken by the controller
-        self.ticks = self.proposals = 0
+        self.ticks = 0
         self._sensor = PeopleSensor(seed=scene.seed)
         self.arm.advance(SETTLE_SUBSTEPS)
         self._arm_guardrail()
@@ -116,34 +113,6 @@ class Stage:
         self.boxes.append(box)
         self.witness.boxes.append(ghost(self.arm.world, box))
 
-    def propose(
-        self,
-        displacement: Array | None = None,
-        trajectory: JointTrajectory | None = None,
-        observed_ns: int | None = None,
-    ) -> None:
-        """Send a displacement (3,), m, or a trajectory, planned from the frame of `observed_ns`, by default of now."""
-        self.send(self.proposal(displacement, trajectory, observed_ns))
-
-    def proposal(
-        self,
-        displacement: Array | None = None,
-        trajectory: JointTrajectory | None = None,
-        observed_ns: int | None = None,
-    ) -> Proposal:
-        """The next proposal, well-formed but for what it carries."""
-        self.proposals += 1
-        return Proposal(
-            source=SOURCE,
-            sequence=self.proposals,
-            stamp_ns=self.now_ns,
-            observation_stamp_ns=self.now_ns if observed_ns is None else observed_ns,
-            valid_for_s=self.spec.staleness.proposal_s,
-            gripper_width=0.0,
-            tool_displacement=displacement,
-            trajectory=trajectory,
-        )
-
     def send(self, proposal: Proposal) -> None:
         """Give it to the guardrail."""
         self.guardrail.propose(proposal)
@@ -163,11 +132,7 @@ class Stage:
 
     def _obey(self, report: GuardrailReport) -> None:
         row = report.refusal.guardrail if report.refusal is not None else ""
-        self.decisions[report.decision] += 1
-        if report.decision in ANSWERS:
-            self.answers[report.proposal_sequence] = report.decision
-        if report.decision in ("refused", "brake"):
-            self.refusals[row] += 1
+        self.count(report.decision, row, report.proposal_sequence)
         self.said = f"{report.decision} ({row})" if row else report.decision
         if report.sent is None:
             return
