@@ -27,6 +27,9 @@ from ami_robot.safety.spec import Spec
 from ami_robot.safety.way_out import WayOut
 from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
 
+PASSING = ("joint_velocity", "joint_acceleration", "joint_jerk", "transport", "command_rate")
+"""Rows that break while the arm is fast, or soon after a command: they may hold a moment later."""
+
 _UNKNOWN = float("nan")
 _NOT_FOR_THE_FILTER = ("people", "power_and_force", "tool_hazard", "transport")  # nearer targets do not help here
 _DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
@@ -63,7 +66,26 @@ class Chooser:
             motion = Spline(start, trajectory, also_from)
             near = self._people.check(motion, now_ns)
             return self._outside(tool) or self._verified(trajectory, motion, tool, now_ns, near)
-        tool = record.target_tool + np.asarray(proposal.tool_displacement, dtype=np.float64)
+        displacement = np.asarray(proposal.tool_displacement, dtype=np.float64)
+        tool = record.target_tool + displacement
+        target = self._posture(tool)
+        if isinstance(target, Refusal):
+            return target
+        nominal = self._to(target, tool, start, also_from, now_ns)
+        if isinstance(nominal, Choice) or nominal.guardrail in _NOT_FOR_THE_FILTER:
+            return nominal
+        nearest = self._nearest(target, nominal, start, also_from, now_ns)
+        if nearest is not None:
+            return nearest
+        tool = record.target_tool + displacement / 2.0
+        target = self._posture(tool)
+        half = target if isinstance(target, Refusal) else self._to(target, tool, start, also_from, now_ns)
+        if isinstance(half, Refusal):
+            return nominal
+        return replace(half, change=_changed("Half the way", nominal))
+
+    def _posture(self, tool: Array) -> Array | Refusal:
+        """Joint positions (7,) that put the tool there, if it may be there."""
         refusal = self._outside(tool)
         if refusal is not None:
             return refusal
@@ -71,10 +93,7 @@ class Chooser:
         margin = self._spec.inverse_kinematics.max_error_m - float(error_m)
         if not margin >= 0.0:
             return Refusal("No joint positions put the tool at its target.", "inverse_kinematics", margin)
-        nominal = self._to(target, tool, start, also_from, now_ns)
-        if isinstance(nominal, Choice) or nominal.guardrail in _NOT_FOR_THE_FILTER:
-            return nominal
-        return self._nearest(target, nominal, start, also_from, now_ns) or nominal
+        return target
 
     def _outside(self, tool: Array) -> Refusal | None:
         margin = float(workspace_margin(self._spec, tool))
@@ -92,7 +111,7 @@ class Chooser:
         now_ns: int,
         at_least_s: float = 0.0,
     ) -> Choice | Refusal:
-        """The shortest motion to this target that keeps all limits and the caps near people, and then all the rest."""
+        """The shortest motion to this target that keeps all limits and the caps on speed, and then all the rest."""
         slowed: Refusal | None = None
         while True:
             trajectory = move_to_rest(start, target, self._spec, also_from, at_least_s)
@@ -100,13 +119,13 @@ class Chooser:
                 return slowed or self._why_stretched(start, target, None)  # type: ignore[return-value]
             motion = Spline(start, trajectory, also_from)
             near = self._people.check(motion, now_ns)
-            if not near.slower_by > 1.0:
-                break
-            slowed, at_least_s = near.refusal, float(trajectory.times_s[-1]) * max(near.slower_by, _SLOWER)
-        choice = self._verified(trajectory, motion, tool, now_ns, near)
-        if isinstance(choice, Refusal):
-            return choice
-        return replace(choice, change=slowed or self._why_stretched(start, target, trajectory))
+            choice = self._verified(trajectory, motion, tool, now_ns, near)
+            if isinstance(choice, Choice):
+                return replace(choice, change=slowed or self._why_stretched(start, target, trajectory))
+            slower_by = max(near.slower_by, self._too_fast_by(choice))
+            if not slower_by > 1.0:
+                return choice
+            slowed, at_least_s = choice, float(trajectory.times_s[-1]) * max(slower_by, _SLOWER)
 
     def _nearest(
         self, target: Array, broken: Refusal, start: JointState, also_from: Strays, now_ns: int
@@ -125,8 +144,7 @@ class Chooser:
             choice = self._to(filtered.joint_positions, tool, start, also_from, now_ns, duration_s)
             if isinstance(choice, Choice):
                 missed_m = float(np.linalg.norm(tool - self._kinematics.tool_position(target)))
-                reason = f"Bent by {missed_m:.4f} m to keep the row {broken.guardrail}."
-                return replace(choice, change=Refusal(reason, broken.guardrail, broken.margin))
+                return replace(choice, change=_changed(f"Bent by {missed_m:.4f} m", broken))
             if choice.guardrail not in _DISTANCES:
                 return None
             keep_m += _FURTHER_M - choice.margin
@@ -148,6 +166,11 @@ class Chooser:
             return verdict.refusal
         return Choice(trajectory, motion, tool, verdict.margins | near.margins, tip, near.way_out)
 
+    def _too_fast_by(self, broken: Refusal) -> float:
+        """How many times too fast the arm would come down to the table; 1 where another row is broken."""
+        allowed = self._spec.contact.approach_speed_m_per_s
+        return 1.0 - broken.margin / allowed if broken.guardrail == "contact" else 1.0
+
     def _why_stretched(self, start: JointState, target: Array, trajectory: JointTrajectory | None) -> Refusal | None:
         """Which row would break in the shortest time; None when the motion takes no longer."""
         shortest_s = float(MOVE_DURATIONS_S[0])
@@ -166,3 +189,7 @@ class Chooser:
             else f"Stretched to {trajectory.times_s[-1]:.2f} s to keep"
         )
         return Refusal(f"{what} the row {row}.", row, rows.get(row, _UNKNOWN))
+
+
+def _changed(how: str, broken: Refusal) -> Refusal:
+    return Refusal(f"{how} to keep the row {broken.guardrail}.", broken.guardrail, broken.margin)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ami_robot.safety.distances import distance_rows
 from ami_robot.safety.kinematics import Kinematics, tool_jacobian
-from ami_robot.safety.motion import ROUNDING, control_times, enclosing, quintic, sample
+from ami_robot.safety.motion import JOINS_S, ROUNDING, control_times, enclosing, quintic, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, JointState, Refusal
 
@@ -170,7 +170,7 @@ def _motion_map(duration_s: float) -> _MotionMap:
     position, velocity, acceleration, target = np.eye(4)
     rest, h = np.zeros(4), np.asarray(duration_s)
     control = quintic(JointState(position, velocity, acceleration), JointState(target, rest, rest), h)
-    times_s = np.concatenate([[0.0], control_times(duration_s)])
+    times_s = np.concatenate([[0.0], control_times(duration_s, JOINS_S[0])])
     states = sample(control, h, times_s)
     begin, end = (
         JointState(states.positions[part], states.velocities[part], states.accelerations[part])

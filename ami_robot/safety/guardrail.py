@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ami_robot.safety.checks import check_age, is_number, is_stamp, read_joint_state
-from ami_robot.safety.choice import Chooser
+from ami_robot.safety.choice import PASSING, Chooser
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.gate import Verdict, check_motion
 from ami_robot.safety.inbox import Inbox
@@ -127,7 +127,7 @@ class Guardrail:
 
         Positions rad, velocities rad/s, efforts N m or None. None when there was nothing to decide. No input raises.
         """
-        proposal = self._inbox.take()
+        proposal = self._inbox.take(now_ns)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if self._armed:
                 load_kg = self._people.load_kg(now_ns)
@@ -199,14 +199,16 @@ class Guardrail:
             self._stopping = reason
         return None if said and report.sent is None else report
 
-    def _decide(self, proposal: Any, now_ns: Any) -> GuardrailReport:
+    def _decide(self, proposal: Any, now_ns: Any) -> GuardrailReport | None:
+        """The report on it; None when it has to wait."""
         refusal = self._inbox.check(proposal, self._sources.active, self._armed, now_ns)
-        if refusal is not None:
-            return self._report("refused", now_ns, proposal, refusal=refusal)
-        now_ns = int(now_ns)
-        choice = self._chooser.choose(proposal, self._record, now_ns)
+        choice = refusal or self._chooser.choose(proposal, self._record, int(now_ns))
         if isinstance(choice, Refusal):
+            too_soon = choice.guardrail in PASSING and self._record.moves(int(now_ns))
+            if too_soon and self._inbox.put_back(proposal, int(now_ns)):
+                return None
             return self._report("refused", now_ns, proposal, refusal=choice)
+        now_ns = int(now_ns)
         barred = self._send(choice.trajectory, choice.motion, choice.tool, now_ns, braking=False)
         if barred is not None:
             return self._report("refused", now_ns, proposal, refusal=barred)

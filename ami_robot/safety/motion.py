@@ -27,8 +27,12 @@ BRAKE_DURATIONS_S = 0.1 + 0.02 * np.arange(46)
 """What `brake` tries, shortest first, s."""
 
 CONTROL_POINT_SPACING_S = MODEL_STEP_S
-"""Between control points, s. A trajectory starts when it arrives, from the state desired by then, and has to make good
-the difference before the first control point: 10 ms over 0.1 s already breaks the acceleration limits at working speed.
+"""Between control points, s."""
+
+JOINS_S = (0.15, CONTROL_POINT_SPACING_S)
+"""When the first control point may come, s, tried in this order. A trajectory starts when it arrives, from the state
+desired by then, and has made good the difference by that point. The sooner, the less is left of it when the next
+trajectory comes, even one step later; but 10 ms over 0.1 s already break the acceleration limits at working speed.
 """
 
 ROUNDING = 1e-9
@@ -141,11 +145,13 @@ def move_to_rest(
     """
     durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
     ends = np.broadcast_to(target, (len(durations_s), 7))
+    joins_s = JOINS_S if len(also_from.states.positions) else JOINS_S[:1]
     for tried in (slice(0, 1), slice(1, 5), slice(5, 13), slice(13, None)):  # mostly the first one holds
-        holds = _excess_of_motions(start, ends[tried], durations_s[tried], spec, also_from) <= ROUNDING
-        if holds.any():
-            first = int(np.argmax(holds))
-            return _trajectory(start, ends[tried][first], float(durations_s[tried][first]), spec)
+        for join_s in joins_s:
+            holds = _excess_of_motions(start, ends[tried], durations_s[tried], join_s, spec, also_from) <= ROUNDING
+            if holds.any():
+                first = int(np.argmax(holds))
+                return _trajectory(start, ends[tried][first], float(durations_s[tried][first]), join_s, spec)
     return None
 
 
@@ -157,12 +163,12 @@ def brake(start: JointState, spec: Spec, also_from: Strays = NO_STRAYS) -> Joint
     for durations_s in (BRAKE_DURATIONS_S[:6], BRAKE_DURATIONS_S[6:16], BRAKE_DURATIONS_S):  # mostly an early one
         h = durations_s[:, None]
         ends = start.positions + start.velocities * h / 2.0 + start.accelerations * h**2 / 12.0
-        excess = _excess_of_motions(start, ends, durations_s, spec, also_from)
+        excess = _excess_of_motions(start, ends, durations_s, JOINS_S[-1], spec, also_from)
         holds = excess <= ROUNDING
         if holds.any():
             break
     best = int(np.argmax(holds) if holds.any() else np.argmin(excess))
-    return _trajectory(start, ends[best], float(durations_s[best]), spec)
+    return _trajectory(start, ends[best], float(durations_s[best]), JOINS_S[-1], spec)
 
 
 def limit_margins(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> dict[str, Array]:
@@ -265,32 +271,34 @@ def spreading(spread: Array, length_s: Array) -> tuple[Array, Array, Array, Arra
     )
 
 
-def _excess_of_motions(start: JointState, ends: Array, durations_s: Array, spec: Spec, also_from: Strays) -> Array:
+def _excess_of_motions(
+    start: JointState, ends: Array, durations_s: Array, join_s: float, spec: Spec, also_from: Strays
+) -> Array:
     """`excess` (n,) of the motions from `start` to rest at `ends` (n, 7), and of joining them from other states."""
     rest = np.zeros(7)
     control = quintic(start, JointState(ends, rest, rest), durations_s)
     worst = excess(bounds(control, durations_s), spec)
     states = also_from.states
     if len(states.positions):
-        join_s = np.array([control_times(duration)[0] for duration in durations_s])
+        joins_s = np.array([control_times(duration, join_s)[0] for duration in durations_s])
         others = JointState(states.positions[:, None], states.velocities[:, None], states.accelerations[:, None])
-        joining = bounds(quintic(others, sample(control, durations_s, join_s), join_s), join_s, also_from.blur)
+        joining = bounds(quintic(others, sample(control, durations_s, joins_s), joins_s), joins_s, also_from.blur)
         worst = np.maximum(worst, excess(joining, spec, whole_limits=True).max(axis=0))
     return worst
 
 
-def _trajectory(start: JointState, end: Array, duration_s: float, spec: Spec) -> JointTrajectory:
+def _trajectory(start: JointState, end: Array, duration_s: float, join_s: float, spec: Spec) -> JointTrajectory:
     rest = np.zeros(7)
-    times_s = control_times(duration_s)
+    times_s = control_times(duration_s, join_s)
     control = quintic(start, JointState(end, rest, rest), np.asarray(duration_s))
     states = sample(control, duration_s, times_s)
     states.positions[-1], states.velocities[-1], states.accelerations[-1] = end, rest, rest  # exactly, not rounded
     return JointTrajectory(spec.joint_names, times_s, states.positions, states.velocities, states.accelerations)
 
 
-def control_times(duration_s: float) -> Array:
-    """Every control point spacing, and the end instead of one closer than half of that to it."""
-    steps = np.arange(CONTROL_POINT_SPACING_S, duration_s - 0.5 * CONTROL_POINT_SPACING_S, CONTROL_POINT_SPACING_S)
+def control_times(duration_s: float, join_s: float) -> Array:
+    """`join_s`, from there every control point spacing, and the end instead of one closer than half of that to it."""
+    steps = np.arange(join_s, duration_s - 0.5 * CONTROL_POINT_SPACING_S, CONTROL_POINT_SPACING_S)
     return np.append(steps, duration_s)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from guardrail_bench import CENTRE, KINEMATICS, REST, SPEC, START, Bench, assert_refused, offer, through, trajectory_to
 
+from ami_robot.safety.dynamics import min_singular_value
 from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.motion import Spline
 from ami_robot.safety.rows import Box
@@ -169,3 +170,27 @@ def test_whoever_drives_into_a_wall_slides_along_it(wall_y_m, way):
     assert reports[-1].refusal.guardrail == "obstacles"
     assert "Bent by" in reports[-1].refusal.reason
     assert reports[-1].margins["obstacles"] >= 0.0
+
+
+def test_a_singular_posture_is_approached_by_half_the_way():
+    tool, ahead = np.array([0.6, 0.0, 0.38]), np.array([0.04, 0.0, 0.0])
+    half, full = (min_singular_value(KINEMATICS, KINEMATICS.inverse(tool + ahead * part)[0]) for part in (0.5, 1.0))
+    row = replace(SPEC.singularity, min_singular_value=float(half + full) / 2.0)
+    report = Bench(spec=replace(SPEC, singularity=row), q=KINEMATICS.inverse(tool)[0]).propose(tool_displacement=ahead)
+    assert report.decision == "modified"
+    assert report.refusal.guardrail == "singularity"
+    assert report.refusal.reason == "Half the way to keep the row singularity."
+    np.testing.assert_allclose(report.target_tool_position, tool + ahead / 2.0, atol=1e-9)
+    row = replace(row, min_singular_value=float(half) + 1e-3)
+    bench = Bench(spec=replace(SPEC, singularity=row), q=KINEMATICS.inverse(tool)[0])
+    assert_refused(bench.propose(tool_displacement=ahead), "singularity")
+
+
+def test_coming_down_to_the_table_is_slowed_to_the_speed_that_is_allowed():
+    spec = replace(SPEC, contact=replace(SPEC.contact, approach_speed_m_per_s=0.08))
+    bench = Bench(spec=spec, q=KINEMATICS.inverse(np.array([*CENTRE[:2], 0.09]))[0])
+    report = bench.propose(tool_displacement=np.array([0.0, 0.0, -0.03]))
+    assert report.decision == "modified"
+    assert report.refusal.guardrail == "contact"
+    assert report.target_tool_position[2] == pytest.approx(0.06)
+    assert 0.0 <= report.margins["contact"] <= 0.03

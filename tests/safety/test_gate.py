@@ -137,8 +137,8 @@ def test_near_the_table_the_arm_comes_down_slowly_and_goes_up_as_it_likes():
 
 def test_a_motion_that_holds_only_in_time_is_refused_for_what_it_does_early_or_late():
     """The commanded motion keeps off the box; one that begins from beside it would not."""
-    beside = KINEMATICS.inverse(CENTRE + np.array([0.0, 0.03, 0.0]))[0]
-    box = with_box([0.45, 0.175, 0.1], [0.55, 0.3, 0.4])
+    beside = KINEMATICS.inverse(CENTRE + np.array([0.0, 0.02, 0.0]))[0]
+    box = with_box([0.45, 0.17, 0.1], [0.55, 0.3, 0.4])
     assert check_motion(box, KINEMATICS, DYNAMICS, Spline(at_rest(START), AHEAD)).refusal is None
     verdict = check_motion(box, KINEMATICS, DYNAMICS, Spline(at_rest(START), AHEAD, beginning(at_rest(beside))))
     assert verdict.refusal.guardrail == "obstacles"

@@ -73,11 +73,82 @@ def test_an_older_arrival_does_not_displace_a_newer_proposal():
     assert (report.decision, report.proposal_sequence) == ("accepted", 7)
 
 
+def ticks(bench: Bench, ms: int) -> list:
+    """The reports of a joint state every 10 ms."""
+    return [report for _ in range(ms // 10) if (report := bench.wait(10).step()) is not None]
+
+
 def test_commands_faster_than_the_model_step_cannot_add_up_to_a_higher_speed():
     bench = Bench()
     assert bench.propose().decision == "accepted"
-    assert_refused(bench.wait(99).propose(), "command_rate")
-    assert bench.wait(2).propose().decision in ("accepted", "modified")
+    assert bench.wait(79).propose() is None
+    assert bench.wait(20).step() is None
+    assert bench.wait(19).step() is None
+    assert bench.wait(1).step().decision in ("accepted", "modified")
+
+
+def test_a_proposal_that_comes_too_soon_waits_and_is_answered_once():
+    bench = Bench()
+    assert bench.propose().decision == "accepted"
+    assert bench.wait(50).propose(sequence=9, tool_displacement=-UP) is None
+    reports = ticks(bench, 300)
+    assert [(report.decision, report.proposal_sequence) for report in reports] == [("accepted", 9)]
+    np.testing.assert_allclose(reports[0].target_tool_position, CENTRE, atol=1e-9)
+
+
+def test_a_newer_proposal_takes_the_place_of_one_that_waits():
+    bench = Bench()
+    assert bench.propose().decision == "accepted"
+    assert bench.wait(50).propose(sequence=8) is None
+    assert bench.wait(100).propose(sequence=9).proposal_sequence == 9
+    assert ticks(bench, 300) == []
+
+
+def test_an_older_or_strange_proposal_does_not_take_the_place_of_one_that_waits():
+    bench = Bench()
+    assert bench.propose(sequence=5).decision == "accepted"
+    assert bench.wait(50).propose(sequence=9) is None
+    for sequence in (9, 8, 5):
+        assert_refused(bench.wait(2).propose(sequence=sequence), "sequence")
+    assert_refused(bench.propose(source="stranger"), "source")
+    assert [report.proposal_sequence for report in ticks(bench, 300)] == [9]
+    assert_refused(bench.propose(sequence=9), "sequence")
+
+
+def test_a_proposal_does_not_wait_until_it_is_too_old():
+    bench = Bench()
+    assert bench.propose().decision == "accepted"
+    assert_refused(bench.wait(50).propose(valid_for_s=0.01), "command_rate", "too soon")
+    assert bench.propose(valid_for_s=0.03) is None
+    assert [report.refusal.guardrail for report in ticks(bench, 300)] == ["command_rate"]
+
+
+def test_a_proposal_that_waits_is_dropped_with_its_source_and_refused_after_a_stop():
+    bench = Bench()
+    assert bench.propose().decision == "accepted"
+    assert bench.wait(50).propose() is None
+    bench.guardrail.select_source("script")
+    assert ticks(bench, 300) == []
+    bench = Bench()
+    assert bench.propose().decision == "accepted"
+    assert bench.wait(50).propose() is None
+    assert bench.guardrail.disarm(bench.now_ns).decision == "brake"
+    assert [report.refusal.guardrail for report in ticks(bench, 300)] == ["arming"]
+
+
+def test_a_trajectory_does_not_wait_since_it_begins_where_the_arm_is_now():
+    bench = Bench().moving()
+    trajectory = move_to_rest(bench.state, START, SPEC)
+    assert bench.propose(tool_displacement=None, trajectory=trajectory).decision == "accepted"
+    later = bench.wait(50)
+    trajectory = move_to_rest(later.state, START, SPEC)
+    assert_refused(later.propose(tool_displacement=None, trajectory=trajectory), "command_rate")
+
+
+def test_an_arm_at_rest_is_not_waited_for():
+    """What its limits refuse now they refuse a moment later, too."""
+    bench = Bench(spec=replace(SPEC, joint_jerk=replace(SPEC.joint_jerk, limit_rad_per_s3=np.full(7, 1e-3))))
+    assert_refused(bench.propose(), "joint_jerk")
 
 
 def test_a_command_exactly_one_interval_after_the_last_is_taken():

@@ -45,7 +45,7 @@ class Baseline:
         return self._record.target_tool
 
     def hear(self, desired: JointState, now_ns: int) -> None:
-        """Joint states are believed."""
+        """Nothing is sent for a joint state."""
 
     def answer(self, proposal: Proposal, desired: JointState, now_ns: int) -> JointTrajectory | None:
         """A motion towards where the proposal, by a displacement or a trajectory's end, wants to be."""

@@ -12,7 +12,7 @@ import numpy as np
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, Proposal
+from ami_robot.types import Array, JointState, JointTrajectory, Proposal
 from ami_sim.controller import JointTrajectoryController
 from ami_sim.judge import Judge
 from ami_sim.scene import Scene
@@ -41,8 +41,8 @@ class Protection(Protocol):
         """What is sent now, when the arm is at `desired`; None lets it go on."""
         ...
 
-    def hear(self, desired: JointState, now_ns: int) -> None:
-        """Joint states between two proposals."""
+    def hear(self, desired: JointState, now_ns: int) -> JointTrajectory | None:
+        """What is sent between two proposals."""
         ...
 
     def tool_target(self) -> Array:
@@ -66,18 +66,15 @@ class Guarded:
     def answer(self, proposal: Proposal, desired: JointState, now_ns: int) -> JointTrajectory | None:
         """One step."""
         self._guardrail.propose(proposal)
-        report = self._step(desired, now_ns)
+        return self.hear(desired, now_ns)
+
+    def hear(self, desired: JointState, now_ns: int) -> JointTrajectory | None:
+        """One step with a proposal that looks a little later whether it may."""
+        report = self._guardrail.step(self._names, desired.positions, desired.velocities, now_ns, now_ns)
         if report is None:
             return None
         self.decisions[report.decision] += 1
         return report.sent
-
-    def hear(self, desired: JointState, now_ns: int) -> None:
-        """A step with nothing to decide."""
-        self._step(desired, now_ns)
-
-    def _step(self, desired: JointState, now_ns: int) -> GuardrailReport | None:
-        return self._guardrail.step(self._names, desired.positions, desired.velocities, now_ns, now_ns)
 
     def tool_target(self) -> Array:
         """As reported."""
@@ -116,9 +113,7 @@ class KinematicCell:
         while substep < COMMANDS_S * PHYSICS_HZ or controller.busy(substep / PHYSICS_HZ):
             time_s = substep / PHYSICS_HZ
             if substep % _JOINT_STATES == 0:
-                protection.hear(controller.sample(time_s), _FIRST_NS + round(time_s * 1e9))
-            if substep % _SUBSTEPS == 0 and time_s < COMMANDS_S:
-                self._command(controller, protection, post, truth, time_s)
+                self._protect(controller, protection, post if substep % _SUBSTEPS == 0 else None, truth, time_s)
             substep += 1
             desired = controller.sample(substep / PHYSICS_HZ)
             if controller.busy(substep / PHYSICS_HZ):
@@ -128,19 +123,26 @@ class KinematicCell:
         motion_rad = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
         return Outcome(truth.events + judge.verdict().violations, truth.least, motion_rad)
 
-    def _command(
+    def _protect(
         self,
         controller: JointTrajectoryController,
         protection: Protection,
-        post: Post,
+        post: Post | None,
         truth: Truth,
         time_s: float,
     ) -> None:
+        """A joint state, and what somebody may propose."""
         now_ns, desired = _FIRST_NS + round(time_s * 1e9), controller.sample(time_s)
         sight = Sight(time_s, desired.positions, desired.velocities, protection.tool_target())
-        for proposal in post.proposals(sight, now_ns):
+        proposals: list[Proposal | None] = [None]
+        if post is not None and time_s < COMMANDS_S:
+            proposals = [*post.proposals(sight, now_ns)] or proposals
+        for proposal in proposals:
             try:
-                sent = protection.answer(proposal, desired, now_ns)
+                if proposal is None:
+                    sent = protection.hear(desired, now_ns)
+                else:
+                    sent = protection.answer(proposal, desired, now_ns)
             except Exception as error:  # noqa: BLE001 - it is what is looked for
                 truth.say(f"an exception: {type(error).__name__}: {error}")
                 return
