@@ -101,15 +101,16 @@ def _along(
     rows = {
         "torque": (spec.torque.command_limit_n_m - np.abs(seen.torques_n_m)).min(axis=1),
         "singularity": seen.least_singular_value - spec.singularity.min_singular_value,
-        "contact": _contact(spec, seen.heights_m, times_s),
         **seen.clearances_m,
     }
     if tip is not None:
         of_tip = _of_tip(spec, seen.tool_m + seen.tool_axes @ tip)
         rows |= {row: np.minimum(rows[row], of_tip[row]) for row in of_tip}
-    margins = {row: _of_samples(row, values, 0.0) for row, values in rows.items()}
+    margins = {row: _of_samples(row, values, 0.0, _dip(values)) for row, values in rows.items()}
+    slower_by, dip = _contact(spec, seen.heights_m, times_s)
+    margins["contact"] = _of_samples("contact", slower_by, 0.0, dip)
     back_inside = min(0.0, float(inside[0]))  # a motion that begins outside may lead back, never further out
-    return margins | {"workspace": _of_samples("workspace", inside, back_inside)}
+    return margins | {"workspace": _of_samples("workspace", inside, back_inside, _dip(inside))}
 
 
 def _of_tip(spec: Spec, tips: Array) -> dict[str, Array]:
@@ -125,17 +126,25 @@ def _of_tip(spec: Spec, tips: Array) -> dict[str, Array]:
     }
 
 
-def _contact(spec: Spec, heights_m: Array, times_s: Array) -> Array:
-    """By how much (n,) every sphere close to the table comes down slower than it may, m/s."""
+def _contact(spec: Spec, heights_m: Array, times_s: Array) -> tuple[Array, float]:
+    """By how much (n,) every sphere close to the table comes down slower than it may, m/s, and its dip.
+
+    It is the speeds that dip: the margin itself jumps where a sphere gets close.
+    """
     down = -np.gradient(heights_m, times_s, axis=0)
     near = heights_m < spec.contact.approach_height_m
-    return spec.contact.approach_speed_m_per_s - np.where(near, down, 0.0).max(axis=1)
+    slower_by = spec.contact.approach_speed_m_per_s - np.where(near, down, 0.0).max(axis=1)
+    return slower_by, _dip(np.where(near.any(axis=0), -down, 0.0))
 
 
-def _of_samples(row: str, values: Array, least_allowed: float) -> Margin:
-    """A margin (n,) every SAMPLE_S, with what it may dip between two of them."""
+def _dip(values: Array) -> float:
+    """How far values (n, ...) of smooth curves may dip below the chord between two of them."""
+    return 0.0 if np.isinf(values).any() else max(0.0, float(np.diff(values, n=2, axis=0).max())) / 8.0
+
+
+def _of_samples(row: str, values: Array, least_allowed: float, dip: float) -> Margin:
+    """A margin (n,) every SAMPLE_S, and what it may dip between two of them."""
     lowest = float(values.min())
-    dip = 0.0 if np.isinf(lowest) else max(0.0, float(np.diff(values, n=2).max())) / 8.0
     holds = bool(lowest - dip >= least_allowed - ROUNDING - dip * (least_allowed < 0.0))
     return Margin(lowest - dip, holds, lowest, lowest - CAUTION[row])
 

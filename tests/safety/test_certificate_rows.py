@@ -15,6 +15,7 @@ from ami_robot.safety.certificate_rows import (
     SAMPLE_S,
     Margin,
     _contact,
+    _dip,
     _of_samples,
     joint_margins,
     path_margins,
@@ -85,25 +86,40 @@ def test_only_spheres_close_to_the_table_may_not_come_down_fast():
     down, low = -0.4 * times_s, SPEC.contact.approach_height_m
     heights = np.stack([low - 0.01 + 0.25 * down, low + 0.1 + down, low - 0.02 - down], axis=1)
     allowed = SPEC.contact.approach_speed_m_per_s
-    np.testing.assert_allclose(_contact(SPEC, heights, times_s), np.full(len(times_s), allowed - 0.1))
-    np.testing.assert_allclose(_contact(SPEC, heights[:, 1:2], times_s), allowed)
-    np.testing.assert_allclose(_contact(SPEC, np.full((10, 1), low) + 4 * down[:, None], times_s)[1:], allowed - 1.6)
-    assert _contact(SPEC, np.full((10, 1), low) + 4 * down[:, None], times_s)[0] == allowed
+    np.testing.assert_allclose(_contact(SPEC, heights, times_s)[0], np.full(len(times_s), allowed - 0.1))
+    np.testing.assert_allclose(_contact(SPEC, heights[:, 1:2], times_s)[0], allowed)
+    slower_by, dip = _contact(SPEC, np.full((10, 1), low) + 4 * down[:, None], times_s)
+    np.testing.assert_allclose(slower_by[1:], allowed - 1.6)
+    assert slower_by[0] == allowed
+    assert dip == pytest.approx(0.0, abs=1e-9), "the margin jumps where the sphere gets close, its speed does not"
+
+
+def test_a_speed_may_be_greater_between_two_samples_by_an_eighth_of_its_second_difference():
+    times_s = np.arange(0.0, 0.05, SAMPLE_S)
+    heights = SPEC.contact.approach_height_m - 0.01 - 2.0 * times_s**3
+    seen = np.gradient(heights, times_s)[2:-2]
+    _, dip = _contact(SPEC, np.stack([heights, heights + 1.0 - 100.0 * times_s**3], axis=1), times_s)
+    assert dip >= np.abs(np.diff(seen, n=2)).max() / 8.0
+    assert dip <= 2e-4, "of spheres far from the table nothing is asked"
+
+
+def of_samples(row, values, least_allowed):
+    return _of_samples(row, values, least_allowed, _dip(values))
 
 
 def test_the_dip_between_samples_is_an_eighth_of_the_second_difference():
-    margin = _of_samples("table", np.array([0.3, 0.1, 0.1, 0.3]), 0.0)
+    margin = of_samples("table", np.array([0.3, 0.1, 0.1, 0.3]), 0.0)
     assert margin.least == pytest.approx(0.1 - 0.2 / 8.0)
     assert (margin.greatest_claim, margin.least_claim) == (0.1, 0.1 - CAUTION["table"])
-    assert _of_samples("table", np.array([0.1, 0.3, 0.1]), 0.0).least == 0.1, "a hill hides nothing"
-    assert _of_samples("table", np.full(3, np.inf), 0.0).holds
-    assert not _of_samples("table", np.array([0.1, np.nan, 0.1]), 0.0).holds
+    assert of_samples("table", np.array([0.1, 0.3, 0.1]), 0.0).least == 0.1, "a hill hides nothing"
+    assert of_samples("table", np.full(3, np.inf), 0.0).holds
+    assert not of_samples("table", np.array([0.1, np.nan, 0.1]), 0.0).holds
 
 
 @pytest.mark.parametrize(("least", "holds"), [(-0.9 * ROUNDING, True), (-1.1 * ROUNDING, False)])
 def test_a_row_holds_to_within_rounding(least, holds):
-    assert _of_samples("table", np.full(4, least), 0.0).holds is holds
-    assert _of_samples("workspace", np.full(4, -0.1 + least), -0.1).holds is holds
+    assert of_samples("table", np.full(4, least), 0.0).holds is holds
+    assert of_samples("workspace", np.full(4, -0.1 + least), -0.1).holds is holds
     motion = Motion.at_rest(SPEC.joint_position.command_upper_rad - least)
     assert joint_margins(SPEC, motion)["joint_position"].holds is (least > -ROUNDING * 3.7)
 
@@ -187,6 +203,6 @@ def test_the_tip_of_a_held_tool_counts_for_table_walls_and_boxes(arm):
 def test_what_dips_between_two_samples_is_taken_off():
     times_s = np.arange(0.0, 0.2, SAMPLE_S) + 0.4 * SAMPLE_S
     parabola = 1000.0 * (times_s - 0.1) ** 2
-    margin = _of_samples("table", parabola, 0.0)
+    margin = of_samples("table", parabola, 0.0)
     assert margin.least <= 0.0 < parabola.min()
     assert not margin.holds or margin.least >= -1e-6
