@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from tqdm import tqdm
 
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import ANALYTIC, REACH, TaskSettings, build_agent, parse_task
@@ -186,10 +187,12 @@ def main() -> None:
     print(f"camera moved by {list(args.camera_moved_m)} m; settings {settings}\n")
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
     for method in METHODS if "all" in args.methods else args.methods:
-        rows = [bench.episode(method, seed) for seed in range(*args.seeds)]
-        if args.out:
-            with args.out.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps({**row, "set": args.set}) + "\n" for row in rows)
+        rows = []
+        for seed in tqdm(range(*args.seeds), desc=method, unit="episode", leave=False):
+            rows.append(bench.episode(method, seed))
+            if args.out:
+                with args.out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({**rows[-1], "set": args.set}) + "\n")
         print(summary(method, rows), flush=True)
 
 

@@ -4,12 +4,15 @@ import hashlib
 from xml.etree import ElementTree
 
 import pytest
+from ami_interfaces.action import PursueGoal
+from ami_interfaces.msg import GuardrailReport
 
 from ami_nodes.arm import ArmNode
 from ami_nodes.encoder import EncoderNode
 from ami_nodes.guardrail import GuardrailNode
 from ami_nodes.planner import PlannerNode
 from ami_robot.safety.spec import DEFAULT_SPEC
+from ami_robot.types import Goal
 from tests.nodes.graph import LAUNCH_FILE
 
 
@@ -50,3 +53,18 @@ def test_the_launch_file_gives_one_file_to_every_node_that_takes_one():
         for param in node.findall("param[@name='guardrail_file']"):
             values[node.get("name")] = param.get("value")
     assert values == dict.fromkeys(NODES, "$(var guardrail_file)")
+
+
+@pytest.mark.parametrize("node", ["planner"], indirect=True)
+def test_a_planner_pursues_nothing_while_the_guardrail_decides_by_another_file(node, tmp_path):
+    node.settings.config = "analytic"
+    node.trigger_configure()
+    request = PursueGoal.Goal(kind=PursueGoal.Goal.POSE)
+    assert isinstance(node.goal_of(request), Goal), "nothing was heard of a guardrail yet"
+    target = {"target_joint_positions": [0.0] * 7}
+    node.on_report(GuardrailReport(spec_sha256=sha256(DEFAULT_SPEC), **target))
+    assert isinstance(node.goal_of(request), Goal)
+    node.on_report(GuardrailReport(spec_sha256="0123456789abcdef", **target))
+    refusal = node.goal_of(request)
+    assert refusal.guardrail == "guardrail_file"
+    assert "by the file 0123456789ab, the planner plans with " + sha256(DEFAULT_SPEC)[:12] in refusal.reason

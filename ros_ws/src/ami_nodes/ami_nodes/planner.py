@@ -72,6 +72,7 @@ class PlannerNode(AmiNode):
         self.history = JointHistory(self.spec.joint_names, kinematics)
         self.inbox = Inbox()
         self.sequence = 0  # of the last proposal
+        self.guardrail_sha256 = ""  # of the file that the guardrail decides by; empty until it said so
         self.busy, self.stopping = threading.Lock(), threading.Event()
         self.proposal_publisher = self.publisher(ProposedCommand, "proposed_command", qos.COMMAND)
         self.plan_publisher = self.publisher(PlanMsg, "plan", qos.EVENTS)
@@ -125,6 +126,7 @@ class PlannerNode(AmiNode):
 
     def on_report(self, message: GuardrailReportMsg) -> None:
         """What was really executed."""
+        self.guardrail_sha256 = message.spec_sha256
         self.inbox.put_report(
             as_array(message.target_joint_positions),
             xyz(message.target_tool_position),
@@ -187,7 +189,11 @@ class PlannerNode(AmiNode):
         )
 
     def goal_of(self, request: PursueGoal.Goal) -> Goal | Refusal:
-        """A position as it is; a picture by way of the encoder."""
+        """A position as it is; a picture by way of the encoder. None of both where the guardrail has another file."""
+        if self.guardrail_sha256 not in ("", self.spec.sha256):
+            theirs, ours = self.guardrail_sha256[:12], self.spec.sha256[:12]
+            reason = f"the guardrail decides by the file {theirs}, the planner plans with {ours}"
+            return Refusal(f"{reason}; start both with one guardrail_file", "guardrail_file", float("nan"))
         if request.kind == PursueGoal.Goal.POSE:
             return Goal(tool_position=xyz(request.tool_position))
         if not self.encoder.service_is_ready():
