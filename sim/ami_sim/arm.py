@@ -9,13 +9,12 @@ import numpy as np
 from ami_robot.perception.camera import CameraModel
 from ami_robot.types import Array, JointState, JointTrajectory
 from ami_sim.controller import JointTrajectoryController
+from ami_sim.gripper import Gripper
 from ami_sim.scene import Scene
 from ami_sim.world import PHYSICS_HZ, World, robot_description
 
 JOINT_STATES_HZ = 100
 CAMERA_SUBSTEPS = 16  # 15 Hz
-GRIPPER_SPEED_M_PER_S = 0.1  # of the width; Franka Hand datasheet: 50 mm/s for each finger
-
 
 SubstepListener = Callable[[float, Array, Array, Array, float], None]
 """Called after each substep with the truth: time, s; arm positions (7,) rad and velocities (7,) rad/s; tool point
@@ -78,10 +77,8 @@ class SimulatedArm:
         return self.controller.accept(trajectory, self.time_s)
 
     def set_gripper(self, width: float) -> None:
-        """Open or close to a width, m, at GRIPPER_SPEED_M_PER_S. Raises ValueError outside the fingers' travel."""
-        if not 0.0 <= width <= self.world.max_gripper_width:
-            raise ValueError(f"the gripper width has to be within 0..{self.world.max_gripper_width} m, got {width}.")
-        self._gripper_target = float(width)
+        """Open or close to a width, m. Raises ValueError outside the fingers' travel."""
+        self._gripper.go_to(width)
 
     def substeps_to_joint_states(self) -> int:
         """How many substeps (2 or 3) until joint states are due, at 100 Hz."""
@@ -94,11 +91,10 @@ class SimulatedArm:
 
     def advance(self, substeps: int) -> None:
         """Let the physics run."""
-        slew = GRIPPER_SPEED_M_PER_S / PHYSICS_HZ
         for _ in range(substeps):
-            self._gripper_width += min(max(self._gripper_target - self._gripper_width, -slew), slew)
+            self._gripper.advance(1.0 / PHYSICS_HZ)
             desired = self.controller.sample((self.step_count + 1 - self._reset_step) / PHYSICS_HZ)
-            self.world.substep(desired.positions, desired.velocities, self._gripper_width)
+            self.world.substep(desired.positions, desired.velocities, self._gripper.width_m)
             self.step_count += 1
             if self.on_substep:
                 self._tell(self.on_substep)
@@ -106,7 +102,7 @@ class SimulatedArm:
     def _rest(self) -> None:
         self._reset_step = self.step_count
         self.controller.hold(self.world.scene.start_joint_positions, self.time_s)
-        self._gripper_width = self._gripper_target = 0.0
+        self._gripper = Gripper(self.world.max_gripper_width)
 
     def _tell(self, listener: SubstepListener) -> None:
         positions, velocities = self.world.joint_state()

@@ -1,0 +1,88 @@
+"""An arm without physics, for a look at a graph where there is neither PyBullet nor a robot: commands come back."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64
+from trajectory_msgs.msg import JointTrajectory
+
+from ami_nodes import qos
+from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
+from ami_nodes.convert import from_trajectory_msg, to_field, to_time
+from ami_nodes.parameters import Param
+from ami_robot.safety.kinematics import HOME
+from ami_robot.types import NS_PER_S
+from ami_sim.loopback import LoopbackArm
+
+
+class LoopbackArmNode(AmiNode):
+    """Trajectories and a gripper width -> LoopbackArm -> joint_states, on the node's clock. It knows no efforts."""
+
+    PARAMETERS = (
+        GUARDRAIL_FILE,
+        Param("lag_s", 0.02, "time constant with which the arm follows", minimum=1e-3, maximum=0.2),
+        Param("rate_hz", 100.0, "of the joint states", minimum=1.0, maximum=1000.0),
+        Param("finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "which open by half the width each"),
+    )
+
+    def build(self) -> None:
+        """Stand in the ready posture."""
+        spec = self.load_spec()
+        self.arm = LoopbackArm(spec.joint_names, HOME, spec.gripper.upper_m, self.settings.lag_s, self.now_s())
+        self.fingers = self.settings.finger_joints
+        self.names = [*spec.joint_names, *self.fingers]
+        self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
+
+    def start(self) -> list[Any]:
+        """Follow."""
+        return [
+            self.create_subscription(
+                JointTrajectory, "joint_trajectory_controller/joint_trajectory", self.on_trajectory, qos.COMMAND
+            ),
+            self.create_subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
+            self.create_timer(1.0 / self.settings.rate_hz, self.on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)),
+        ]
+
+    def now_s(self) -> float:
+        """The node's clock, s."""
+        return self.now_ns() / NS_PER_S
+
+    def on_tick(self) -> None:
+        """Joint states of now."""
+        now_ns = self.now_ns()
+        self.arm.advance(now_ns / NS_PER_S)
+        fingers = len(self.fingers)
+        message = JointState(name=self.names)
+        message.position = to_field([*self.arm.positions, *[self.arm.gripper.width_m / 2.0] * fingers])
+        message.velocity = to_field([*self.arm.velocities, *[0.0] * fingers])
+        message.header.stamp = to_time(now_ns)
+        self.joint_states_publisher.publish(message)
+
+    def on_trajectory(self, message: JointTrajectory) -> None:
+        """Start it now, or reject it with a reason."""
+        try:
+            reason = self.arm.controller.accept(from_trajectory_msg(message), self.now_s())
+        except ValueError as error:
+            reason = str(error)
+        if reason:
+            self.get_logger().error(f"trajectory rejected: {reason}")
+
+    def on_gripper(self, message: Float64) -> None:
+        """Close or open to a width, m."""
+        try:
+            self.arm.gripper.go_to(message.data)
+        except ValueError as error:
+            self.get_logger().error(f"gripper command rejected: {error}")
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node("loopback_arm", lambda: LoopbackArmNode("arm"), urgent=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
