@@ -89,11 +89,14 @@ def test_every_folder_of_the_tree_is_in_the_readme():
         assert f"`ami_robot/{package.parent.name}/`" in text, package
 
 
-def test_every_parameter_is_in_the_reference():
-    text = (ROOT / "docs" / "reference" / "graph.md").read_text()
-    declared = {name for file in NODES.glob("*.py") for name in re.findall(r'Param\("(\w+)"', file.read_text())}
-    assert len(declared) >= 8
-    assert {name for name in declared if f"`{name}`" not in text} == set()
+def test_the_table_of_parameters_is_what_the_nodes_say():
+    command = [sys.executable, "-m", "ami_embedded.run", "ami_nodes.reference"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    table = "\n".join(line for line in printed.splitlines() if line.startswith("|"))
+    declared = {name for file in NODES.glob("*.py") for name in re.findall(r'Param\(\s*"(\w+)"', file.read_text())}
+    assert {name for name in declared if f"`{name}`" not in table} == set()
+    page = (ROOT / "docs" / "reference" / "graph.md").read_text()
+    assert table in page, f"put the output of {' '.join(command[1:])} into docs/reference/graph.md"
 
 
 def test_every_topic_is_in_the_reference():

@@ -5,8 +5,8 @@ import pytest
 from ami_interfaces.msg import SimState
 
 from ami_nodes.arm import TIP_M
-from ami_nodes.camera import CameraNode
 from ami_nodes.sim_state import fill_sim_state
+from ami_nodes.simulated_camera import SimulatedCameraNode
 from ami_robot.perception.camera import load_camera
 from ami_sim.arm import SimulatedArm
 from ami_sim.people_scripts import SCRIPTS
@@ -26,7 +26,7 @@ def arm():
 
 @pytest.fixture
 def camera(ros):
-    node = CameraNode("camera")
+    node = SimulatedCameraNode("camera")
     node.build()
     pictures = []
     node.image_publisher.publish = pictures.append

@@ -2,7 +2,10 @@
 
 from setuptools import find_packages, setup
 
-NODES = ("arm", "people", "camera", "encoder", "world_model", "planner", "guardrail", "lifecycle_manager")
+NODES = (
+    *("arm", "loopback_arm", "people"),
+    *("simulated_camera", "device_camera", "encoder", "world_model", "planner", "guardrail", "lifecycle_manager"),
+)
 
 setup(
     name="ami_nodes",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.guard_condition import GuardCondition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.service import Service
 from rclpy.subscription import Subscription
@@ -119,7 +120,12 @@ class AmiNode(LifecycleNode):
         self._end_entities()
 
     def _end_entities(self) -> None:
-        destroyers = {Subscription: self.destroy_subscription, Timer: self.destroy_timer, Service: self.destroy_service}
+        destroyers = {
+            Subscription: self.destroy_subscription,
+            Timer: self.destroy_timer,
+            Service: self.destroy_service,
+            GuardCondition: self.destroy_guard_condition,
+        }
         while self._while_active:
             entity = self._while_active.pop()
             destroy = next((d for kind, d in destroyers.items() if isinstance(entity, kind)), None)

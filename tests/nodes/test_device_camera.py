@@ -1,0 +1,94 @@
+"""The camera of a device, here a film that ends and begins anew: pictures, stamps, reconnection, and a clean Ctrl-C."""
+
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from sensor_msgs.msg import CameraInfo, Image
+
+from ami_nodes import qos
+from ami_nodes.common import result_within
+from ami_nodes.convert import from_image_msg, to_ns
+from ami_robot.perception.camera import load_camera, save_camera
+from tests.nodes.graph import Process, wait_for
+
+SIZE, FRAMES = (64, 48), 12
+SHADES = np.linspace(20, 240, FRAMES)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """FRAMES grey pictures, each of its own shade."""
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, SIZE)
+    for shade in SHADES:
+        writer.write(np.full((*SIZE[::-1], 3), shade, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def camera_file(tmp_path):
+    save_camera(replace(load_camera().resized(*SIZE), name="small"), tmp_path / "camera.yaml")
+    return tmp_path / "camera.yaml"
+
+
+@pytest.fixture
+def pictures(client):
+    """(time heard on the system's clock, ns, message) of pictures, and the CameraInfo of each."""
+    heard, infos = [], []
+    subscriptions = [
+        client.node.create_subscription(
+            Image, "camera/image_raw", lambda m: heard.append((time.time_ns(), m)), qos.EVENTS
+        ),
+        client.node.create_subscription(CameraInfo, "camera/camera_info", infos.append, qos.EVENTS),
+    ]
+    yield heard, infos
+    for subscription in subscriptions:
+        client.node.destroy_subscription(subscription)
+
+
+@pytest.fixture
+def running(client, film, camera_file):
+    """The node, active."""
+    parameters = {"device": film, "camera_file": camera_file, "retry_s": 0.05, "latency_s": 0.04}
+    given = [argument for name, value in parameters.items() for argument in ("-p", f"{name}:={value}")]
+    process = Process("ami_embedded.run", "ami_nodes.device_camera:main", "--ros-args", "-r", "__node:=camera", *given)
+    try:
+        changer = client.node.create_client(ChangeState, "camera/change_state")
+        assert changer.wait_for_service(timeout_sec=20.0), process.output()
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            request = ChangeState.Request(transition=Transition(id=transition))
+            assert result_within(changer.call_async(request), 10.0).success, process.output()
+        client.node.destroy_client(changer)
+        yield process
+    finally:
+        process.end()
+
+
+def test_a_film_is_shown_again_and_again_with_the_stamps_of_its_capture(running, pictures):
+    heard, infos = pictures
+    assert wait_for(lambda: len(heard) > 3 * FRAMES, 10.0), running.output()
+    assert len(infos) >= len(heard) - 1
+    for heard_ns, message in heard:
+        age_s = (heard_ns - to_ns(message.header.stamp)) / 1e9
+        assert 0.04 <= age_s < 0.5
+        assert (message.encoding, message.header.frame_id) == ("rgb8", "front_camera_optical_frame")
+        shade = from_image_msg(message).mean()
+        assert np.abs(SHADES - shade).min() < 6.0
+    stamps = [to_ns(message.header.stamp) for _, message in heard]
+    assert (np.diff(stamps) > 0).all()
+    assert [to_ns(info.header.stamp) for info in infos[: len(stamps)]] == stamps[: len(infos)]
+    assert "trying again" in running.output()
+
+
+def test_it_ends_on_ctrl_c_in_the_midst_of_its_pictures(running, pictures):
+    assert wait_for(lambda: len(pictures[0]) > 5, 10.0), running.output()
+    began_s = time.monotonic()
+    assert running.interrupt() == 0, running.output()
+    assert time.monotonic() - began_s < 2.0
+    assert "Traceback" not in running.output()
