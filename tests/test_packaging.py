@@ -59,8 +59,8 @@ def test_versions_are_equal_everywhere():
 
 def test_nodes_of_the_launch_file_are_console_scripts():
     text = (ROOT / "ros_ws" / "src" / "ami_nodes" / "setup.py").read_text()
-    launched = re.findall(r'exec="(\w+)"', (ROOT / "ros_ws/src/ami_bringup/launch/demo.launch.xml").read_text())
-    assert len(launched) >= 7
+    launched = re.findall(r'exec="(\w+)"', (ROOT / "ros_ws/src/ami_bringup/launch/bringup.launch.xml").read_text())
+    assert len(launched) >= 10
     assert all(f'"{name}"' in text for name in launched)
 
 

@@ -49,7 +49,7 @@ def test_the_shipped_file_is_the_default_and_another_is_read(node, tmp_path):
 
 def test_the_launch_file_gives_one_file_to_every_node_that_takes_one():
     values = {}
-    for node in ElementTree.parse(LAUNCH_FILE).getroot().findall("node"):
+    for node in ElementTree.parse(LAUNCH_FILE.with_name("bringup.launch.xml")).getroot().iter("node"):
         for param in node.findall("param[@name='guardrail_file']"):
             values[node.get("name")] = param.get("value")
     assert values == dict.fromkeys(NODES, "$(var guardrail_file)")

@@ -14,7 +14,7 @@ from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import from_trajectory_msg, to_field, to_time
 from ami_nodes.parameters import Param
-from ami_robot.safety.kinematics import HOME
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import NS_PER_S
 from ami_sim.loopback import LoopbackArm
 
@@ -30,9 +30,10 @@ class LoopbackArmNode(AmiNode):
     )
 
     def build(self) -> None:
-        """Stand in the ready posture."""
+        """Stand with the tool in the middle of the workspace."""
         spec = self.load_spec()
-        self.arm = LoopbackArm(spec.joint_names, HOME, spec.gripper.upper_m, self.settings.lag_s, self.now_s())
+        start, _ = Kinematics().inverse((spec.workspace.lower_m + spec.workspace.upper_m) / 2.0)
+        self.arm = LoopbackArm(spec.joint_names, start, spec.gripper.upper_m, self.settings.lag_s, self.now_s())
         self.fingers = self.settings.finger_joints
         self.names = [*spec.joint_names, *self.fingers]
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
