@@ -21,7 +21,7 @@ from ami_nodes import qos
 from ami_nodes.convert import as_array, to_field, to_ns
 from ami_nodes.demo_graph import Graph
 from ami_nodes.graph_client import GraphClient
-from ami_nodes.recorder import EVERY_MESSAGE, record
+from ami_nodes.recording_topics import EVERY_MESSAGE, record
 from ami_robot.episodes.recording import REPORT_TOPIC
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.safety.rows import Box

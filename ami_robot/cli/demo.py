@@ -90,7 +90,7 @@ def _run_graph(
     from ami_nodes.demo_client import DemoClient
     from ami_nodes.demo_graph import Graph
     from ami_nodes.graph_client import GraphClient
-    from ami_nodes.recorder import record
+    from ami_nodes.recording_topics import record
     from ami_robot.episodes.recording import REPORT_TOPIC
     from ami_robot.perception.camera import load_camera
     from ami_sim.scene import Scene

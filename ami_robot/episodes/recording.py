@@ -1,4 +1,4 @@
-"""Recordings of one ROS 2 topic in rosbag2's own layout: a folder with metadata.yaml and an MCAP file, no ROS needed.
+"""Recordings of ROS 2 topics in rosbag2's own layout: a folder with metadata.yaml and an MCAP file, no ROS needed.
 
 A recording describes itself: the definition of its messages lies beside them, so a reader needs no interface packages,
 and `ros2 bag`, Foxglove and others open it. What is read back are the records of `ami_robot.types`.
@@ -7,11 +7,12 @@ and `ros2 bag`, Foxglove and others open it. What is read back are the records o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
@@ -22,35 +23,56 @@ from ami_robot.types import NS_PER_S, Array, GuardrailReport, HeldTool, JointTra
 REPORT_TYPE = "ami_interfaces/msg/GuardrailReport"
 REPORT_TOPIC = "guardrail_report"
 
-_DIGEST = "messages_sha256"
-
 
 class RecordingError(ValueError):
     """A recording that cannot be written or read; one sentence saying which and why."""
 
 
 class RecordingWriter:
-    """Writes the messages of one topic as they come over the wire. A context manager."""
+    """Writes the messages of some topics as they come over the wire. A context manager."""
 
-    def __init__(self, folder: Path, topic: str, type_name: str, definition: str):
-        """Begin the folder, which must not exist. `definition`: .msg text of the type, then of those it is made of."""
+    def __init__(self, folder: Path):
+        """Begin the folder, which must not exist. Raises RecordingError."""
         try:
-            store = _typestore(definition, type_name)
             self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
             self._writer.open()
-            self._connection = self._writer.add_connection(topic, type_name, typestore=store)
-            self._digest = hashlib.sha256()
-        except (WriterError, TypesysError) as error:
-            raise RecordingError(f"cannot record {topic} into {folder}: {error}") from error
+        except (WriterError, OSError) as error:
+            raise RecordingError(f"cannot record into {folder}: {error}") from error
+        self._connections: dict[str, Connection] = {}
+        self._digests: dict[str, Any] = {}
 
-    def write(self, data: bytes, received_ns: int) -> None:
-        """One encapsulated CDR message, and when it was received."""
-        self._writer.write(self._connection, received_ns, data)
-        self._digest.update(_framed(data))
+    def add_topic(self, topic: str, type_name: str, definition: str, offered: Sequence[Qos] = ()) -> None:
+        """From now on messages of this topic may be written. Raises RecordingError.
+
+        Args:
+            topic: its whole name.
+            type_name: package/msg/Name.
+            definition: .msg text of the type, then of those it is made of.
+            offered: what its publishers offer; a player offers the same.
+        """
+        try:
+            store = _typestore(definition, type_name)
+            self._connections[topic] = self._writer.add_connection(
+                topic, type_name, typestore=store, offered_qos_profiles=offered
+            )
+        except (WriterError, TypesysError) as error:
+            raise RecordingError(f"cannot record {topic}: {error}") from error
+        self._digests[topic] = hashlib.sha256()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Those that were added."""
+        return tuple(self._connections)
+
+    def write(self, topic: str, data: bytes, received_ns: int) -> None:
+        """One encapsulated CDR message of a topic that was added, and when it was received."""
+        self._writer.write(self._connections[topic], received_ns, data)
+        self._digests[topic].update(_framed(data))
 
     def close(self) -> None:
-        """Finish the recording with the digest of its messages; before that nobody can read it."""
-        self._writer.set_custom_data(_DIGEST, self._digest.hexdigest())
+        """Finish the recording with the digest of each topic's messages; before that nobody can read it."""
+        for topic, digest in self._digests.items():
+            self._writer.set_custom_data(_digest_key(topic), digest.hexdigest())
         self._writer.close()
 
     def __enter__(self) -> RecordingWriter:
@@ -101,7 +123,7 @@ class ReportRecording:
                 yield bytes(data)
         except (ReaderError, OSError) as error:
             raise RecordingError(f"{self.folder}: the recording breaks off: {error}") from error
-        written = (self._reader.storage.metadata.custom or {}).get(_DIGEST)
+        written = (self._reader.storage.metadata.custom or {}).get(_digest_key(self._connections[0].topic))
         if written not in (None, digest.hexdigest()):
             raise RecordingError(f"{self.folder}: these are not the messages that were recorded; their digest differs.")
 
@@ -123,6 +145,10 @@ def _typestore(definition: str, type_name: str) -> Typestore:
     store = get_typestore(Stores.EMPTY)
     store.register(get_types_from_msg(definition, type_name))
     return store
+
+
+def _digest_key(topic: str) -> str:
+    return f"messages_sha256 of {topic}"
 
 
 def _framed(data: bytes | memoryview) -> bytes:

@@ -13,7 +13,7 @@ from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg  # noqa: E4
 
 from ami_embedded.interfaces import serialize  # noqa: E402
 from ami_nodes.convert import to_report_msg  # noqa: E402
-from ami_nodes.recorder import definition  # noqa: E402
+from ami_nodes.recording_topics import definition  # noqa: E402
 from ami_robot.episodes.recording import REPORT_TOPIC, REPORT_TYPE, RecordingWriter  # noqa: E402
 from ami_robot.types import GuardrailReport  # noqa: E402
 
@@ -30,6 +30,7 @@ def write_recording(folder: Path, reports: Sequence[GuardrailReport]) -> Path:
 
 
 def write_messages(folder: Path, messages: Sequence[bytes]) -> None:
-    with RecordingWriter(folder, REPORT_TOPIC, REPORT_TYPE, DEFINITION) as writer:
+    with RecordingWriter(folder) as writer:
+        writer.add_topic(REPORT_TOPIC, REPORT_TYPE, DEFINITION)
         for number, data in enumerate(messages):
-            writer.write(data, 1_000_000_000 + number)
+            writer.write(REPORT_TOPIC, data, 1_000_000_000 + number)

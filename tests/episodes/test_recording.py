@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -108,8 +109,8 @@ def test_messages_that_are_not_those_that_were_recorded_are_found(tmp_path, chan
 
 
 def read_digest(folder) -> str:
-    lines = (folder / "metadata.yaml").read_text().split()
-    return lines[lines.index("messages_sha256:") + 1]
+    (digest,) = re.findall(r"messages_sha256 of guardrail_report:\s+(\w{64})", (folder / "metadata.yaml").read_text())
+    return digest
 
 
 def test_a_recording_of_another_program_has_no_digest_and_is_read(tmp_path):
@@ -148,8 +149,9 @@ def test_what_is_not_a_recording_is_named(tmp_path):
 
 
 def test_a_recording_that_was_never_finished_is_named(tmp_path):
-    writer = RecordingWriter(tmp_path / "run", "guardrail_report", REPORT_TYPE, DEFINITION)
-    writer.write(to_cdr(FULL), 1)
+    writer = RecordingWriter(tmp_path / "run")
+    writer.add_topic("guardrail_report", REPORT_TYPE, DEFINITION)
+    writer.write("guardrail_report", to_cdr(FULL), 1)
     with pytest.raises(RecordingError, match="not a finished recording"):
         ReportRecording(tmp_path / "run")
     writer.close()
@@ -157,8 +159,9 @@ def test_a_recording_that_was_never_finished_is_named(tmp_path):
 
 
 def test_a_recording_of_another_topic_is_refused(tmp_path):
-    with RecordingWriter(tmp_path / "run", "chatter", "std_msgs/msg/String", "string data\n") as writer:
-        writer.write(b"\0\1\0\0\2\0\0\0a\0", 1)
+    with RecordingWriter(tmp_path / "run") as writer:
+        writer.add_topic("chatter", "std_msgs/msg/String", "string data\n")
+        writer.write("chatter", b"\0\1\0\0\2\0\0\0a\0", 1)
     with pytest.raises(RecordingError, match="must hold one topic of ami_interfaces/msg/GuardrailReport"):
         ReportRecording(tmp_path / "run")
 
@@ -167,3 +170,22 @@ def test_a_recording_is_never_written_over(tmp_path):
     write_recording(tmp_path / "run", [FULL])
     with pytest.raises(RecordingError, match="exists already"):
         write_recording(tmp_path / "run", [BARE])
+
+
+def test_reports_are_read_out_of_a_recording_of_many_topics(tmp_path):
+    with RecordingWriter(tmp_path / "run") as writer:
+        writer.add_topic("/chatter", "std_msgs/msg/String", "string data\n")
+        writer.write("/chatter", b"\0\1\0\0\2\0\0\0a\0", 1)
+        writer.add_topic("/guardrail_report", REPORT_TYPE, DEFINITION)
+        writer.write("/guardrail_report", to_cdr(FULL), 2)
+        writer.write("/chatter", b"\0\1\0\0\2\0\0\0b\0", 3)
+        writer.write("/guardrail_report", to_cdr(BARE), 4)
+    assert [report.decision for report in read(tmp_path / "run")] == ["modified", "status"]
+
+
+def test_a_topic_cannot_be_added_twice_nor_with_a_definition_that_is_none(tmp_path):
+    with RecordingWriter(tmp_path / "run") as writer:
+        writer.add_topic("/chatter", "std_msgs/msg/String", "string data\n")
+        for definition in ("string data\n", "strong\n"):
+            with pytest.raises(RecordingError, match="cannot record /chatter"):
+                writer.add_topic("/chatter", "std_msgs/msg/String", definition)

@@ -1,68 +1,159 @@
-"""Records a topic of the graph as it comes over the wire, with the definition of its messages."""
+"""Records every topic of the graph as rosbag2 does, in MCAP, from before the other nodes are active until the end."""
 
 from __future__ import annotations
 
-import re
+import sys
 import time
+from datetime import datetime, timezone
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rclpy.node import Node
+import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-from ami_robot.episodes.recording import RecordingWriter
+from ami_nodes.common import AmiNode, run_node
+from ami_nodes.parameters import Param
+from ami_nodes.recording_topics import definition
+from ami_robot.episodes.recording import RecordingError, RecordingWriter
+from ami_robot.types import NS_PER_S
 
-EVERY_MESSAGE = QoSProfile(
-    history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE
-)
-"""A recording with a gap proves nothing."""
+LOOK_ROUND_HZ = 4
+MATCHED_S = 0.2
+"""Two ends of a topic find each other in some tens of ms, on a busy machine in more."""
 
-_PRIMITIVES = {"boolean": "bool", "float": "float32", "double": "float64", "octet": "byte"}
+DEPTH = 1000
+"""Messages of one topic that wait while the disk is slow."""
 
 
-def record(node: Node, message_class: Any, topic: str, folder: Path) -> RecordingWriter:
-    """Write every message of the topic into a new folder from now on.
+class RecorderNode(AmiNode):
+    """All topics -> a folder that `ros2 bag play` and `ami verify-run` read. It asks for what the publishers offer.
 
-    Close the writer after the node stopped listening. Raises RecordingError.
+    Topics are found while it is active; hidden ones (a name of theirs begins with _) are left out. What its disk
+    refuses ends the recording with a sentence, and the node with it: a recording with a gap proves nothing.
     """
-    writer = RecordingWriter(folder, topic, _type_name(message_class), definition(message_class))
-    node.create_subscription(
-        message_class, topic, lambda data: writer.write(bytes(data), time.time_ns()), EVERY_MESSAGE, raw=True
+
+    PARAMETERS = (
+        Param("folder", "", "to record into, which must not exist; empty is runs/bag_<time>"),
+        Param("topics", [""], "to record; none named is all"),
+        Param("but", [""], "topics not to record"),
     )
-    return writer
+
+    writer: RecordingWriter | None = None
+
+    def build(self) -> None:
+        """Begin the folder."""
+        folder = Path(self.settings.folder or f"runs/bag_{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.writer = RecordingWriter(folder)
+        self.wanted = {self.resolve_topic_name(name) for name in self.settings.topics if name}
+        self.unwanted = {self.resolve_topic_name(name) for name in self.settings.but if name}
+        self.known: set[str] = set()
+        self.get_logger().info(f"recording into {folder}")
+
+    def start(self) -> list[Any]:
+        """Look for topics. Those of nodes that are configured are heard from before anything is said on them."""
+        self.found: list[Any] = []
+        self.look_round()
+        time.sleep(MATCHED_S)
+        return [self.create_timer(1.0 / LOOK_ROUND_HZ, self.look_round, clock=Clock(clock_type=ClockType.STEADY_TIME))]
+
+    def stop(self) -> None:
+        """Listen no more."""
+        while self.found:
+            self.destroy_subscription(self.found.pop())
+        self.known.clear()
+
+    def discard(self) -> None:
+        """Finish the recording."""
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.close()
+
+    def destroy_node(self) -> None:
+        """Finish the recording, however the node ends."""
+        self.discard()
+        super().destroy_node()
+
+    def look_round(self) -> None:
+        """Record topics that are new and published."""
+        for topic, types in self.get_topic_names_and_types():
+            wanted = topic in self.wanted if self.wanted else "/_" not in topic
+            if not wanted or topic in self.known or topic in self.unwanted:
+                continue
+            offers = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
+            if offers:
+                self.known.add(topic)
+                self.add(topic, types, offers)
+
+    def add(self, topic: str, types: list[str], offers: list[QoSProfile]) -> None:
+        """Record one topic from now on, or say why not."""
+        assert self.writer is not None
+        try:
+            if len(types) != 1:
+                raise RecordingError(f"it has the types {', '.join(types)}")
+            package, _, name = types[0].partition("/msg/")
+            message_class = getattr(import_module(f"{package}.msg"), name)
+            if topic not in self.writer.topics:
+                self.writer.add_topic(topic, types[0], definition(message_class), [_offered(offer) for offer in offers])
+        except (RecordingError, ImportError, AttributeError) as error:
+            self.get_logger().error(f"{topic} is not recorded: {error}")
+            return
+        self.found.append(
+            self.create_subscription(message_class, topic, partial(self.write, topic), matching(offers), raw=True)
+        )
+
+    def write(self, topic: str, data: bytes) -> None:
+        """One message."""
+        if self.writer is None:
+            return
+        try:
+            self.writer.write(topic, bytes(data), time.time_ns())
+        except OSError as error:
+            self.get_logger().fatal(f"the recording breaks off: {error}")
+            self.writer = None
+            rclpy.try_shutdown()
 
 
-def definition(message_class: Any) -> str:
-    """The .msg text of a message class, then of every message it is made of, as rosbag2 stores it.
-
-    From the class alone, since not every installation has the interface files; constants and comments are not in it.
-    """
-    waiting, texts = [message_class], {}
-    while waiting:
-        current = waiting.pop(0)
-        if _type_name(current) in texts:
-            continue
-        lines = []
-        for name, idl_type in current.get_fields_and_field_types().items():
-            base, many = _split(idl_type)
-            lines.append(f"{_PRIMITIVES.get(base, base)}{many} {name}")
-            if "/" in base:
-                package, _, stem = base.partition("/")
-                waiting.append(getattr(import_module(f"{package}.msg"), stem))
-        texts[_type_name(current)] = "\n".join(lines)
-    (_, first), *others = texts.items()
-    return "\n".join([first, *(f"{'=' * 80}\nMSG: {name}\n{text}" for name, text in others)]) + "\n"
+def matching(offers: list[QoSProfile]) -> QoSProfile:
+    """What all publishers of a topic can give: reliable and transient-local where all of them are (as rosbag2 asks)."""
+    reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+    latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=DEPTH,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
 
 
-def _split(idl_type: str) -> tuple[str, str]:
-    """`sequence<double, 3>` as (`double`, `[<=3]`), `double[3]` as (`double`, `[3]`), `double` as (`double`, ``)."""
-    if match := re.fullmatch(r"sequence<(.+?)(?:, (\d+))?>", idl_type):
-        return match[1], f"[<={match[2]}]" if match[2] else "[]"
-    base, bracket, length = idl_type.partition("[")
-    return base, bracket + length
+def _offered(profile: QoSProfile) -> Qos:
+    """As rosbag2 keeps it, for a player to offer the same. Nobody tells others how deep its history is."""
+    deadline, lifespan = (_time(duration.nanoseconds) for duration in (profile.deadline, profile.lifespan))
+    return Qos(
+        QosHistory.UNKNOWN,
+        0,
+        QosReliability[profile.reliability.name],
+        QosDurability[profile.durability.name],
+        deadline,
+        lifespan,
+        QosLiveliness[profile.liveliness.name],
+        _time(2**63 - 1),
+        False,
+    )
 
 
-def _type_name(message_class: Any) -> str:
-    package = message_class.__module__.partition(".")[0]
-    return f"{package}/msg/{message_class.__name__}"
+def _time(ns: int) -> QosTime:
+    return QosTime(ns // NS_PER_S, ns % NS_PER_S)
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node("recorder", lambda: RecorderNode("recorder"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

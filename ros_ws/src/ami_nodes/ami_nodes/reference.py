@@ -20,6 +20,7 @@ NODES = {
     "world_model": "world_model.WorldModelNode",
     "planner": "planner.PlannerNode",
     "guardrail": "guardrail.GuardrailNode",
+    "recorder": "recorder.RecorderNode",
     "lifecycle_manager": "lifecycle_manager.LifecycleManager",
 }
 """Executable -> where its node is."""
