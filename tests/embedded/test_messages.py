@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ami_interfaces.action import PursueGoal
 from ami_interfaces.srv import EncodeImage
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Quaternion
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,7 @@ def test_every_bundled_interface_can_be_written_read_and_hashed():
 def test_defaults_and_constants_are_those_of_the_definition():
     assert (Quaternion().w, Quaternion().x) == (1.0, 0.0)
     assert (PursueGoal.Goal.POSE, PursueGoal.Result.DONE) == (1, "done")
+    assert (DiagnosticStatus.OK, DiagnosticStatus.STALE) == (b"\x00", b"\x03"), "a byte is bytes, as in rosidl"
     assert type(EncodeImage.Response().latent).__name__ == "Latent"
 
 
@@ -162,3 +164,12 @@ def test_an_unknown_interface_is_named():
         from std_msgs.msg import Nonsense  # noqa: F401
     with pytest.raises(interfaces.InterfaceError, match=r"no Nonsense\.msg in std_msgs"):
         messages.interface_class("std_msgs/msg/Nonsense")
+
+
+@pytest.mark.parametrize("level", [b"\x00", b"\x03", b"\x7f", b"\x80", b"\xff"])
+def test_a_byte_is_bytes_on_both_sides_of_the_wire(level):
+    status = DiagnosticStatus(level=level, name="arm")
+    again = interfaces.deserialize(interfaces.serialize(status), "diagnostic_msgs/msg/DiagnosticStatus")
+    assert again == status
+    assert again.level == level
+    assert DiagnosticStatus().level == b"\x00"

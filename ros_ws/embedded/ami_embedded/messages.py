@@ -50,6 +50,15 @@ class Flags(list):
         return b"".join(x if isinstance(x, bytes) else bytes((x,)) for x in self)
 
 
+class Octet(bytes):
+    """A byte: bytes of length 1, plus the number that the CDR writer wants of it, which takes it for an int8."""
+
+    __slots__ = ()
+
+    def __index__(self) -> int:
+        return int.from_bytes(self, "little", signed=True)
+
+
 class Message:
     """Base of the generated classes."""
 
@@ -179,7 +188,7 @@ class _Field:
             raise ValueError(f"{self._owner}.{self.name} takes at most {self.string_bound} characters")
         if self.base == "byte" and len(value) != 1:
             raise ValueError(f"{self._owner}.{self.name} takes one byte, not {len(value)}")
-        return value
+        return Octet(value) if self.base == "byte" else value
 
     def _checked_numbers(self, value: Any) -> Any:
         code = self.typecode or ""
@@ -211,7 +220,7 @@ class _Field:
     def from_wire(self, v: str) -> str:
         """Source of the expression that turns what rosbags read (variable `v`, views of lent memory) into our value."""
         if not self.is_many:
-            return f"bytes(({v} & 255,))" if self.base == "byte" else v
+            return f"Octet(({v} & 255,))" if self.base == "byte" else v
         if self.typecode:
             return f"{v}.copy()" if self.count is not None else f"numbers({self.typecode!r}, {v})"
         if self.base == "bool":
@@ -220,7 +229,7 @@ class _Field:
 
 
 _PYTHON_TYPES: dict[str, type] = {"bool": bool, "float32": float, "float64": float, "string": str, "byte": bytes}
-_ZEROS: dict[str, Any] = {"bool": False, "float32": 0.0, "float64": 0.0, "string": "", "byte": b"\0"}
+_ZEROS: dict[str, Any] = {"bool": False, "float32": 0.0, "float64": 0.0, "string": "", "byte": Octet(1)}
 
 
 def _numbers(typecode: str, view: np.ndarray) -> Numbers:
@@ -254,7 +263,7 @@ def message_class(name: str) -> Any:
     package, kind, stem = name.split("/")
     defaults = interfaces.definitions.defaults.get(name, {})
     fields = {n: _Field(name, n, d, defaults.get(n)) for n, d in ((normalize_fieldname(n), d) for n, d in entries)}
-    body: dict[str, Any] = {c: value for c, _, value in constants}
+    body: dict[str, Any] = {c: bytes((value,)) if base == "byte" else value for c, base, value in constants}
     body.update(__slots__=tuple(f.slot for f in fields.values()), __module__=f"{package}.{kind}")
     body.update(_type_name=name, _fields=fields, __doc__=f"Message class for {name}.")
     cls = type(stem, (Message,), body)
@@ -264,7 +273,7 @@ def message_class(name: str) -> Any:
         setattr(cls, field.name, _property(field, slot))
     source = [f"def from_wire({', '.join(f.slot for f in fields.values())}):", " self = new(cls)"]
     source += [f" self.{f.slot} = {f.from_wire(f.slot)}" for f in fields.values()]
-    scope: dict[str, Any] = {"new": cls.__new__, "cls": cls, "numbers": _numbers, "Flags": Flags}
+    scope: dict[str, Any] = {"new": cls.__new__, "cls": cls, "numbers": _numbers, "Flags": Flags, "Octet": Octet}
     exec("\n".join([*source, " return self"]), scope)
     cls._from_wire = staticmethod(scope["from_wire"])  # type: ignore[attr-defined]
     return cls

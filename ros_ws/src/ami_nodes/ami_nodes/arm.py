@@ -19,6 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import from_trajectory_msg, to_field, to_time
+from ami_nodes.health import Health
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import fill_sim_state, to_sim_people_msg
 from ami_robot.types import NS_PER_S
@@ -42,6 +43,9 @@ TIP_M = np.array([0.0, 0.0, 0.12])
 """Tip of a tool in the gripper, from the tool point, in the frame of the tool."""
 
 HAZARDS = (HeldTool.NONE, HeldTool.BLUNT, HeldTool.EDGE, HeldTool.POINT)
+
+LEAST_FACTOR = 0.9
+"""Of real time, below which the simulation is said to be slow."""
 
 FACTOR_WINDOW = 2 * JOINT_STATES_HZ
 """Joint states over which the real-time factor is measured: 2 s."""
@@ -95,6 +99,12 @@ class ArmNode(AmiNode):
         """Give the physics client back."""
         self.steps_before = self.arm.step_count
         self.arm.close()
+
+    def health(self) -> Health:
+        """Whether the physics keeps up."""
+        factor = round(self.real_time_factor(), 3)
+        warning = "" if factor > LEAST_FACTOR else f"the simulation runs at {factor:.2f} of real time"
+        return Health(warning, {"real_time_factor": factor})
 
     def on_tick(self) -> None:
         """Advance to the wall time, publishing joint states every 10 ms and the truth every 16 substeps on the way."""

@@ -13,6 +13,7 @@ from tf2_msgs.msg import TFMessage
 from ami_nodes import qos
 from ami_nodes.common import AmiNode
 from ami_nodes.convert import to_camera_info_msg, to_image_msg, to_vector3
+from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_nodes.transforms import quaternion
 from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
@@ -34,14 +35,21 @@ class CameraNode(AmiNode):
         self.image_publisher = self.publisher(Image, "camera/image_raw", qos.SENSOR_OUT)
         self.info_publisher = self.publisher(CameraInfo, "camera/camera_info", qos.SENSOR_OUT)
         self.tf_publisher = self.publisher(TFMessage, "/tf_static", qos.LATCHED)
+        self.pictures = Meter("pictures")
 
     def start(self) -> list[Any]:
         """Say where the camera is."""
         self.tf_publisher.publish(static_transforms(self.camera))
         return []
 
+    def health(self) -> Health:
+        """How many pictures."""
+        figures = self.pictures.read()
+        return Health("" if figures["pictures_hz"] else "no pictures", figures)
+
     def show(self, image: np.ndarray, stamp_ns: int) -> None:
         """A picture (height, width, 3), rgb8, of the size in the camera file, captured at this time."""
+        self.pictures.tick()
         self.info_publisher.publish(to_camera_info_msg(self.camera, stamp_ns))
         self.image_publisher.publish(to_image_msg(image, stamp_ns, self.camera.frame_id))
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.guard_condition import GuardCondition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -19,12 +21,15 @@ from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+from ami_nodes import qos
+from ami_nodes.health import EVERY_S, Health
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
 from ami_robot.safety.spec import Spec, load_spec
 
 GUARDRAIL_FILE = Param("guardrail_file", "", "guardrail YAML; empty is the shipped one; one and the same for all nodes")
 
 EXIT_BAD_PARAMETER = 2
+HARDWARE_ID = "ami_robot"
 URGENT_NICENESS = -10
 COMPLAIN_EVERY_S = 1.0
 
@@ -45,6 +50,9 @@ class AmiNode(LifecycleNode):
         self.settings = checked_parameters(self, self.PARAMETERS)
         self._while_active: list[Any] = []
         self._built_publishers: list[Any] = []
+        self._active = False
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENTS)  # inactive or not
+        self.create_timer(EVERY_S, self._say_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publisher(self, kind: type, topic: str, qos: Any) -> Any:
         """A publisher that speaks while the node is active and goes away at cleanup; to be called in `build`."""
@@ -68,6 +76,10 @@ class AmiNode(LifecycleNode):
     def discard(self) -> None:
         """Give back what `build` made."""
 
+    def health(self) -> Health:
+        """How it is; asked every EVERY_S while the node is active."""
+        return Health()
+
     def now_ns(self) -> int:
         """The node's clock: simulated time when `use_sim_time` is set."""
         return self.get_clock().now().nanoseconds
@@ -84,6 +96,7 @@ class AmiNode(LifecycleNode):
         if not self._succeeds("activate", lambda: self._while_active.extend(self.start())):
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
+        self._active = True
         return outcome
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -105,6 +118,17 @@ class AmiNode(LifecycleNode):
             self._end_activity()
         return super().on_shutdown(state)
 
+    def _say_health(self) -> None:
+        """To /diagnostics."""
+        health = self.health() if self._active else Health()
+        status = DiagnosticStatus(name=self.get_fully_qualified_name(), hardware_id=HARDWARE_ID)
+        status.level = DiagnosticStatus.WARN if health.warning else DiagnosticStatus.OK
+        status.message = health.warning or ("active" if self._active else "not active")
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in health.figures.items()]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
     def _succeeds(self, verb: str, action: Callable[[], Any]) -> bool:
         """Whether it could be done; if not, one sentence in the log."""
         try:
@@ -116,6 +140,7 @@ class AmiNode(LifecycleNode):
         return True
 
     def _end_activity(self) -> None:
+        self._active = False
         self.stop()
         self._end_entities()
 

@@ -31,7 +31,7 @@ class Cycles:
     """Counts the cycles that are late, and keeps the CPU time of each: 3 MB an hour."""
 
     def __init__(self) -> None:
-        self.count = self._late = 0
+        self.count = self.late = 0
         self._worst_s = self._worst_gap_s = 0.0
         self._cpu_s = array("d")
         self._stamp_ns: int | None = None
@@ -48,12 +48,12 @@ class Cycles:
         took_s = time.perf_counter() - began_s
         gap_s = (stamp_ns - before_ns) / NS_PER_S if before_ns is not None else 0.0
         self.count += 1
-        self._late += took_s > PERIOD_S or gap_s > 2.0 * PERIOD_S
+        self.late += took_s > PERIOD_S or gap_s > 2.0 * PERIOD_S
         self._worst_s, self._worst_gap_s = max(self._worst_s, took_s), max(self._worst_gap_s, gap_s)
 
     def figures(self) -> Figures:
         """So far; NaN for the CPU time of no cycle."""
         median, most = np.percentile(self._cpu_s, (50, 99)) if self._cpu_s else (np.nan, np.nan)
         return Figures(
-            self.count, self._late, self._worst_s * 1e3, self._worst_gap_s * 1e3, float(median) * 1e3, float(most) * 1e3
+            self.count, self.late, self._worst_s * 1e3, self._worst_gap_s * 1e3, float(median) * 1e3, float(most) * 1e3
         )

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from ami_nodes import qos
 from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
+from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_nodes.proprioception import JointHistory
 from ami_robot.perception.camera import load_camera
@@ -43,6 +44,7 @@ class EncoderNode(AmiNode):
         self.views: dict[tuple, TrainingView] = {}
         self.camera_info: CameraInfo | None = None
         self.blind_images = 0
+        self.encoded = Meter("encoded")
         self.latent_publisher = self.publisher(LatentMsg, "latent", qos.SENSOR_OUT)
 
     def start(self) -> list[Any]:
@@ -53,6 +55,11 @@ class EncoderNode(AmiNode):
             self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN),
             self.create_service(EncodeImage, "encode_image", self.on_encode_image),
         ]
+
+    def health(self) -> Health:
+        """How many pictures, and how long one takes."""
+        figures = self.encoded.read()
+        return Health("" if figures["encoded_hz"] else "no pictures to encode", figures)
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Which optics the next image has."""
@@ -80,7 +87,8 @@ class EncoderNode(AmiNode):
             return
         try:
             proprio = self.history.at(to_ns(message.header.stamp))
-            latent = self.encoder.encode(self.training_image(message, self.camera_info))
+            with self.encoded.timed():
+                latent = self.encoder.encode(self.training_image(message, self.camera_info))
         except ValueError as error:
             self.complain(f"image dropped: {error}")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from ami_interfaces.msg import CycleTimes, Deadman, PersonArray, ProposedCommand
@@ -28,6 +29,7 @@ from ami_nodes.convert import (
     to_time,
 )
 from ami_nodes.cycles import Cycles
+from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.dynamics import Dynamics
@@ -66,6 +68,7 @@ class GuardrailNode(AmiNode):
         self.heard_s = float("-inf")
         self.silent, self.quiet_ticks = True, 0
         self.cycles, self.told_cycles = Cycles(), 0
+        self.joint_states, self.decisions = Meter("joint_states"), Counter[str]()
 
     def start(self) -> list[Any]:
         """Listen; nothing moves until it is armed."""
@@ -89,6 +92,14 @@ class GuardrailNode(AmiNode):
         self.publish(self.guardrail.disarm(self.sense_ns()))
         self.tell_cycles()
 
+    def health(self) -> Health:
+        """Whether joint states come, how punctual the loop is, and what was decided since it was configured."""
+        figures: dict[str, object] = {**self.joint_states.read()}
+        age_s = time.monotonic() - self.heard_s
+        figures |= {"armed": self.guardrail.armed, "cycles": self.cycles.count, "late_cycles": self.cycles.late}
+        figures |= {f"reports {what}": count for what, count in self.decisions.most_common()}
+        return Health("no joint states" if age_s > self.spec.staleness.joint_state_s else "", figures)
+
     def sense_ns(self) -> int:
         """The node clock, never behind the newest joint states: simulated time may reach us after what it stamps."""
         return max(self.now_ns(), to_ns(self.latest.header.stamp) if self.latest else 0)
@@ -96,6 +107,7 @@ class GuardrailNode(AmiNode):
     def on_joint_states(self, message: JointState) -> None:
         """One step of the guardrail."""
         self.latest, self.heard_s, self.silent, self.quiet_ticks = message, time.monotonic(), False, 0
+        self.joint_states.tick()
         stamp_ns = to_ns(message.header.stamp)
         with self.cycles.timed(stamp_ns, counts=self.guardrail.armed):
             report = self.guardrail.step(
@@ -220,6 +232,8 @@ class GuardrailNode(AmiNode):
         if report is None:  # there was nothing to decide
             return
         message = to_report_msg(report)
+        row = report.refusal.guardrail if report.refusal is not None else ""
+        self.decisions[" ".join(filter(None, (report.decision, row)))] += 1
         if report.sent is not None:
             self.trajectory_publisher.publish(message.sent)
             self.gripper_publisher.publish(Float64(data=float(report.gripper_width)))

@@ -33,6 +33,7 @@ from ami_nodes.convert import (
     to_time,
     xyz,
 )
+from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_nodes.proprioception import JointHistory
 from ami_nodes.pursuit import Ending, Inbox, Step, pursue
@@ -72,6 +73,7 @@ class PlannerNode(AmiNode):
         self.history = JointHistory(self.spec.joint_names, kinematics)
         self.inbox = Inbox()
         self.sequence = 0  # of the last proposal
+        self.plans, self.refused, self.plan_ms = Meter("plans"), 0, float("nan")
         self.guardrail_sha256 = ""  # of the file that the guardrail decides by; empty until it said so
         self.busy, self.stopping = threading.Lock(), threading.Event()
         self.proposal_publisher = self.publisher(ProposedCommand, "proposed_command", qos.COMMAND)
@@ -108,6 +110,10 @@ class PlannerNode(AmiNode):
         self.destroy_client(self.encoder)
         if self.world_model:
             self.destroy_client(self.world_model.client)
+
+    def health(self) -> Health:
+        """How many plans, and how long the last one took."""
+        return Health(figures={**self.plans.read(), "last_plan_ms": self.plan_ms, "refused": self.refused})
 
     def on_latent(self, message: LatentMsg) -> None:
         """A frame, encoded."""
@@ -172,6 +178,9 @@ class PlannerNode(AmiNode):
         counter = itertools.count(1)
 
         def on_step(step: Step) -> None:
+            self.plans.tick()
+            self.refused += isinstance(step.planned, Refusal)
+            self.plan_ms = round(step.plan_ms, 1)
             self.publish_plan(step, goal)
             cost = step.planned.cost if isinstance(step.planned, Plan) else float("nan")
             feedback = PursueGoal.Feedback(step=next(counter), goal_distance=step.goal_distance_m, cost=float(cost))

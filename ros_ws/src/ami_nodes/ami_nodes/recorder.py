@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from datetime import datetime, timezone
@@ -16,12 +17,14 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
 from ami_nodes.common import AmiNode, run_node
+from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_nodes.recording_topics import definition
 from ami_robot.episodes.recording import RecordingError, RecordingWriter
 from ami_robot.types import NS_PER_S
 
 LOOK_ROUND_HZ = 4
+LITTLE_GB = 1.0
 MATCHED_S = 0.2
 """Two ends of a topic find each other in some tens of ms, on a busy machine in more."""
 
@@ -52,6 +55,7 @@ class RecorderNode(AmiNode):
         self.wanted = {self.resolve_topic_name(name) for name in self.settings.topics if name}
         self.unwanted = {self.resolve_topic_name(name) for name in self.settings.but if name}
         self.known: set[str] = set()
+        self.folder, self.written = folder, Meter("messages")
         self.get_logger().info(f"recording into {folder}")
 
     def start(self) -> list[Any]:
@@ -77,6 +81,12 @@ class RecorderNode(AmiNode):
         """Finish the recording, however the node ends."""
         self.discard()
         super().destroy_node()
+
+    def health(self) -> Health:
+        """How much is recorded, and how much room is left."""
+        free_gb = shutil.disk_usage(self.folder).free / 1e9
+        warning = f"only {free_gb:.2f} GB are left on the disk" if free_gb < LITTLE_GB else ""
+        return Health(warning, {**self.written.read(), "topics": len(self.known), "free_gb": round(free_gb, 2)})
 
     def look_round(self) -> None:
         """Record topics that are new and published."""
@@ -112,6 +122,7 @@ class RecorderNode(AmiNode):
             return
         try:
             self.writer.write(topic, bytes(data), time.time_ns())
+            self.written.tick()
         except OSError as error:
             self.get_logger().fatal(f"the recording breaks off: {error}")
             self.writer = None

@@ -11,6 +11,7 @@ from ami_interfaces.srv import PredictOutcomes
 
 from ami_nodes.common import AmiNode, run_node
 from ami_nodes.convert import as_array, to_field
+from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.types import ACTION_DIM
@@ -28,9 +29,15 @@ class WorldModelNode(AmiNode):
             load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
         )
 
+        self.predicted = Meter("predicted")
+
     def start(self) -> list[Any]:
         """Answer from now on."""
         return [self.create_service(PredictOutcomes, "predict_outcomes", self.on_predict)]
+
+    def health(self) -> Health:
+        """How many rollouts, and how long one takes."""
+        return Health(figures=self.predicted.read())
 
     def on_predict(
         self, request: PredictOutcomes.Request, response: PredictOutcomes.Response
@@ -39,9 +46,10 @@ class WorldModelNode(AmiNode):
         try:
             shape = (request.candidates, request.horizon, ACTION_DIM)
             actions = as_array(request.actions, np.float32).reshape(shape)
-            outcomes = self.model.predict(
-                as_array(request.image_latent, np.float32), as_array(request.proprio, np.float32), actions
-            )
+            with self.predicted.timed():
+                outcomes = self.model.predict(
+                    as_array(request.image_latent, np.float32), as_array(request.proprio, np.float32), actions
+                )
         except ValueError as error:
             response.message = str(error)
             return response
