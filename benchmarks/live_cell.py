@@ -185,9 +185,10 @@ def _replaced(text: str, old: str, new: str) -> str:
 
 def _without_world_model(folder: Path) -> Path:
     """The launch file for all nodes but the world model."""
-    tree = ElementTree.parse(LAUNCH_FILE)
+    tree = ElementTree.parse(LAUNCH_FILE.with_name("bringup.launch.xml"))
     root = tree.getroot()
-    root.remove(next(node for node in root.findall("node") if node.get("name") == "world_model"))
+    learned = next(group for group in root.findall("group") if group.find("node[@name='world_model']") is not None)
+    learned.remove(learned.find("node[@name='world_model']"))
     for let in root.findall("let"):
         let.set("value", let.get("value", "").replace("world_model, ", ""))
     tree.write(path := folder / "without_world_model.launch.xml")

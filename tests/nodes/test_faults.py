@@ -64,11 +64,11 @@ def arm(client):
 @pytest.fixture(scope="module")
 def others(tmp_path_factory):
     """A launch file for all nodes but the arm."""
-    tree = ElementTree.parse(LAUNCH_FILE)
+    tree = ElementTree.parse(LAUNCH_FILE.with_name("bringup.launch.xml"))
     root = tree.getroot()
-    root.remove(next(node for node in root.findall("node") if node.get("name") == "arm"))
+    root.remove(next(node for node in root.findall("node") if node.get("exec") == "arm"))
     for let in root.findall("let"):
-        let.set("value", let.get("value", "").replace("[arm, ", "["))
+        let.set("value", let.get("value", "").replace("$(var arm_node), ", ""))
     tree.write(path := tmp_path_factory.mktemp("launch") / "others.launch.xml")
     return path
 
