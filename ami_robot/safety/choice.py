@@ -31,7 +31,7 @@ PASSING = ("joint_velocity", "joint_acceleration", "joint_jerk", "transport", "c
 """Rows that break while the arm is fast, or soon after a command: they may hold a moment later."""
 
 _UNKNOWN = float("nan")
-_NOT_FOR_THE_FILTER = ("people", "power_and_force", "tool_hazard", "transport")  # nearer targets do not help here
+_NOT_FOR_THE_FILTER = (*PASSING, "people", "power_and_force", "tool_hazard")  # nearer targets do not help here
 _DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
 _TRIES = 3  # of the filter, each further away by what the gate found missing between the poses that the filter looks at
 _FURTHER_M = 5e-4  # and by this much
