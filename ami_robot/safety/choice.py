@@ -24,14 +24,14 @@ from ami_robot.safety.motion import (
 from ami_robot.safety.people_watch import PeopleVerdict, PeopleWatch
 from ami_robot.safety.record import CommandRecord
 from ami_robot.safety.spec import Spec
-from ami_robot.safety.way_out import WayOut
+from ami_robot.safety.way_out import WayOut, verify
 from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
 
 PASSING = ("joint_velocity", "joint_acceleration", "joint_jerk", "transport", "command_rate")
 """Rows that break while the arm is fast, or soon after a command: they may hold a moment later."""
 
 _UNKNOWN = float("nan")
-_NOT_FOR_THE_FILTER = (*PASSING, "people", "power_and_force", "tool_hazard")  # nearer targets do not help here
+_NOT_FOR_THE_FILTER = ("people", "power_and_force", "tool_hazard")  # nearer targets do not help here
 _DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
 _TRIES = 3  # of the filter, each further away by what the gate found missing between the poses that the filter looks at
 _FURTHER_M = 5e-4  # and by this much
@@ -73,6 +73,8 @@ class Chooser:
             return target
         nominal = self._to(target, tool, start, also_from, now_ns)
         if isinstance(nominal, Choice) or nominal.guardrail in _NOT_FOR_THE_FILTER:
+            return nominal
+        if nominal.guardrail in PASSING and record.moves(now_ns):
             return nominal
         nearest = self._nearest(target, nominal, start, also_from, now_ns)
         if nearest is not None:
@@ -164,7 +166,11 @@ class Chooser:
         verdict = check_motion(self._spec, self._kinematics, self._dynamics, motion, load_kg, tip)
         if verdict.refusal is not None:
             return verdict.refusal
-        return Choice(trajectory, motion, tool, verdict.margins | near.margins, tip, near.way_out)
+        choice = Choice(trajectory, motion, tool, verdict.margins | near.margins, tip)
+        if near.stop is None:
+            return choice
+        way_out = verify(self._spec, self._kinematics, self._dynamics, near.stop, load_kg, tip, now_ns)
+        return way_out if isinstance(way_out, Refusal) else replace(choice, way_out=way_out)
 
     def _too_fast_by(self, broken: Refusal) -> float:
         """How many times too fast the arm would come down to the table; 1 where another row is broken."""

@@ -228,18 +228,31 @@ def sample(control: Array, length_s: Array | float, t_s: Array | float) -> Joint
     return JointState(blends[..., 0, :], blends[..., 1, :] / h, blends[..., 2, :] / h**2)
 
 
-def bounds(control: Array, length_s: Array, blur: Array | None = None) -> Extremes:
-    """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s.
-
-    With `blur` (3, 7), rad, rad/s, rad/s^2, of all that begin up to this far from there and lead to the same end.
-    """
+def bounds(control: Array, length_s: Array) -> Extremes:
+    """Bounds (..., 7) of the quintics with coefficients (..., 6, 7) and lengths (...,), s."""
     position, *derivatives = enclosing(control, length_s)
-    if blur is None:
-        peaks = (np.abs(derivative).max(axis=-2) for derivative in derivatives)
-        return Extremes(position.min(axis=-2), position.max(axis=-2), *peaks)
-    wider, *more = spreading(blur, length_s)
-    peaks = ((np.abs(derivative) + by).max(axis=-2) for derivative, by in zip(derivatives, more, strict=True))
-    return Extremes((position - wider).min(axis=-2), (position + wider).max(axis=-2), *peaks)
+    peaks = (np.abs(derivative).max(axis=-2) for derivative in derivatives)
+    return Extremes(position.min(axis=-2), position.max(axis=-2), *peaks)
+
+
+def bounds_of_joining(also_from: Strays, ends: JointState, length_s: Array) -> Extremes:
+    """Bounds (n, 7) of the quintics of lengths (n,), s, to `ends` (n, 7) from wherever else a motion may begin.
+
+    A quintic is the sum of what its start and what its end make of it, so the starts are gone through once for each
+    length: motions that differ in where they end only, and most candidates do, share that.
+    """
+    lengths_s, which = np.unique(length_s, return_inverse=True)
+    nowhere = JointState(np.zeros(7), np.zeros(7), np.zeros(7))
+    states = also_from.states
+    starts = JointState(states.positions[:, None], states.velocities[:, None], states.accelerations[:, None])
+    of_starts = enclosing(quintic(starts, nowhere, lengths_s), lengths_s)  # (S, lengths, values, 7) each
+    of_ends = enclosing(quintic(nowhere, ends, length_s), length_s)  # (n, values, 7) each
+    of_blur = spreading(also_from.blur, lengths_s)
+    parts = list(zip(of_starts, of_blur, of_ends, strict=True))
+    least = [(start.min(axis=0) - blur)[which] + end for start, blur, end in parts]
+    most = [(start.max(axis=0) + blur)[which] + end for start, blur, end in parts]
+    peaks = (np.maximum(high, -low).max(axis=-2) for low, high in zip(least[1:], most[1:], strict=True))
+    return Extremes(least[0].min(axis=-2), most[0].max(axis=-2), *peaks)
 
 
 def enclosing(control: Array, length_s: Array) -> tuple[Array, Array, Array, Array]:
@@ -278,12 +291,10 @@ def _excess_of_motions(
     rest = np.zeros(7)
     control = quintic(start, JointState(ends, rest, rest), durations_s)
     worst = excess(bounds(control, durations_s), spec)
-    states = also_from.states
-    if len(states.positions):
+    if len(also_from.states.positions):
         joins_s = np.array([control_times(duration, join_s)[0] for duration in durations_s])
-        others = JointState(states.positions[:, None], states.velocities[:, None], states.accelerations[:, None])
-        joining = bounds(quintic(others, sample(control, durations_s, joins_s), joins_s), joins_s, also_from.blur)
-        worst = np.maximum(worst, excess(joining, spec, whole_limits=True).max(axis=0))
+        joining = bounds_of_joining(also_from, sample(control, durations_s, joins_s), joins_s)
+        worst = np.maximum(worst, excess(joining, spec, whole_limits=True))
     return worst
 
 

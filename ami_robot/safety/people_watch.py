@@ -40,7 +40,7 @@ class PeopleVerdict:
     margins: dict[str, float]
     refusal: Refusal | None = None
     slower_by: float = 1.0  # 1 where slowing down does not help
-    way_out: WayOut | None = None  # to rely on once the motion is sent
+    stop: Stop | None = None  # to be verified where the motion may begin only with a way out of it
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class _Sight:
 
 @dataclass(frozen=True)
 class _Sweep:
-    """Where the arm's spheres and the tool's tip are at times along a motion."""
+    """Where the arm's spheres and the tool's tip are at times along a motion, or along several at once."""
 
     times_s: Array  # (T,), from now
-    centers: Array  # (T, S + 1, 3), m; the last one is the tip
-    directions: Array  # (T, 3) of the tip
+    centers: Array  # (T, ..., S + 1, 3), m; the last one is the tip
+    directions: Array  # (T, ..., 3) of the tip
 
     def between(self, begin_s: float, end_s: float) -> _Sweep:
         """From the last sample not after `begin_s`, which becomes now, to the first one not before `end_s`."""
@@ -152,20 +152,18 @@ class PeopleWatch:
         if not isinstance(sight, _Sight):
             return PeopleVerdict({}, sight)
         whole = self._whole(motion, sight)
+        near = self._near_from_everywhere(motion, whole, sight)
+        if near.refusal is not None:
+            return near
         margin, stop = self._running_on(whole, sight), None
         if not margin >= 0.0:  # it could not simply run on to its end
             stop = next_stop(self._spec, motion, 0.0)
             margin = margin if stop is None else self._separation_of_stop(stop, sight)
+        margins = {"people": margin} | near.margins
         if not margin >= 0.0:
             refusal = Refusal("Somebody could be there before the arm would have stopped.", "people", margin)
-            return PeopleVerdict({"people": margin}, refusal)
-        near = self._near_from_everywhere(motion, whole, sight)
-        near = replace(near, margins={"people": margin} | near.margins)
-        if near.refusal is not None or stop is None:
-            return near
-        load_kg, tip = self.load_kg(now_ns), self.tip(now_ns)
-        way_out = verify(self._spec, self._kinematics, self._dynamics, stop, load_kg, tip, now_ns)
-        return replace(near, refusal=way_out) if isinstance(way_out, Refusal) else replace(near, way_out=way_out)
+            return PeopleVerdict(margins, refusal)
+        return PeopleVerdict(margins, stop=stop)
 
     def _look(self, now_ns: int) -> _Sight | Refusal | None:
         """Who is there; None when nobody is, or nobody is asked."""
@@ -206,31 +204,29 @@ class PeopleWatch:
         tip = np.array(sight.tip)
         direction = tip if tip.any() else _DOWN_THE_HAND
         poses, spheres = self._kinematics.tool_pose_and_spheres(q)
-        turns, origins = poses[:, :3, :3], poses[:, :3, 3]
-        centers = np.concatenate([spheres[:, self._moving], (origins + turns @ tip)[:, None]], axis=1)
+        turns, origins = poses[..., :3, :3], poses[..., :3, 3]
+        centers = np.concatenate([spheres[..., self._moving, :], (origins + turns @ tip)[..., None, :]], axis=-2)
         return _Sweep(times_s, centers, turns @ direction)
 
     def _near_from_everywhere(self, motion: Spline, whole: _Sweep, sight: _Sight) -> PeopleVerdict:
         """Of the motion, and wherever else it may begin: who is behind hurries to the first control point."""
         near = self._near(whole, sight, between=True)
-        if near.refusal is not None or not near.margins:
+        if near.refusal is not None or not near.margins or not len(motion.also_from.corners.positions):
             return near
         times_s, pieces = times_until(motion.join_s), motion.joining(motion.also_from.corners)
-        for q in sample(pieces[:, None], motion.join_s, times_s).positions:
-            joining = self._near(self._sweep(times_s, q, sight), sight, between=True)
-            if joining.refusal is not None:
-                return joining
-            near = replace(
-                near, margins={row: min(near.margins[row], margin) for row, margin in joining.margins.items()}
-            )
-        return near
+        q = sample(pieces, motion.join_s, times_s[:, None]).positions  # (T, C, 7)
+        joining = self._near(self._sweep(times_s, q, sight), sight, between=True)
+        if joining.refusal is not None:
+            return joining
+        margins = {row: min(margin, joining.margins.get(row, margin)) for row, margin in near.margins.items()}
+        return PeopleVerdict(margins)
 
     def _near(self, sweep: _Sweep, sight: _Sight, between: bool) -> PeopleVerdict:
         """Speed caps and direction, when somebody is in reach; `between`: with what may lie between the samples."""
         spec = self._spec
         if not in_reach(spec, sweep.centers, self._radii, sight.people, sight.now_ns):
             return PeopleVerdict({})
-        margin = facing_margin(spec, sweep.centers[:, -1], sweep.directions, sight.people, sight.tool_class)
+        margin = facing_margin(spec, sweep.centers[..., -1, :], sweep.directions, sight.people, sight.tool_class)
         if not margin >= 0.0:
             refusal = Refusal("The tool points at somebody in reach; it may not move.", "tool_hazard", margin)
             return PeopleVerdict({"tool_hazard": margin}, refusal)
@@ -252,8 +248,9 @@ class PeopleWatch:
 
 def _greatest_speeds(sweep: _Sweep, between: bool) -> tuple[float, float]:
     """Of any sphere, and of the tip, m/s: means over each step, and what they hide."""
-    steps = np.diff(sweep.centers, axis=0) / np.diff(sweep.times_s)[:, None, None]  # (T - 1, S + 1, 3)
+    seconds = np.diff(sweep.times_s).reshape(-1, *[1] * (sweep.centers.ndim - 1))
+    steps = np.diff(sweep.centers, axis=0) / seconds  # (T - 1, ..., S + 1, 3)
     speeds = np.linalg.norm(steps, axis=-1).max(axis=0)
     if between:
         speeds = speeds + between_means(steps)
-    return float(speeds.max()), float(speeds[-1])
+    return float(speeds.max()), float(speeds[..., -1].max())

@@ -72,7 +72,7 @@ def with_an_intruder():
 
 def with_a_blade_towards_a_bystander():
     blade = Tool("edge", np.array([0.15, 0.0, 0.0]), 0.2, told=True)
-    return replace(with_somebody(standing(np.array([1.5, 0.0]))), tool=blade, attack="smooth")
+    return replace(with_somebody(standing(np.array([1.3, 0.0]))), tool=blade, attack="smooth")
 
 
 def with_somebody(walk):

@@ -84,6 +84,7 @@ def managed():
         running = subject("phases", namespace, **parameters)
         process, manager = running.__enter__(), Manager(namespace)
         opened.append((running, manager))
+        manager.state()  # once it answers, it knows who listens to its events
         return manager, process
 
     yield start

@@ -73,7 +73,6 @@ def running(client, film, camera_file):
 def test_a_film_is_shown_again_and_again_with_the_stamps_of_its_capture(running, pictures):
     heard, infos = pictures
     assert wait_for(lambda: len(heard) > 3 * FRAMES, 10.0), running.output()
-    assert len(infos) >= len(heard) - 1
     for heard_ns, message in heard:
         age_s = (heard_ns - to_ns(message.header.stamp)) / 1e9
         assert 0.04 <= age_s < 0.5
@@ -82,7 +81,10 @@ def test_a_film_is_shown_again_and_again_with_the_stamps_of_its_capture(running,
         assert np.abs(SHADES - shade).min() < 6.0
     stamps = [to_ns(message.header.stamp) for _, message in heard]
     assert (np.diff(stamps) > 0).all()
-    assert [to_ns(info.header.stamp) for info in infos[: len(stamps)]] == stamps[: len(infos)]
+    told = [to_ns(info.header.stamp) for info in infos]
+    both = range(max(stamps[0], told[0]), min(stamps[-1], told[-1]) + 1)  # one of the two may be heard of first
+    assert [stamp for stamp in told if stamp in both] == [stamp for stamp in stamps if stamp in both]
+    assert len(told) > 2 * FRAMES
     assert "trying again" in running.output()
 
 

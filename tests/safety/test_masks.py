@@ -237,9 +237,9 @@ def test_the_guardrail_accepts_what_the_mask_lets_through(start, displacements):
         q = first if spline is None else spline.sample((now_ns - since_ns) / 1e9).positions
         guardrail.propose(Proposal("planner", sequence, now_ns, now_ns, 0.3, 0.0, tool_displacement=displacement))
         report = guardrail.step(SPEC.joint_names, q, rest, now_ns, now_ns)
-        assert report.decision in ("accepted", "modified") or report.refusal.guardrail == "transport", report.refusal
-        if report.sent is None:
+        if report is None:  # it waits for the arm to be where delays do not matter
             return
+        assert report.decision in ("accepted", "modified"), report.refusal
         state = JointState(first, rest, rest) if spline is None else spline.sample((now_ns - since_ns) / 1e9)
         spline, since_ns, now_ns = Spline(state, report.sent), now_ns, now_ns + 200_000_000
     np.testing.assert_allclose(report.target_joint_positions, targets[0, -1], atol=1e-9)

@@ -6,7 +6,7 @@ from guardrail_bench import CENTRE, KINEMATICS, SPEC, START, at_rest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_robot.safety.motion import Spline, bounds, move_to_rest
+from ami_robot.safety.motion import Spline, bounds, bounds_of_joining, move_to_rest
 from ami_robot.safety.strays import strays
 
 JITTER_S = SPEC.transport.jitter_s
@@ -51,7 +51,7 @@ def test_what_a_controller_executes_stays_within_the_bounds_of_its_strays(first_
     motions = chain((first_s, second_s))
     followed = executed(motions, (first_s, second_s), [share * JITTER_S for share in shares])
     motion, also_from = motions[-1], motions[-1].also_from
-    promised = bounds(motion.joining(also_from.states), motion.lengths_s[0], also_from.blur)
+    promised = bounds_of_joining(also_from, motion.sample(motion.join_s), motion.lengths_s[:1])
     really = bounds(followed[-1].control[0], motion.lengths_s[0])
     scale = 1e-6 + 0.01 * really.acceleration_rad_per_s2  # half way between two states the way may bend a little more
     assert (really.lower_rad >= promised.lower_rad.min(axis=0) - 1e-5).all()
