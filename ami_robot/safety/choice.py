@@ -33,7 +33,7 @@ PASSING = ("joint_velocity", "joint_acceleration", "joint_jerk", "transport", "c
 _UNKNOWN = float("nan")
 _NOT_FOR_THE_FILTER = ("people", "power_and_force", "tool_hazard")  # nearer targets do not help here
 _DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
-_TRIES = 3  # of the filter, each further away by what the gate found missing between the poses that the filter looks at
+_TRIES = 2  # of the filter, the second one further away by what the gate found missing between the filter's poses
 _FURTHER_M = 5e-4  # and by this much
 _SLOWER = 1.01  # at least by this much at a time
 

@@ -146,12 +146,15 @@ def move_to_rest(
     durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
     ends = np.broadcast_to(target, (len(durations_s), 7))
     joins_s = JOINS_S if len(also_from.states.positions) else JOINS_S[:1]
-    for tried in (slice(0, 1), slice(1, 5), slice(5, 13), slice(13, None)):  # mostly the first one holds
-        for join_s in joins_s:
-            holds = _excess_of_motions(start, ends[tried], durations_s[tried], join_s, spec, also_from) <= ROUNDING
-            if holds.any():
-                first = int(np.argmax(holds))
-                return _trajectory(start, ends[tried][first], float(durations_s[tried][first]), join_s, spec)
+    for batch in (slice(0, 1), slice(1, 5), slice(5, 13), slice(13, None)):  # mostly the first one holds
+        tried_s = durations_s[batch]
+        control = _to_rest(start, ends[batch], tried_s)
+        holds = excess(bounds(control, tried_s), spec) <= ROUNDING
+        tried_s, control = tried_s[holds], control[holds]
+        for join_s in joins_s if holds.any() else ():
+            joins = _excess_of_joining(control, tried_s, join_s, spec, also_from) <= ROUNDING
+            if joins.any():
+                return _trajectory(start, target, float(tried_s[np.argmax(joins)]), join_s, spec)
     return None
 
 
@@ -163,11 +166,13 @@ def brake(start: JointState, spec: Spec, also_from: Strays = NO_STRAYS) -> Joint
     for durations_s in (BRAKE_DURATIONS_S[:6], BRAKE_DURATIONS_S[6:16], BRAKE_DURATIONS_S):  # mostly an early one
         h = durations_s[:, None]
         ends = start.positions + start.velocities * h / 2.0 + start.accelerations * h**2 / 12.0
-        excess = _excess_of_motions(start, ends, durations_s, JOINS_S[-1], spec, also_from)
-        holds = excess <= ROUNDING
+        control = _to_rest(start, ends, durations_s)
+        joining = _excess_of_joining(control, durations_s, JOINS_S[-1], spec, also_from)
+        worst = np.maximum(excess(bounds(control, durations_s), spec), joining)
+        holds = worst <= ROUNDING
         if holds.any():
             break
-    best = int(np.argmax(holds) if holds.any() else np.argmin(excess))
+    best = int(np.argmax(holds) if holds.any() else np.argmin(worst))
     return _trajectory(start, ends[best], float(durations_s[best]), JOINS_S[-1], spec)
 
 
@@ -284,26 +289,25 @@ def spreading(spread: Array, length_s: Array) -> tuple[Array, Array, Array, Arra
     )
 
 
-def _excess_of_motions(
-    start: JointState, ends: Array, durations_s: Array, join_s: float, spec: Spec, also_from: Strays
-) -> Array:
-    """`excess` (n,) of the motions from `start` to rest at `ends` (n, 7), and of joining them from other states."""
+def _to_rest(start: JointState, ends: Array, durations_s: Array) -> Array:
+    """Coefficients (n, 6, 7) of the motions from `start` to rest at `ends` (n, 7)."""
     rest = np.zeros(7)
-    control = quintic(start, JointState(ends, rest, rest), durations_s)
-    worst = excess(bounds(control, durations_s), spec)
-    if len(also_from.states.positions):
-        joins_s = np.array([control_times(duration, join_s)[0] for duration in durations_s])
-        joining = bounds_of_joining(also_from, sample(control, durations_s, joins_s), joins_s)
-        worst = np.maximum(worst, excess(joining, spec, whole_limits=True))
-    return worst
+    return quintic(start, JointState(ends, rest, rest), durations_s)
+
+
+def _excess_of_joining(control: Array, durations_s: Array, join_s: float, spec: Spec, also_from: Strays) -> Array:
+    """`excess` (n,) of joining motions (n, 6, 7) from wherever else the controller may begin; -inf from nowhere."""
+    if not len(also_from.states.positions):
+        return np.full(len(control), -np.inf)
+    joins_s = np.array([control_times(duration, join_s)[0] for duration in durations_s])
+    joining = bounds_of_joining(also_from, sample(control, durations_s, joins_s), joins_s)
+    return excess(joining, spec, whole_limits=True)
 
 
 def _trajectory(start: JointState, end: Array, duration_s: float, join_s: float, spec: Spec) -> JointTrajectory:
-    rest = np.zeros(7)
     times_s = control_times(duration_s, join_s)
-    control = quintic(start, JointState(end, rest, rest), np.asarray(duration_s))
-    states = sample(control, duration_s, times_s)
-    states.positions[-1], states.velocities[-1], states.accelerations[-1] = end, rest, rest  # exactly, not rounded
+    states = sample(_to_rest(start, end, np.asarray(duration_s)), duration_s, times_s)
+    states.positions[-1], states.velocities[-1], states.accelerations[-1] = end, 0.0, 0.0  # exactly, not rounded
     return JointTrajectory(spec.joint_names, times_s, states.positions, states.velocities, states.accelerations)
 
 

@@ -13,16 +13,17 @@ from ami_interfaces.srv import JudgeEpisode, ResetSim
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64, String
-from trajectory_msgs.msg import JointTrajectory
+from std_msgs.msg import String
 
 from ami_nodes import qos
-from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
-from ami_nodes.convert import from_trajectory_msg, to_field, to_time
+from ami_nodes.commanded_arm import CommandedArmNode
+from ami_nodes.common import GUARDRAIL_FILE, run_node
+from ami_nodes.convert import to_field, to_time
 from ami_nodes.health import Health
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import fill_sim_state, to_sim_people_msg
 from ami_robot.types import NS_PER_S
+from ami_robot.types import JointTrajectory as Trajectory
 from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
 from ami_sim.judge import Judge
 from ami_sim.people import PeopleTruth
@@ -51,7 +52,7 @@ FACTOR_WINDOW = 2 * JOINT_STATES_HZ
 """Joint states over which the real-time factor is measured: 2 s."""
 
 
-class ArmNode(AmiNode):
+class ArmNode(CommandedArmNode):
     """SimulatedArm -> /clock, joint_states at 100 Hz, the truth in sim/*; trajectories and a gripper width -> it."""
 
     PARAMETERS = (
@@ -85,10 +86,7 @@ class ArmNode(AmiNode):
         self.description_publisher.publish(String(data=robot_description()))
         self._pace_from_now()
         return [
-            self.create_subscription(
-                JointTrajectory, "joint_trajectory_controller/joint_trajectory", self.on_trajectory, qos.COMMAND
-            ),
-            self.create_subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
+            *self.commands(),
             self.create_subscription(GuardrailReport, "guardrail_report", self.on_report, qos.EVENTS),
             self.create_service(ResetSim, "sim/reset", self.on_reset),
             self.create_service(JudgeEpisode, "sim/judge", self.on_judge),
@@ -114,21 +112,13 @@ class ArmNode(AmiNode):
         while time.monotonic() - self.wall_origin_s >= self.arm.time_s + 1.0 / JOINT_STATES_HZ:
             self._step()
 
-    def on_trajectory(self, message: JointTrajectory) -> None:
-        """Hand it to the controller, which starts it now or rejects it with a reason."""
-        try:
-            reason = self.arm.accept(from_trajectory_msg(message))
-        except ValueError as error:
-            reason = str(error)
-        if reason:
-            self.get_logger().error(f"trajectory rejected: {reason}")
+    def accept(self, trajectory: Trajectory) -> str | None:
+        """Hand it to the controller."""
+        return self.arm.accept(trajectory)
 
-    def on_gripper(self, message: Float64) -> None:
-        """Close or open to a width, m."""
-        try:
-            self.arm.set_gripper(message.data)
-        except ValueError as error:
-            self.get_logger().error(f"gripper command rejected: {error}")
+    def set_gripper(self, width_m: float) -> None:
+        """Hand it to the gripper."""
+        self.arm.set_gripper(width_m)
 
     def on_report(self, message: GuardrailReport) -> None:
         """Remember whether the guardrail is armed, and when it said so."""

@@ -7,19 +7,19 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64
-from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
-from ami_nodes.common import GUARDRAIL_FILE, AmiNode, run_node
-from ami_nodes.convert import from_trajectory_msg, to_field, to_time
+from ami_nodes.commanded_arm import CommandedArmNode
+from ami_nodes.common import GUARDRAIL_FILE, run_node
+from ami_nodes.convert import to_field, to_time
 from ami_nodes.parameters import Param
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import NS_PER_S
+from ami_robot.types import JointTrajectory as Trajectory
 from ami_sim.loopback import LoopbackArm
 
 
-class LoopbackArmNode(AmiNode):
+class LoopbackArmNode(CommandedArmNode):
     """Trajectories and a gripper width -> LoopbackArm -> joint_states, on the node's clock. It knows no efforts."""
 
     PARAMETERS = (
@@ -41,10 +41,7 @@ class LoopbackArmNode(AmiNode):
     def start(self) -> list[Any]:
         """Follow."""
         return [
-            self.create_subscription(
-                JointTrajectory, "joint_trajectory_controller/joint_trajectory", self.on_trajectory, qos.COMMAND
-            ),
-            self.create_subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
+            *self.commands(),
             self.create_timer(1.0 / self.settings.rate_hz, self.on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)),
         ]
 
@@ -63,21 +60,13 @@ class LoopbackArmNode(AmiNode):
         message.header.stamp = to_time(now_ns)
         self.joint_states_publisher.publish(message)
 
-    def on_trajectory(self, message: JointTrajectory) -> None:
-        """Start it now, or reject it with a reason."""
-        try:
-            reason = self.arm.controller.accept(from_trajectory_msg(message), self.now_s())
-        except ValueError as error:
-            reason = str(error)
-        if reason:
-            self.get_logger().error(f"trajectory rejected: {reason}")
+    def accept(self, trajectory: Trajectory) -> str | None:
+        """As the controller does."""
+        return self.arm.controller.accept(trajectory, self.now_s())
 
-    def on_gripper(self, message: Float64) -> None:
-        """Close or open to a width, m."""
-        try:
-            self.arm.gripper.go_to(message.data)
-        except ValueError as error:
-            self.get_logger().error(f"gripper command rejected: {error}")
+    def set_gripper(self, width_m: float) -> None:
+        """As a gripper does."""
+        self.arm.gripper.go_to(width_m)
 
 
 def main() -> int:
