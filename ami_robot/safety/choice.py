@@ -21,7 +21,7 @@ from ami_robot.safety.motion import (
     move_to_rest,
     quintic,
 )
-from ami_robot.safety.people_watch import PeopleVerdict, PeopleWatch
+from ami_robot.safety.people_watch import PeopleWatch
 from ami_robot.safety.record import CommandRecord
 from ami_robot.safety.spec import Spec
 from ami_robot.safety.way_out import WayOut, verify
@@ -36,6 +36,7 @@ _DISTANCES = ("table", "arm_space", "obstacles", "self_collision")
 _TRIES = 2  # of the filter, the second one further away by what the gate found missing between the filter's poses
 _FURTHER_M = 5e-4  # and by this much
 _SLOWER = 1.01  # at least by this much at a time
+_SLOWINGS = 4  # at most, each tried in full: a decision may not take for ever
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ class Choice:
     change: Refusal | None = None  # what the proposal, taken literally, would have broken
 
 
+@dataclass(frozen=True, eq=False)
+class _Begin:
+    """Where a motion would begin, now."""
+
+    start: JointState  # (7,) each
+    also_from: Strays
+    now_ns: int
+
+    def to_rest(self, target: Array, spec: Spec, at_least_s: float = 0.0) -> JointTrajectory | None:
+        """`move_to_rest` from here."""
+        return move_to_rest(self.start, target, spec, self.also_from, at_least_s)
+
+
 class Chooser:
     """Answers proposals that are well-formed and come from whom they should."""
 
@@ -59,32 +73,32 @@ class Chooser:
 
     def choose(self, proposal: Proposal, record: CommandRecord, now_ns: int) -> Choice | Refusal:
         """The motion for a proposal, from where the arm is told to be now; or why there is none."""
-        start, also_from = record.state(now_ns), record.strays(now_ns, now_ns)
+        begin = _Begin(record.state(now_ns), record.strays(now_ns, now_ns), now_ns)
         if proposal.trajectory is not None:
             trajectory = in_spec_order(self._spec, proposal.trajectory)
             tool = self._kinematics.tool_position(trajectory.positions[-1])
-            motion = Spline(start, trajectory, also_from)
-            near = self._people.check(motion, now_ns)
-            return self._outside(tool) or self._verified(trajectory, motion, tool, now_ns, near)
+            return self._outside(tool) or self._verified(trajectory, tool, begin)[0]
         displacement = np.asarray(proposal.tool_displacement, dtype=np.float64)
         tool = record.target_tool + displacement
         target = self._posture(tool)
         if isinstance(target, Refusal):
             return target
-        nominal = self._to(target, tool, start, also_from, now_ns)
+        shortest = begin.to_rest(target, self._spec)
+        nominal = self._to(target, tool, shortest, begin)
         if isinstance(nominal, Choice) or nominal.guardrail in _NOT_FOR_THE_FILTER:
             return nominal
         if nominal.guardrail in PASSING and record.moves(now_ns):
             return nominal
-        nearest = self._nearest(target, nominal, start, also_from, now_ns)
+        duration_s = float(MOVE_DURATIONS_S[-1] if shortest is None else shortest.times_s[-1])
+        nearest = self._nearest(target, duration_s, nominal, begin)
         if nearest is not None:
             return nearest
         tool = record.target_tool + displacement / 2.0
         target = self._posture(tool)
-        half = target if isinstance(target, Refusal) else self._to(target, tool, start, also_from, now_ns)
-        if isinstance(half, Refusal):
+        if isinstance(target, Refusal):
             return nominal
-        return replace(half, change=_changed("Half the way", nominal))
+        half = self._to(target, tool, begin.to_rest(target, self._spec), begin)
+        return nominal if isinstance(half, Refusal) else replace(half, change=_changed("Half the way", nominal))
 
     def _posture(self, tool: Array) -> Array | Refusal:
         """Joint positions (7,) that put the tool there, if it may be there."""
@@ -104,46 +118,34 @@ class Chooser:
         where = ", ".join(f"{value:.3f}" for value in tool)
         return Refusal(f"The tool target ({where}) m is outside the workspace.", "workspace", margin)
 
-    def _to(
-        self,
-        target: Array,
-        tool: Array,
-        start: JointState,
-        also_from: Strays,
-        now_ns: int,
-        at_least_s: float = 0.0,
-    ) -> Choice | Refusal:
-        """The shortest motion to this target that keeps all limits and the caps on speed, and then all the rest."""
+    def _to(self, target: Array, tool: Array, trajectory: JointTrajectory | None, begin: _Begin) -> Choice | Refusal:
+        """This motion to the target, or a slower one if the caps on speed want that, when it keeps all the rest."""
         slowed: Refusal | None = None
-        while True:
-            trajectory = move_to_rest(start, target, self._spec, also_from, at_least_s)
+        for slowings_left in range(_SLOWINGS, -1, -1):
             if trajectory is None:
-                return slowed or self._why_stretched(start, target, None)  # type: ignore[return-value]
-            motion = Spline(start, trajectory, also_from)
-            near = self._people.check(motion, now_ns)
-            choice = self._verified(trajectory, motion, tool, now_ns, near)
+                break
+            choice, slower_by = self._verified(trajectory, tool, begin)
             if isinstance(choice, Choice):
-                return replace(choice, change=slowed or self._why_stretched(start, target, trajectory))
-            slower_by = max(near.slower_by, self._too_fast_by(choice))
-            if not slower_by > 1.0:
+                return replace(choice, change=slowed or self._why_stretched(begin.start, target, trajectory))
+            slower_by = max(slower_by, self._too_fast_by(choice))
+            if not (slower_by > 1.0 and slowings_left):
                 return choice
             slowed, at_least_s = choice, float(trajectory.times_s[-1]) * max(slower_by, _SLOWER)
+            trajectory = begin.to_rest(target, self._spec, at_least_s)
+        return slowed or self._why_stretched(begin.start, target, None)  # type: ignore[return-value]
 
-    def _nearest(
-        self, target: Array, broken: Refusal, start: JointState, also_from: Strays, now_ns: int
-    ) -> Choice | None:
-        """The motion to the nearest target that the filter finds, if it holds."""
-        shortest = move_to_rest(start, target, self._spec, also_from)
-        duration_s = float(MOVE_DURATIONS_S[-1] if shortest is None else shortest.times_s[-1])
+    def _nearest(self, target: Array, duration_s: float, broken: Refusal, begin: _Begin) -> Choice | None:
+        """The motion to the nearest target that the filter finds for this duration, if it holds."""
         keep_m = LINEARISATION_M
         for _ in range(_TRIES):
-            filtered = nearest_target(self._spec, self._kinematics, start, target, duration_s, keep_m)
+            filtered = nearest_target(self._spec, self._kinematics, begin.start, target, duration_s, keep_m)
             if isinstance(filtered, Refusal):
                 return None
             tool = self._kinematics.tool_position(filtered.joint_positions)
             if self._outside(tool) is not None:
                 return None
-            choice = self._to(filtered.joint_positions, tool, start, also_from, now_ns, duration_s)
+            trajectory = begin.to_rest(filtered.joint_positions, self._spec, duration_s)
+            choice = self._to(filtered.joint_positions, tool, trajectory, begin)
             if isinstance(choice, Choice):
                 missed_m = float(np.linalg.norm(tool - self._kinematics.tool_position(target)))
                 return replace(choice, change=_changed(f"Bent by {missed_m:.4f} m", broken))
@@ -152,25 +154,22 @@ class Chooser:
             keep_m += _FURTHER_M - choice.margin
         return None
 
-    def _verified(
-        self,
-        trajectory: JointTrajectory,
-        motion: Spline,
-        tool: Array,
-        now_ns: int,
-        near: PeopleVerdict,
-    ) -> Choice | Refusal:
+    def _verified(self, trajectory: JointTrajectory, tool: Array, begin: _Begin) -> tuple[Choice | Refusal, float]:
+        """The choice of this trajectory if it keeps every guardrail; and how much slower it would have to be."""
+        motion = Spline(begin.start, trajectory, begin.also_from)
+        near = self._people.check(motion, begin.now_ns)
         if near.refusal is not None:
-            return near.refusal
-        load_kg, tip = self._people.load_kg(now_ns), self._people.tip(now_ns)
-        verdict = check_motion(self._spec, self._kinematics, self._dynamics, motion, load_kg, tip)
+            return near.refusal, near.slower_by
+        parts = self._spec, self._kinematics, self._dynamics
+        load_kg, tip = self._people.load_kg(begin.now_ns), self._people.tip(begin.now_ns)
+        verdict = check_motion(*parts, motion, load_kg, tip)
         if verdict.refusal is not None:
-            return verdict.refusal
+            return verdict.refusal, 1.0
         choice = Choice(trajectory, motion, tool, verdict.margins | near.margins, tip)
         if near.stop is None:
-            return choice
-        way_out = verify(self._spec, self._kinematics, self._dynamics, near.stop, load_kg, tip, now_ns)
-        return way_out if isinstance(way_out, Refusal) else replace(choice, way_out=way_out)
+            return choice, 1.0
+        way_out = verify(*parts, near.stop, load_kg, tip, begin.now_ns)
+        return (way_out if isinstance(way_out, Refusal) else replace(choice, way_out=way_out)), 1.0
 
     def _too_fast_by(self, broken: Refusal) -> float:
         """How many times too fast the arm would come down to the table; 1 where another row is broken."""

@@ -163,17 +163,21 @@ def brake(start: JointState, spec: Spec, also_from: Strays = NO_STRAYS) -> Joint
 
     When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
     """
-    for durations_s in (BRAKE_DURATIONS_S[:6], BRAKE_DURATIONS_S[6:16], BRAKE_DURATIONS_S):  # mostly an early one
+    tried: list[tuple[float, Array, float]] = []  # excess, end, duration
+    for batch in (slice(0, 6), slice(6, 16), slice(16, None)):  # mostly an early one holds
+        durations_s = BRAKE_DURATIONS_S[batch]
         h = durations_s[:, None]
         ends = start.positions + start.velocities * h / 2.0 + start.accelerations * h**2 / 12.0
         control = _to_rest(start, ends, durations_s)
         joining = _excess_of_joining(control, durations_s, JOINS_S[-1], spec, also_from)
         worst = np.maximum(excess(bounds(control, durations_s), spec), joining)
         holds = worst <= ROUNDING
+        best = int(np.argmax(holds) if holds.any() else np.argmin(worst))
+        tried.append((float(worst[best]), ends[best], float(durations_s[best])))
         if holds.any():
             break
-    best = int(np.argmax(holds) if holds.any() else np.argmin(worst))
-    return _trajectory(start, ends[best], float(durations_s[best]), JOINS_S[-1], spec)
+    _, end, duration_s = tried[-1] if holds.any() else min(tried, key=lambda brake: brake[0])
+    return _trajectory(start, end, duration_s, JOINS_S[-1], spec)
 
 
 def limit_margins(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> dict[str, Array]:

@@ -215,17 +215,20 @@ class PeopleWatch:
             return near
         times_s, pieces = times_until(motion.join_s), motion.joining(motion.also_from.corners)
         q = sample(pieces, motion.join_s, times_s[:, None]).positions  # (T, C, 7)
-        joining = self._near(self._sweep(times_s, q, sight), sight, between=True)
+        joining = self._beside(self._sweep(times_s, q, sight), sight, between=True)
         if joining.refusal is not None:
             return joining
-        margins = {row: min(margin, joining.margins.get(row, margin)) for row, margin in near.margins.items()}
-        return PeopleVerdict(margins)
+        return PeopleVerdict({row: min(margin, joining.margins[row]) for row, margin in near.margins.items()})
 
     def _near(self, sweep: _Sweep, sight: _Sight, between: bool) -> PeopleVerdict:
         """Speed caps and direction, when somebody is in reach; `between`: with what may lie between the samples."""
-        spec = self._spec
-        if not in_reach(spec, sweep.centers, self._radii, sight.people, sight.now_ns):
+        if not in_reach(self._spec, sweep.centers, self._radii, sight.people, sight.now_ns):
             return PeopleVerdict({})
+        return self._beside(sweep, sight, between)
+
+    def _beside(self, sweep: _Sweep, sight: _Sight, between: bool) -> PeopleVerdict:
+        """Speed caps and direction."""
+        spec = self._spec
         margin = facing_margin(spec, sweep.centers[..., -1, :], sweep.directions, sight.people, sight.tool_class)
         if not margin >= 0.0:
             refusal = Refusal("The tool points at somebody in reach; it may not move.", "tool_hazard", margin)
