@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 NODES = (
-    *("arm", "loopback_arm", "people", "recorder"),
+    *("arm", "loopback_arm", "robot_arm", "people", "recorder"),
     *("simulated_camera", "device_camera", "encoder", "world_model", "planner", "guardrail", "lifecycle_manager"),
 )
 

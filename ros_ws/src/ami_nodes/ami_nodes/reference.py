@@ -13,6 +13,7 @@ from ami_nodes.parameters import Param
 NODES = {
     "arm": "arm.ArmNode",
     "loopback_arm": "loopback_arm.LoopbackArmNode",
+    "robot_arm": "robot_arm.RobotArmNode",
     "simulated_camera": "simulated_camera.SimulatedCameraNode",
     "device_camera": "device_camera.DeviceCameraNode",
     "people": "people.PeopleNode",

@@ -1,0 +1,47 @@
+"""Can a robot's controller hold the promise that the last message alone brings the arm to rest?
+
+By the parameters of ros2_controllers' joint_trajectory_controller (its parameter reference, Humble to Lyrical). Only a
+controller that follows whole trajectories, from where it last wanted the arm to be, does what was checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FROM_DESIRED = ("interpolate_from_desired_state", "open_loop_control")
+"""The same switch, by its name since Jazzy and the one before."""
+
+ASKED = (*FROM_DESIRED, "joints", "command_interfaces", "state_interfaces", "interpolation_method")
+"""The parameters that decide."""
+
+
+def why_not(controller: str, parameters: Mapping[str, Any], joint_names: Sequence[str]) -> str | None:
+    """One sentence on the first thing wrong with this controller; None when it will do.
+
+    `parameters` are those of ASKED that it has.
+    """
+    switches = [name for name in FROM_DESIRED if name in parameters]
+    if "joints" not in parameters or not switches:
+        return (
+            f"{controller} is no joint_trajectory_controller: it takes no trajectories, so it would keep the last "
+            "command for ever; load one, and name it in the parameter controller."
+        )
+    joints = list(parameters["joints"])
+    if sorted(joints) != sorted(joint_names):
+        return (
+            f"{controller} moves {', '.join(joints) or 'no joints'}; the guardrail file names {', '.join(joint_names)}."
+        )
+    if not any(parameters[name] for name in switches):
+        return (
+            f"{controller} has {switches[0]}: false, so it would start each motion from where the arm is measured, "
+            "not from where it was told to be; set it to true."
+        )
+    if parameters.get("interpolation_method", "splines") != "splines":
+        return f"{controller} has interpolation_method: {parameters['interpolation_method']}; set it to splines."
+    if not parameters.get("command_interfaces"):
+        return f"{controller} has no command_interfaces; it moves nothing."
+    missing = [state for state in ("position", "velocity") if state not in parameters.get("state_interfaces", ())]
+    if missing:
+        return f"{controller} lacks {' and '.join(missing)} in state_interfaces; the guardrail needs both measured."
+    return None
