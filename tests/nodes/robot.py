@@ -10,10 +10,13 @@ from control_msgs.srv import QueryTrajectoryState
 from rclpy.action import ActionServer
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
-from ami_nodes.convert import to_field, to_time
+from ami_nodes.convert import from_trajectory_msg, to_field, to_time
 from ami_robot.safety.spec import load_spec
+from ami_robot.types import NS_PER_S
+from ami_sim.controller import JointTrajectoryController
 from ami_sim.scene import Scene
 
 JOINTS = load_spec().joint_names
@@ -31,14 +34,23 @@ START_RAD = Scene.from_seed(1000).start_joint_positions
 
 
 class Robot:
-    """Stands at START_RAD; its controller wants it `offset_rad` further on, in joint 4."""
+    """Follows from START_RAD on; of where it wants joint 4 to be it says `offset_rad` more."""
 
-    def __init__(self, parameters: dict[str, object] | None = None, offset_rad: float = 0.0) -> None:
+    def __init__(
+        self,
+        parameters: dict[str, object] | None = None,
+        offset_rad: float = 0.0,
+        controller: str = "joint_trajectory_controller",
+    ) -> None:
         self.offset_rad = offset_rad
         self.widths_m: list[float] = []
-        self.node = node = rclpy.create_node("joint_trajectory_controller")
+        self.rejected: list[str] = []
+        self.node = node = rclpy.create_node(controller)
         for name, value in (STOCK if parameters is None else parameters).items():
             node.declare_parameter(name, value)
+        self._controller = JointTrajectoryController(JOINTS)
+        self._controller.hold(START_RAD, self._now_s())
+        node.create_subscription(JointTrajectory, "~/joint_trajectory", self._on_trajectory, qos.COMMAND)
         node.create_service(QueryTrajectoryState, "~/query_state", self._on_query)
         self._gripper = ActionServer(node, ParallelGripperCommand, GRIPPER, self._on_gripper)
         self._joint_states = node.create_publisher(JointState, "joint_states", qos.SENSOR_OUT)
@@ -63,8 +75,16 @@ class Robot:
         except ExternalShutdownException:
             return
 
+    def _now_s(self) -> float:
+        return self.node.get_clock().now().nanoseconds / NS_PER_S
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        reason = self._controller.accept(from_trajectory_msg(message), self._now_s())
+        if reason:
+            self.rejected.append(reason)
+
     def _on_query(self, _: QueryTrajectoryState.Request, response: QueryTrajectoryState.Response) -> object:
-        wanted = START_RAD.copy()
+        wanted = self._controller.sample(self._now_s()).positions.copy()
         wanted[3] += self.offset_rad
         response.success, response.name, response.position = True, list(JOINTS), wanted.tolist()
         return response
@@ -75,6 +95,9 @@ class Robot:
         return ParallelGripperCommand.Result(reached_goal=True)
 
     def _say_joints(self) -> None:
-        message = JointState(name=list(JOINTS), position=to_field(START_RAD), velocity=to_field(0.0 * START_RAD))
-        message.header.stamp = to_time(self.node.get_clock().now().nanoseconds)
+        now_ns = self.node.get_clock().now().nanoseconds
+        state = self._controller.sample(now_ns / NS_PER_S)
+        message = JointState(name=list(JOINTS))
+        message.position, message.velocity = to_field(state.positions), to_field(state.velocities)
+        message.header.stamp = to_time(now_ns)
         self._joint_states.publish(message)

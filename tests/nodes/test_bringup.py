@@ -6,22 +6,36 @@ import pytest
 from ami_nodes.graph_client import position_goal
 from ami_robot.safety.kinematics import Kinematics
 from tests.nodes.graph import LAUNCH_FILE, launched
+from tests.nodes.robot import Robot
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
 
 
-def test_commands_that_only_come_back_bring_the_tool_to_its_goal(client):
+def reaches(client, launch):
+    """A goal, and leaves without a word of a trajectory that was not taken."""
     goal = np.array([0.45, 0.1, 0.15])
+    client.wait_until_active()
+    client.arm(True)
+    result = client.pursue(position_goal(goal), 4.0)
+    assert (result.outcome, result.refusals) == ("done", 0), launch.output()
+    reached = Kinematics().tool_position(client.ear.positions)
+    assert np.linalg.norm(reached - goal) < 0.005
+    client.arm(False)
+    assert launch.interrupt() == 0
+    assert "rejected" not in launch.output()
+
+
+def test_commands_that_only_come_back_bring_the_tool_to_its_goal(client):
     with launched(BRINGUP, arm="loopback", vision="false", config="analytic") as launch:
-        client.wait_until_active()
-        client.arm(True)
-        result = client.pursue(position_goal(goal), 4.0)
-        assert (result.outcome, result.refusals) == ("done", 0), launch.output()
-        reached = Kinematics().tool_position(client.ear.positions)
-        assert np.linalg.norm(reached - goal) < 0.005
-        client.arm(False)
-        assert launch.interrupt() == 0
-        assert "rejected" not in launch.output()
+        reaches(client, launch)
+
+
+def test_a_robot_under_ros2_control_comes_to_its_goal_by_the_name_of_its_controller(client):
+    with Robot(controller="left_arm_controller") as robot:
+        arguments = {"arm": "ros2_control", "controller": "left_arm_controller"}
+        with launched(BRINGUP, vision="false", config="analytic", **arguments) as launch:
+            reaches(client, launch)
+        assert robot.rejected == []
 
 
 @pytest.mark.parametrize("name", ["arm", "camera"])
