@@ -22,6 +22,7 @@ from ami_nodes.convert import to_field, to_time
 from ami_nodes.health import Health
 from ami_nodes.parameters import Param
 from ami_nodes.sim_state import fill_sim_state, to_sim_people_msg
+from ami_nodes.tool_frame import ToolFrame
 from ami_robot.types import NS_PER_S
 from ami_robot.types import JointTrajectory as Trajectory
 from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
@@ -76,6 +77,7 @@ class ArmNode(CommandedArmNode):
         self.sim_state_publisher = self.publisher(SimState, "sim/state", qos.SENSOR_OUT)
         self.sim_people_publisher = self.publisher(PersonArray, "sim/people", qos.SENSOR_OUT)
         self.description_publisher = self.publisher(String, "robot_description", qos.LATCHED)
+        self.tool_frame = ToolFrame(self)
         self.names = list(self.arm.joint_names)
         self.guardrail_armed, self.report_time_s = True, float("-inf")  # unknown counts as armed
         self.ticks: deque[tuple[float, int]] = deque(maxlen=FACTOR_WINDOW)
@@ -186,6 +188,7 @@ class ArmNode(CommandedArmNode):
         message.effort = to_field(self.arm.joint_efforts())
         message.header.stamp = stamp
         self.joint_states_publisher.publish(message)
+        self.tool_frame.follow(positions[: len(self.spec.joint_names)], self.arm.time_ns)
 
     def _begin_episode(self) -> None:
         if self.settings.people != "none":

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from geometry_msgs.msg import Transform, TransformStamped
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from ami_nodes import qos
 from ami_nodes.common import AmiNode
-from ami_nodes.convert import to_camera_info_msg, to_image_msg, to_vector3
+from ami_nodes.convert import to_camera_info_msg, to_image_msg
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
-from ami_nodes.transforms import quaternion
+from ami_nodes.transforms import stamped_transform
 from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
 
 OPTICAL_IN_LINK = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -57,14 +56,5 @@ class CameraNode(AmiNode):
 def static_transforms(camera: CameraModel) -> TFMessage:
     """base_link -> <camera>_link -> <camera>_optical_frame; stamp 0, as it holds for all time."""
     link = camera.frame_id.removesuffix("_optical_frame") + "_link"
-    steps = (
-        ("base_link", link, camera.position, camera.rotation @ OPTICAL_IN_LINK.T),
-        (link, camera.frame_id, np.zeros(3), OPTICAL_IN_LINK),
-    )
-    message = TFMessage()
-    for parent, child, position, rotation in steps:
-        transform = Transform(translation=to_vector3(position), rotation=quaternion(rotation))
-        stamped = TransformStamped(child_frame_id=child, transform=transform)
-        stamped.header.frame_id = parent
-        message.transforms.append(stamped)
-    return message
+    to_link = stamped_transform("base_link", link, camera.position, camera.rotation @ OPTICAL_IN_LINK.T)
+    return TFMessage(transforms=[to_link, stamped_transform(link, camera.frame_id, np.zeros(3), OPTICAL_IN_LINK)])

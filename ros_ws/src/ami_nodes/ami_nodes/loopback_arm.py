@@ -13,6 +13,7 @@ from ami_nodes.commanded_arm import CommandedArmNode
 from ami_nodes.common import GUARDRAIL_FILE, run_node
 from ami_nodes.convert import to_field, to_time
 from ami_nodes.parameters import Param
+from ami_nodes.tool_frame import ToolFrame
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import NS_PER_S
 from ami_robot.types import JointTrajectory as Trajectory
@@ -37,6 +38,7 @@ class LoopbackArmNode(CommandedArmNode):
         self.fingers = self.settings.finger_joints
         self.names = [*spec.joint_names, *self.fingers]
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
+        self.tool_frame = ToolFrame(self)
 
     def start(self) -> list[Any]:
         """Follow."""
@@ -59,6 +61,7 @@ class LoopbackArmNode(CommandedArmNode):
         message.velocity = to_field([*self.arm.velocities, *[0.0] * fingers])
         message.header.stamp = to_time(now_ns)
         self.joint_states_publisher.publish(message)
+        self.tool_frame.follow(self.arm.positions, now_ns)
 
     def accept(self, trajectory: Trajectory) -> str | None:
         """As the controller does."""

@@ -19,10 +19,12 @@ from std_msgs.msg import Float64
 from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, result_within, run_node
 from ami_nodes.controller_rules import ASKED, why_not
-from ami_nodes.convert import as_array, to_time
+from ami_nodes.convert import as_array, to_ns, to_time
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
+from ami_nodes.tool_frame import ToolFrame
 from ami_robot.safety.checks import read_joint_state
+from ami_robot.types import JointState as JointStateRecord
 from ami_robot.types import Refusal
 
 POLL_S = 0.01
@@ -50,7 +52,7 @@ class RobotArmNode(AmiNode):
         self.spec = self.load_spec()
         self.others = ReentrantCallbackGroup()  # answers come in while a transition waits for them
         self.latest: JointState | None = None
-        self.joint_states = Meter("joint_states")
+        self.joint_states, self.tool_frame = Meter("joint_states"), ToolFrame(self)
         reason = why_not(self.settings.controller, self._of_controller(), self.spec.joint_names)
         if reason is not None:
             raise RuntimeError(reason)
@@ -83,9 +85,12 @@ class RobotArmNode(AmiNode):
         return Health("" if figures["joint_states_hz"] > 0.0 else "no joint states", figures)
 
     def on_joint_states(self, message: JointState) -> None:
-        """Remember the newest."""
+        """Remember the newest, and show where the tool is."""
         self.latest = message
         self.joint_states.tick()
+        measured = self._measured(message)
+        if not isinstance(measured, Refusal):
+            self.tool_frame.follow(measured.positions, to_ns(message.header.stamp))
 
     def on_gripper(self, message: Float64) -> None:
         """Hand a new width on, m."""
@@ -110,8 +115,7 @@ class RobotArmNode(AmiNode):
             if time.monotonic() > give_up_s:
                 raise RuntimeError(f"no joint_states came within {self.settings.timeout_s} s.")
             time.sleep(POLL_S)
-        message = self.latest
-        measured = read_joint_state(self.spec, message.name, as_array(message.position), as_array(message.velocity))
+        measured = self._measured(self.latest)
         if isinstance(measured, Refusal):
             raise RuntimeError(measured.reason)
         request = QueryTrajectoryState.Request(time=to_time(self.now_ns()))
@@ -128,6 +132,9 @@ class RobotArmNode(AmiNode):
                 f"{self.spec.joint_names[worst]} stands {offsets[worst]:.3f} rad from where {self.settings.controller} "
                 f"wants it, more than {self.settings.max_offset_rad} rad: the first motion would jump."
             )
+
+    def _measured(self, message: JointState) -> JointStateRecord | Refusal:
+        return read_joint_state(self.spec, message.name, as_array(message.position), as_array(message.velocity))
 
     def _ask(self, kind: Any, service: str, request: Any) -> Any:
         """One answer of the controller. Raises RuntimeError."""

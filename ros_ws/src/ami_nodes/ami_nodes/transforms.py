@@ -1,11 +1,20 @@
-"""Rotation matrices as quaternion messages."""
+"""Poses as messages."""
 
 from __future__ import annotations
 
 import numpy as np
-from geometry_msgs.msg import Quaternion
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped
 
+from ami_nodes.convert import to_time, to_vector3
 from ami_robot.types import Array
+
+
+def stamped_transform(parent: str, child: str, position: Array, rotation: Array, stamp_ns: int = 0) -> TransformStamped:
+    """Where the frame `child` is in `parent`: (3,), m, and a rotation matrix (3, 3); stamp 0 holds for all time."""
+    transform = Transform(translation=to_vector3(position), rotation=quaternion(rotation))
+    stamped = TransformStamped(child_frame_id=child, transform=transform)
+    stamped.header.frame_id, stamped.header.stamp = parent, to_time(stamp_ns)
+    return stamped
 
 
 def quaternion(rotation: Array) -> Quaternion:
