@@ -50,3 +50,12 @@ def write_pictures(
             for topic, data in [*messages, ("/chatter", b"\0\1\0\0\2\0\0\0a\0")]:
                 writer.write(topic, data, 10_000_000 * number)
     return folder
+
+
+def damage(folder: Path, message: Any, length: int) -> None:
+    """Let the file claim that this message of it has another length."""
+    (mcap,) = folder.glob("*.mcap")
+    data = bytearray(mcap.read_bytes())
+    length_at = data.index(cdr(message)) - 30  # then comes the rest of the head of an MCAP message, then itself
+    data[length_at : length_at + 8] = length.to_bytes(8, "little")
+    mcap.write_bytes(data)

@@ -9,7 +9,7 @@ import pytest
 
 from ami_robot.episodes.pictures import PictureRecording, restamped
 from ami_robot.episodes.recording import RecordingError, RecordingWriter
-from tests.episodes.picture_messages import IMAGES, cdr, noise, write_pictures
+from tests.episodes.picture_messages import IMAGES, cdr, damage, noise, write_pictures
 
 STAMPS_NS = [1_000_000_000 + 1_000_000 * ms for ms in (0, 40, 100, 120)]
 
@@ -99,10 +99,6 @@ def test_a_damaged_file_is_named_where_it_breaks(tmp_path, length):
     """A message in the midst of it claims to be longer than the file, or shorter than can be."""
     pairs = list(noise(STAMPS_NS, 640, 480))
     folder = write_pictures(tmp_path / "run", pairs)
-    (mcap,) = folder.glob("*.mcap")
-    data = bytearray(mcap.read_bytes())
-    length_at = data.index(cdr(pairs[2][0])) - 30  # its length, the rest of the head of an MCAP message, then itself
-    data[length_at : length_at + 8] = length.to_bytes(8, "little")
-    mcap.write_bytes(data)
+    damage(folder, pairs[2][0], length)
     with pytest.raises(RecordingError, match="breaks off"):
         list(PictureRecording(folder).pictures())

@@ -15,6 +15,7 @@ NODES = {
     "loopback_arm": "loopback_arm.LoopbackArmNode",
     "simulated_camera": "simulated_camera.SimulatedCameraNode",
     "device_camera": "device_camera.DeviceCameraNode",
+    "replay_camera": "replay_camera.ReplayCameraNode",
     "people": "people.PeopleNode",
     "encoder": "encoder.EncoderNode",
     "world_model": "world_model.WorldModelNode",
