@@ -6,10 +6,11 @@ import tracemalloc
 from itertools import islice
 
 import pytest
+from rclpy.serialization import serialize_message
 
 from ami_robot.episodes.pictures import PictureRecording, restamped
 from ami_robot.episodes.recording import RecordingError, RecordingWriter
-from tests.episodes.picture_messages import IMAGES, cdr, damage, noise, write_pictures
+from tests.episodes.picture_messages import IMAGES, damage, noise, write_pictures
 
 STAMPS_NS = [1_000_000_000 + 1_000_000 * ms for ms in (0, 40, 100, 120)]
 
@@ -23,7 +24,7 @@ def test_pictures_come_back_to_the_bit_and_in_order_with_the_intervals_of_their_
     recording = PictureRecording(write_pictures(tmp_path / "run", pairs))
     played = list(recording.play(loop=False))
     assert [interval_ns for interval_ns, _ in played] == [0, 40_000_000, 60_000_000, 20_000_000]
-    assert [picture.image for _, picture in played] == [cdr(image) for image, _ in pairs]
+    assert [picture.image for _, picture in played] == [serialize_message(image) for image, _ in pairs]
     assert [picture.stamp_ns for _, picture in played] == STAMPS_NS
     assert recording.frame_id == "front_camera_optical_frame"
 
@@ -38,14 +39,14 @@ def test_a_picture_has_the_newest_camera_info_and_the_first_picture_the_first(tm
     for number, (_, info) in enumerate(pairs):
         info.binning_x = number
     pictures = list(PictureRecording(write_pictures(tmp_path / "run", pairs)).pictures())
-    assert [picture.info for picture in pictures] == [cdr(pairs[index][1]) for index in (0, 0, 1, 2)]
+    assert [picture.info for picture in pictures] == [serialize_message(pairs[index][1]) for index in (0, 0, 1, 2)]
 
 
 def test_another_stamp_changes_the_stamp_alone(pairs):
     image = pairs[0][0]
-    changed = restamped(cdr(image), 12_345_678_901)
+    changed = restamped(serialize_message(image), 12_345_678_901)
     image.header.stamp.sec, image.header.stamp.nanosec = 12, 345_678_901
-    assert changed == cdr(image)
+    assert changed == serialize_message(image)
 
 
 def test_a_long_recording_is_not_held_in_memory(tmp_path):

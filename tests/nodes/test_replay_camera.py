@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from ami_interfaces.msg import Latent
 from lifecycle_msgs.msg import Transition
+from rclpy.serialization import serialize_message
 
 from ami_nodes import qos
 from ami_nodes.convert import as_array, to_ns
-from tests.episodes.picture_messages import cdr, damage, noise, write_pictures
+from tests.episodes.picture_messages import damage, noise, write_pictures
 from tests.nodes.graph import LAUNCH_FILE, camera_process, changes, launched, wait_for
 
 INTERVALS_MS = [50, 110, 70, 150, 90]
@@ -41,7 +42,7 @@ def recorded_as(message) -> int:
     for number, pair in enumerate(noise(STAMPS_NS)):
         for each in pair:
             each.header.stamp = stamp
-            if type(each) is type(message) and cdr(each) == cdr(message):
+            if type(each) is type(message) and serialize_message(each) == serialize_message(message):
                 return number
     raise AssertionError("this was not recorded")
 
