@@ -7,6 +7,7 @@ and `ros2 bag`, Foxglove and others open it. What is read back are the records o
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,17 +83,34 @@ class RecordingWriter:
         self.close()
 
 
+def open_recording(folder: Path) -> Reader:
+    """A finished recording, for its user to close. Raises RecordingError."""
+    try:
+        reader = Reader(folder)
+        reader.open()
+    except (ReaderError, OSError) as error:
+        raise RecordingError(f"{folder} is not a finished recording: {error}") from error
+    return reader
+
+
+def read_messages(reader: Reader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, bytes]]:
+    """Encapsulated CDR messages in the order of the recording, a chunk of the file in memory at a time.
+
+    Raises RecordingError where the file is damaged.
+    """
+    try:
+        for connection, _, data in reader.messages(connections) if connections else ():  # to rosbags none means all
+            yield connection, bytes(data)
+    except (ReaderError, OSError, struct.error) as error:
+        raise RecordingError(f"{reader.path}: the recording breaks off: {error}") from error
+
+
 class ReportRecording:
     """The guardrail's reports of a run, opened for reading. A context manager."""
 
     def __init__(self, folder: Path):
         """Raises RecordingError when there is no recording of reports, or not exactly one."""
-        self.folder = folder
-        try:
-            self._reader = Reader(folder)
-            self._reader.open()
-        except (ReaderError, OSError) as error:
-            raise RecordingError(f"{folder} is not a finished recording: {error}") from error
+        self.folder, self._reader = folder, open_recording(folder)
         found = [each for each in self._reader.connections if each.msgtype == REPORT_TYPE]
         topics = sorted({each.topic for each in found})
         if len(topics) != 1:
@@ -117,12 +135,9 @@ class ReportRecording:
         `RecordingWriter` left. A recording of another program has no digest.
         """
         digest = hashlib.sha256()
-        try:
-            for _, _, data in self._reader.messages(self._connections):
-                digest.update(_framed(data))
-                yield bytes(data)
-        except (ReaderError, OSError) as error:
-            raise RecordingError(f"{self.folder}: the recording breaks off: {error}") from error
+        for _, data in read_messages(self._reader, self._connections):
+            digest.update(_framed(data))
+            yield data
         written = (self._reader.storage.metadata.custom or {}).get(_digest_key(self._connections[0].topic))
         if written not in (None, digest.hexdigest()):
             raise RecordingError(f"{self.folder}: these are not the messages that were recorded; their digest differs.")

@@ -18,6 +18,31 @@ from ami_robot.world_model.predictor import Predictor, PredictorConfig  # noqa: 
 from tests.nodes.graph import DOMAIN  # noqa: E402
 
 
+class Pictures:
+    """Hears a camera: (time on the system's clock, ns, message) of its pictures, and the CameraInfo of each."""
+
+    def __init__(self, node):
+        from sensor_msgs.msg import CameraInfo, Image
+
+        self.heard, self.infos = [], []
+        self.subscriptions = [
+            node.create_subscription(
+                Image, "camera/image_raw", lambda m: self.heard.append((time.time_ns(), m)), qos.EVENTS
+            ),
+            node.create_subscription(CameraInfo, "camera/camera_info", self.infos.append, qos.EVENTS),
+        ]
+
+    def stamps(self):
+        return [to_ns(message.header.stamp) for _, message in self.heard]
+
+    def assert_each_has_its_info(self):
+        """But at the ends, where one of the two may be heard of first."""
+        stamps, told = self.stamps(), [to_ns(info.header.stamp) for info in self.infos]
+        both = range(max(stamps[0], told[0]), min(stamps[-1], told[-1]) + 1)
+        assert len(told) > len(stamps) // 2
+        assert [stamp for stamp in told if stamp in both] == [stamp for stamp in stamps if stamp in both]
+
+
 class Ear:
     """Keeps the clock, and the joint positions and greatest joint speeds, that were heard."""
 
@@ -55,6 +80,14 @@ def client(ros):
     with GraphClient("test_client") as client:
         client.ear = Ear(client.node)
         yield client
+
+
+@pytest.fixture
+def pictures(client):
+    pictures = Pictures(client.node)
+    yield pictures
+    for subscription in pictures.subscriptions:
+        client.node.destroy_subscription(subscription)
 
 
 @pytest.fixture(scope="session")

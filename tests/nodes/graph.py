@@ -13,7 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 
+from ami_nodes.common import result_within
+from ami_nodes.graph_client import GraphClient
 from ami_robot.safety.motion import MOVE_DURATIONS_S
 
 DOMAIN = str(1 + os.getpid() % 100)
@@ -73,6 +77,28 @@ def launched(file: str | Path, **arguments: str) -> Iterator[Process]:
         raise
     finally:
         process.end()
+
+
+@contextmanager
+def camera_process(executable: str, **parameters: object) -> Iterator[Process]:
+    """A camera's node, called camera; nobody configures it."""
+    given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    process = Process("ami_embedded.run", f"ami_nodes.{executable}:main", "--ros-args", "-r", "__node:=camera", *given)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def changes(client: GraphClient, transition: int) -> bool:
+    """Whether the node camera, which may only just begin, says that it made the transition."""
+    changer = client.node.create_client(ChangeState, "camera/change_state")
+    try:
+        assert changer.wait_for_service(timeout_sec=30.0), "there is no camera"
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return result_within(changer.call_async(request), 20.0).success
+    finally:
+        client.node.destroy_client(changer)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

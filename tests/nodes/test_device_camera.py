@@ -7,14 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from sensor_msgs.msg import CameraInfo, Image
 
-from ami_nodes import qos
-from ami_nodes.common import result_within
 from ami_nodes.convert import from_image_msg, to_ns
 from ami_robot.perception.camera import load_camera, save_camera
-from tests.nodes.graph import Process, wait_for
+from tests.nodes.graph import camera_process, changes, wait_for
 
 SIZE, FRAMES = (64, 48), 12
 SHADES = np.linspace(20, 240, FRAMES)
@@ -38,40 +34,17 @@ def camera_file(tmp_path):
 
 
 @pytest.fixture
-def pictures(client):
-    """(time heard on the system's clock, ns, message) of pictures, and the CameraInfo of each."""
-    heard, infos = [], []
-    subscriptions = [
-        client.node.create_subscription(
-            Image, "camera/image_raw", lambda m: heard.append((time.time_ns(), m)), qos.EVENTS
-        ),
-        client.node.create_subscription(CameraInfo, "camera/camera_info", infos.append, qos.EVENTS),
-    ]
-    yield heard, infos
-    for subscription in subscriptions:
-        client.node.destroy_subscription(subscription)
-
-
-@pytest.fixture
 def running(client, film, camera_file):
     """The node, active."""
     parameters = {"device": film, "camera_file": camera_file, "retry_s": 0.05, "latency_s": 0.04}
-    given = [argument for name, value in parameters.items() for argument in ("-p", f"{name}:={value}")]
-    process = Process("ami_embedded.run", "ami_nodes.device_camera:main", "--ros-args", "-r", "__node:=camera", *given)
-    try:
-        changer = client.node.create_client(ChangeState, "camera/change_state")
-        assert changer.wait_for_service(timeout_sec=20.0), process.output()
+    with camera_process("device_camera", **parameters) as process:
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-            request = ChangeState.Request(transition=Transition(id=transition))
-            assert result_within(changer.call_async(request), 10.0).success, process.output()
-        client.node.destroy_client(changer)
+            assert changes(client, transition), process.output()
         yield process
-    finally:
-        process.end()
 
 
 def test_a_film_is_shown_again_and_again_with_the_stamps_of_its_capture(running, pictures):
-    heard, infos = pictures
+    heard = pictures.heard
     assert wait_for(lambda: len(heard) > 3 * FRAMES, 10.0), running.output()
     for heard_ns, message in heard:
         age_s = (heard_ns - to_ns(message.header.stamp)) / 1e9
@@ -79,17 +52,13 @@ def test_a_film_is_shown_again_and_again_with_the_stamps_of_its_capture(running,
         assert (message.encoding, message.header.frame_id) == ("rgb8", "front_camera_optical_frame")
         shade = from_image_msg(message).mean()
         assert np.abs(SHADES - shade).min() < 6.0
-    stamps = [to_ns(message.header.stamp) for _, message in heard]
-    assert (np.diff(stamps) > 0).all()
-    told = [to_ns(info.header.stamp) for info in infos]
-    both = range(max(stamps[0], told[0]), min(stamps[-1], told[-1]) + 1)  # one of the two may be heard of first
-    assert [stamp for stamp in told if stamp in both] == [stamp for stamp in stamps if stamp in both]
-    assert len(told) > 2 * FRAMES
+    assert (np.diff(pictures.stamps()) > 0).all()
+    pictures.assert_each_has_its_info()
     assert "trying again" in running.output()
 
 
 def test_it_ends_on_ctrl_c_in_the_midst_of_its_pictures(running, pictures):
-    assert wait_for(lambda: len(pictures[0]) > 5, 10.0), running.output()
+    assert wait_for(lambda: len(pictures.heard) > 5, 10.0), running.output()
     began_s = time.monotonic()
     assert running.interrupt() == 0, running.output()
     assert time.monotonic() - began_s < 2.0

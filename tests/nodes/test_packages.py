@@ -90,6 +90,6 @@ def test_a_launch_file_uses_only_what_is_seen_to_work_on_jazzy(path):
 def test_every_node_of_the_bringup_ends_the_launch_and_every_argument_is_described():
     root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "bringup.launch.xml").getroot()
     nodes = list(root.iter("node"))
-    assert len(nodes) == 12 and all(node.get("on_exit") == "shutdown" for node in nodes)
+    assert len(nodes) == 13 and all(node.get("on_exit") == "shutdown" for node in nodes)
     assert all(node.find("env[@name='OMP_NUM_THREADS']") is not None for node in nodes)
     assert all(argument.get("description") for argument in root.findall("arg"))

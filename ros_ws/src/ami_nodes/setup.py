@@ -4,7 +4,8 @@ from setuptools import find_packages, setup
 
 NODES = (
     *("arm", "loopback_arm", "robot_arm", "people", "recorder"),
-    *("simulated_camera", "device_camera", "encoder", "world_model", "planner", "guardrail", "lifecycle_manager"),
+    *("simulated_camera", "device_camera", "replay_camera"),
+    *("encoder", "world_model", "planner", "guardrail", "lifecycle_manager"),
 )
 
 setup(

@@ -16,6 +16,7 @@ NODES = {
     "robot_arm": "robot_arm.RobotArmNode",
     "simulated_camera": "simulated_camera.SimulatedCameraNode",
     "device_camera": "device_camera.DeviceCameraNode",
+    "replay_camera": "replay_camera.ReplayCameraNode",
     "people": "people.PeopleNode",
     "encoder": "encoder.EncoderNode",
     "world_model": "world_model.WorldModelNode",

@@ -1,0 +1,57 @@
+"""The planner with the world model in its own process: nothing imagined travels, and one process less runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from ami_nodes.common import run_node
+from ami_nodes.parameters import Param
+from ami_nodes.planner import PlannerNode
+from ami_nodes.world_model_client import NoAnswerError
+from ami_robot.perception.checkpoint import load_checkpoint
+from ami_robot.types import Array, Outcomes
+from ami_robot.world_model.model import LatentWorldModel
+
+
+class OwnWorldModel:
+    """What WorldModelClient asks for, without asking: `predict` of a model of the checkpoint that the latents are of."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self._model = LatentWorldModel(load_checkpoint(checkpoint))
+        self.expected_sha256: str | None = None
+
+    def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
+        """See `WorldModel.predict`. Raises NoAnswerError for latents of another checkpoint."""
+        ours, theirs = self._model.checkpoint_sha256, self.expected_sha256
+        if theirs not in (None, ours):
+            raise NoAnswerError(
+                f"the planner's model has checkpoint {ours[:12]}, the encoder {str(theirs)[:12]}; start both with one."
+            )
+        return self._model.predict(image_latent, proprio, actions)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class PlannerWithModelNode(PlannerNode):
+    """The planner; where its task needs a world model, that is its own."""
+
+    PARAMETERS: ClassVar[tuple[Param, ...]] = (
+        *PlannerNode.PARAMETERS,
+        Param("checkpoint", "", "folder of the checkpoint of its world model; empty is the shipped one"),
+    )
+
+    def make_world_model(self) -> OwnWorldModel:
+        """Load and verify the checkpoint."""
+        return OwnWorldModel(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node("planner", lambda: PlannerWithModelNode("planner"), threads=4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
