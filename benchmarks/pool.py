@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -23,7 +25,7 @@ def results(
 
     Close it (contextlib.closing), or interrupt it: no worker stays behind.
     """
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=begin)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(begin,))
     try:
         with _interrupts_wait():
             futures = {pool.submit(work, item): item for item in items}
@@ -34,6 +36,20 @@ def results(
         pool.shutdown(wait=False, cancel_futures=True)
         for process in workers_left:  # what they are at would go on for minutes
             process.terminate()
+
+
+def _begin(begin: Callable[[], object] | None) -> None:
+    """In a worker: who asked for its work may be killed, and cannot end it then."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextlib.contextmanager

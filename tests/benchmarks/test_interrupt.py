@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,8 +25,9 @@ FUZZ = ("fuzz", "--inputs", "5003", "--seed", "1", "--workers", "2", "--kept")
 """Two blocks each, a big one and one of three, which is done while the big one runs."""
 
 
-def ctrl_c_at(command: tuple[str, ...], folder: Path, moment: str) -> str:
-    """Press it, as a terminal does, for the whole process group, when the progress bar says `moment`; what was said."""
+@contextlib.contextmanager
+def running_at(command: tuple[str, ...], folder: Path, moment: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A benchmark whose progress bar says `moment`, and the file of what it says."""
     said = folder / "said.txt"
     with said.open("wb") as file:
         process = subprocess.Popen(
@@ -41,15 +44,21 @@ def ctrl_c_at(command: tuple[str, ...], folder: Path, moment: str) -> str:
                 assert process.poll() is None, said.read_text()
                 assert time.monotonic() < give_up_s, said.read_text()
                 time.sleep(0.05)
-            os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(ENDS_WITHIN_S) == 128 + signal.SIGINT
-            time.sleep(0.2)
-            assert left_in(process.pid) == []
+            yield process, said
         finally:
-            if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    return said.read_text()
+            process.wait()
+
+
+def ctrl_c_at(command: tuple[str, ...], folder: Path, moment: str) -> str:
+    """Press it, as a terminal does, for the whole process group, when the progress bar says `moment`; what was said."""
+    with running_at(command, folder, moment) as (process, said):
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(ENDS_WITHIN_S) == 128 + signal.SIGINT
+        time.sleep(0.2)
+        assert left_in(process.pid) == []
+        return said.read_text()
 
 
 def left_in(group: int) -> list[psutil.Process]:
@@ -86,3 +95,14 @@ def test_ctrl_c_ends_it_at_once_and_the_same_command_goes_on(tmp_path, command, 
 def test_ctrl_c_while_the_workers_are_started_is_as_clean(tmp_path, command):
     assert lines_of(ctrl_c_at(command, tmp_path, "0%")) == [INTERRUPTED]
     assert list(tmp_path.rglob("*.json*")) == []
+
+
+def test_workers_do_not_outlive_a_benchmark_that_is_killed(tmp_path):
+    with running_at(SAFETY, tmp_path, "3/103") as (process, _):
+        assert len(left_in(process.pid)) >= 3
+        process.kill()
+        process.wait()
+        give_up_s = time.monotonic() + ENDS_WITHIN_S
+        while left := left_in(process.pid):
+            assert time.monotonic() < give_up_s, left
+            time.sleep(0.05)
