@@ -74,6 +74,13 @@ def test_a_node_gets_its_name_namespace_parameters_remaps_arguments_and_environm
     assert process.required and process.label == "t1"
 
 
+def test_a_node_comes_back_where_an_argument_says_so(package):
+    body = """<arg name="respawn" default="false"/>
+        <node pkg="zoo" exec="talker" respawn="$(var respawn)" respawn_delay="0.5"/>"""
+    (stays,), (returns,) = processes(package, body), processes(package, body, respawn="true")
+    assert (stays.respawn, returns.respawn, returns.respawn_delay_s) == (False, True, 0.5)
+
+
 def test_a_group_has_a_scope_of_its_own(package):
     inside, outside = processes(
         package,
@@ -157,7 +164,12 @@ def test_a_launch_file_is_found_by_package_and_name(capsys):
         ('<node pkg="zoo" exec="talker"><choice value="1"/></node>', "<choice> cannot be in <node>"),
         ('<node pkg="zoo" exec="taker"/>', "package 'zoo' has no executable 'taker'; it has listener, talker"),
         ('<node pkg="zo" exec="talker"/>', "there is no package 'zo' in "),
-        ('<node pkg="zoo" exec="talker" respawn="true"/>', "respawn is not supported"),
+        ('<node pkg="zoo" exec="talker" respawn="yes"/>', "respawn is 'yes', it has to be true, false, 1 or 0"),
+        (
+            '<node pkg="zoo" exec="talker" respawn_delay="-1"/>',
+            "respawn_delay is '-1', it has to be a number of seconds",
+        ),
+        ('<let name="d" value="1"/><node pkg="zoo" exec="talker" respawn_delay="$(var d)"/>', "without $()"),
         ('<node pkg="zoo" exec="talker" on_exit="restart"/>', "on_exit is 'restart', it can only be shutdown"),
         ('<node pkg="zoo" exec="talker" output="tty"/>', "output is 'tty', it has to be one of screen, both, log"),
         ('<node pkg="zoo" exec="talker" name="a b"/>', "the node name 'a b'"),

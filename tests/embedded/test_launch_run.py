@@ -1,5 +1,6 @@
 """Launching: real processes, none of them left behind."""
 
+import itertools
 import os
 import re
 import shutil
@@ -129,6 +130,47 @@ def test_a_node_that_is_not_required_leaves_the_others_running_but_is_not_forgot
     assert "[steady] args now here\n" in lines
     process.send_signal(signal.SIGINT)
     assert process.wait(5) == 1
+
+
+def returning(name: str, delay_s: float, more: str = "") -> str:
+    return node(name, f'respawn="true" respawn_delay="{delay_s}" {more}')
+
+
+@pytest.mark.parametrize("name", ["killed", "done"])
+def test_a_node_with_respawn_comes_back_after_its_delay_however_it_ended_and_fails_nothing(package, name):
+    process = start(package, returning(name, 0.2))
+    assert process.stdout is not None
+    ends_s: list[float] = []
+    while len(ends_s) < 3:
+        line = process.stdout.readline()
+        assert line, "the launch ended"
+        if line == f"[{name}] comes back in 0.2 s\n":
+            ends_s.append(time.monotonic())
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(ends_s))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0
+    assert of_package(package) == []
+
+
+def test_ctrl_c_while_a_node_waits_to_come_back_ends_the_launch_at_once(package):
+    process = start(package, node("steady") + returning("failing", 60.0))
+    assert process.stdout is not None
+    waited_for = {"[steady] ready\n", "[failing] comes back in 60 s\n"}
+    while waited_for:
+        line = process.stdout.readline()
+        assert line, "the launch ended"
+        waited_for.discard(line)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0
+    assert time.monotonic() - begin < 1.0
+    assert of_package(package) == []
+
+
+def test_a_required_node_ends_the_launch_even_with_respawn_as_in_ros2_launch(package):
+    code, out = launch(package, node("steady") + returning("failing", 0.0, REQUIRED))
+    assert code == 1
+    assert "[failing] is required, so the launch ends" in out and "comes back" not in out
 
 
 def test_a_long_line_arrives_whole(package):

@@ -83,7 +83,7 @@ def test_a_killed_node_ends_the_launch_with_its_name_and_the_arm_comes_to_rest(c
         assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 5)
         launch.node(victim).kill()
         killed_s = time.monotonic()
-        assert wait_for(lambda: not launch.running(), 10)
+        assert wait_for(lambda: not launch.running(), 20)
         assert launch.popen.returncode == 1
         assert f"[{victim}] ended with signal SIGKILL" in launch.output()
     assert_rests(client.ear, killed_s)

@@ -45,6 +45,9 @@ def test_every_node_tells_its_figures_once_a_second_and_what_is_wrong(client, sa
         client.arm(True)
         assert client.pursue(position_goal([0.45, 0.1, 0.15]), 2.5).outcome == "done"
         last = {name: {value.key: value.value for value in statuses[-1].values} for name, statuses in said.items()}
+        manager = said.pop("/lifecycle_manager")[-1]
+        assert (manager.level, manager.message) == (DiagnosticStatus.OK, "all nodes are active")
+        assert last.pop("/lifecycle_manager") == {"arm": "up", "guardrail": "up", "planner": "up"}
         assert last.keys() == {"/arm", "/guardrail", "/planner"}
         assert 90.0 < float(last["/guardrail"]["joint_states_hz"]) < 110.0
         assert last["/guardrail"]["armed"] == "True"

@@ -87,9 +87,17 @@ def test_a_launch_file_uses_only_what_is_seen_to_work_on_jazzy(path):
     assert {name for value in attributes for name in re.findall(r"\$\(([\w-]+)", value)} <= SUBSTITUTIONS
 
 
-def test_every_node_of_the_bringup_ends_the_launch_and_every_argument_is_described():
+def test_the_end_of_arm_and_manager_ends_the_launch_and_every_other_node_may_come_back():
     root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "bringup.launch.xml").getroot()
     nodes = list(root.iter("node"))
-    assert len(nodes) == 13 and all(node.get("on_exit") == "shutdown" for node in nodes)
-    assert all(node.find("env[@name='OMP_NUM_THREADS']") is not None for node in nodes)
+    ends, returns = {"on_exit": "shutdown"}, {"respawn": "$(var respawn)", "respawn_delay": "1.0"}
+    assert len(nodes) == 13
+    for node in nodes:
+        kept = {key: value for key, value in node.attrib.items() if key in (*ends, *returns)}
+        assert kept == (ends if node.get("name") in ("arm", "lifecycle_manager") else returns), node.attrib
+
+
+def test_every_node_of_the_bringup_has_one_thread_for_numbers_and_every_argument_is_described():
+    root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "bringup.launch.xml").getroot()
+    assert all(node.find("env[@name='OMP_NUM_THREADS']") is not None for node in root.iter("node"))
     assert all(argument.get("description") for argument in root.findall("arg"))

@@ -1,4 +1,4 @@
-"""A node that is stopped, not ended, in the graph that plans on pictures: nobody notices, and the arm comes to rest."""
+"""A node that is stopped for a moment, in the graph that plans on pictures: the arm rests before anybody notices."""
 
 import time
 

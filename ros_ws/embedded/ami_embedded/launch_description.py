@@ -6,6 +6,7 @@ only a ``<group>`` has a scope of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -44,8 +45,10 @@ class Process:
     label: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    required: bool  # on_exit="shutdown": its end is the end of the launch
+    required: bool  # on_exit="shutdown": its end is the end of the launch, as in ROS 2 even if it has respawn, too
     quiet: bool  # output="log": its standard output is not shown
+    respawn: bool  # started again whenever it has ended
+    respawn_delay_s: float
 
 
 @dataclass
@@ -176,8 +179,8 @@ class _Reader:
             raise LaunchError(f"output is '{values['output']}', it has to be one of {', '.join(_OUTPUTS)}")
         if values.get("on_exit", "shutdown") != "shutdown":
             raise LaunchError(f"on_exit is '{values['on_exit']}', it can only be shutdown")
-        if as_bool(values.get("respawn", "false"), "respawn"):
-            raise LaunchError("respawn is not supported: a node that died has to be looked at, not restarted")
+        respawn = as_bool(values.get("respawn", "false"), "respawn")
+        respawn_delay_s = _seconds(element.attributes.get("respawn_delay", "0"), "respawn_delay")
         target, source = self._packages.executable(values["pkg"], values["exec"])
         ros = ["-r", f"__node:={name}"] if name else []
         ros += ["-r", f"__ns:={namespace}"] if namespace else []
@@ -204,7 +207,8 @@ class _Reader:
         command = (sys.executable, "-m", "ami_embedded.run", target, *shlex.split(values.get("args", "")))
         command += ("--ros-args", *ros) if ros else ()
         label = self._unique_label(name or values["exec"])
-        return Process(label, command, environment, "on_exit" in values, values.get("output") == "log")
+        required, quiet = "on_exit" in values, values.get("output") == "log"
+        return Process(label, command, environment, required, quiet, respawn, respawn_delay_s)
 
     def _unique_label(self, wanted: str) -> str:
         taken = {process.label for process in self.description.processes}
@@ -228,6 +232,17 @@ def _condition(element: Element, resolve: Resolver) -> bool:
     for key in attributes.keys() & {"if", "unless"}:
         return as_bool(substitute(attributes[key], resolve), key) == (key == "if")
     return True
+
+
+def _seconds(text: str, attribute: str) -> float:
+    """Of an attribute in which ros2 launch substitutes nothing."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 <= seconds < math.inf:
+        raise LaunchError(f"{attribute} is '{text}', it has to be a number of seconds, 0 or more, without $()")
+    return seconds
 
 
 def _parameter(name: str, value: str) -> list[str]:

@@ -44,7 +44,7 @@ ACTIONS: dict[str, Form] = {
     "let": _form("name value", _CONDITION),
     "node": _form(
         "pkg exec",
-        f"name namespace args output on_exit respawn {_CONDITION}",
+        f"name namespace args output on_exit respawn respawn_delay {_CONDITION}",
         {"param": _form("", "name value from"), "remap": _form("from to"), "env": _form("name value")},
     ),
     "include": _form("file", _CONDITION, {"arg": _form("name value")}),

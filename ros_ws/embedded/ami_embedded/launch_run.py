@@ -1,4 +1,4 @@
-"""Runs the processes of a launch: prefixed output, a required node ends it, and nothing outlives it.
+"""Runs the processes of a launch: prefixed output, a required node ends it, others may come back, nothing outlives it.
 
 Each node leads a session of its own, so that Ctrl-C reaches this launcher alone, which then asks every node to end:
 SIGINT, then SIGTERM, then SIGKILL for the whole session. Should this launcher be killed, its nodes get SIGINT (see
@@ -29,8 +29,8 @@ DRAIN_S = 0.2
 def run(processes: Sequence[Process]) -> int:
     """Run until all have ended, a required one has ended, or a signal asks to end; the exit code of the launch.
 
-    0: every node ended well, or was asked to and did. 1: a node failed, could not be started or had to be killed, or a
-    required one ended unasked, however well.
+    0: every node ended well, was asked to and did, or came back. 1: a node failed for good, could not be started or had
+    to be killed, or a required one ended unasked, however well.
     """
     return asyncio.run(_Launch(processes).run())
 
@@ -100,13 +100,13 @@ class _Launch:
             if self._stop.is_set():
                 break
             if started := await self._start(process):
-                supervisors.append(asyncio.create_task(self._supervise(*started)))
+                supervisors.append(asyncio.create_task(self._keep(process, *started)))
         stop = asyncio.create_task(self._stop.wait())
         everything = asyncio.gather(*supervisors)
         ends: list[asyncio.Future] = [stop, everything]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
-        await self._end_all()
+        await self._end_all(everything)
         await everything
         await stop
         return int(self._failed)
@@ -127,7 +127,19 @@ class _Launch:
             self._stop.set()
             return None
         self._running[process.label] = transport
+        if self._stop.is_set():  # while it was starting
+            _kill(transport, signal.SIGINT)
         return transport, node
+
+    async def _keep(self, process: Process, transport: asyncio.SubprocessTransport, node: _Node) -> None:
+        """Until the process has ended, and need not or cannot come back."""
+        await self._supervise(transport, node)
+        while process.respawn and not self._stop.is_set():
+            self._say(f"[{process.label}] comes back in {process.respawn_delay_s:g} s")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), process.respawn_delay_s)
+            if not self._stop.is_set() and (started := await self._start(process)):
+                await self._supervise(*started)
 
     async def _supervise(self, transport: asyncio.SubprocessTransport, node: _Node) -> None:
         await node.exited.wait()
@@ -147,19 +159,20 @@ class _Launch:
             return
         said = f"; its last error line: {node.last_error_line}" if node.last_error_line and code else ""
         self._say(f"[{label}] ended with {_reason(code)}{said}")
-        self._failed |= code != 0 and not (asked and code == -signal.SIGTERM)
+        comes_back = node.process.respawn and not asked
+        self._failed |= code != 0 and not comes_back and not (asked and code == -signal.SIGTERM)
         if node.process.required and not asked:
             self._say(f"[{label}] is required, so the launch ends")
             self._failed = True  # nobody asked it to end, so what the launch was for did not come about
             self._stop.set()
 
-    async def _end_all(self) -> None:
+    async def _end_all(self, everything: asyncio.Future) -> None:
         loop = asyncio.get_running_loop()
         for signum, patience_s in ((signal.SIGINT, INTERRUPT_S), (signal.SIGTERM, TERMINATE_S), (signal.SIGKILL, 0.0)):
             for transport in self._running.values():
                 _kill(transport, signum)
             deadline_s = loop.time() + patience_s
-            while self._running and loop.time() < deadline_s and self._interrupts < 2:
+            while not everything.done() and loop.time() < deadline_s and self._interrupts < 2:
                 await asyncio.sleep(0.02)
 
     def _on_signal(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.guard_condition import GuardCondition
@@ -22,14 +22,13 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from ami_nodes import qos
-from ami_nodes.health import EVERY_S, Health
+from ami_nodes.health import ACTIVE, EVERY_S, NOT_ACTIVE, Health, to_diagnostics
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
 from ami_robot.safety.spec import Spec, load_spec
 
 GUARDRAIL_FILE = Param("guardrail_file", "", "guardrail YAML; empty is the shipped one; one and the same for all nodes")
 
 EXIT_BAD_PARAMETER = 2
-HARDWARE_ID = "ami_robot"
 URGENT_NICENESS = -10
 COMPLAIN_EVERY_S = 1.0
 
@@ -121,13 +120,9 @@ class AmiNode(LifecycleNode):
     def _say_health(self) -> None:
         """To /diagnostics."""
         health = self.health() if self._active else Health()
-        status = DiagnosticStatus(name=self.get_fully_qualified_name(), hardware_id=HARDWARE_ID)
-        status.level = DiagnosticStatus.WARN if health.warning else DiagnosticStatus.OK
-        status.message = health.warning or ("active" if self._active else "not active")
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in health.figures.items()]
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        level = DiagnosticStatus.WARN if health.warning else DiagnosticStatus.OK
+        message = health.warning or (ACTIVE if self._active else NOT_ACTIVE)
+        self._diagnostics.publish(to_diagnostics(self, level, message, health.figures))
 
     def _succeeds(self, verb: str, action: Callable[[], Any]) -> bool:
         """Whether it could be done; if not, one sentence in the log."""

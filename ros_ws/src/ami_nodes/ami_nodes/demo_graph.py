@@ -49,9 +49,11 @@ class Graph:
         ]
         self._log = log
         self._launcher: subprocess.Popen[bytes] | None = None
+        self._broken = False
 
     def __enter__(self) -> Graph:
         with self._log.open("wb") as log:
+            self._unread = self._log.open(errors="replace")
             self._launcher = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -64,6 +66,7 @@ class Graph:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._unread.close()
         launcher = self._launcher
         if launcher is None or launcher.poll() is not None:
             return
@@ -75,8 +78,10 @@ class Graph:
             launcher.wait()
 
     def check(self) -> None:
-        """Raise GraphError with the name of the node that has died and its reason."""
-        if self._launcher is not None and self._launcher.poll() is not None:
+        """Raise GraphError with the name of the node that has died and its reason, before the launch itself ends."""
+        if self._launcher is not None and not self._broken:
+            self._broken = self._launcher.poll() is not None or ENDED.search(self._unread.read()) is not None
+        if self._broken:
             raise GraphError(self._epitaph())
 
     def nodes(self) -> list[dict[str, Any]]:

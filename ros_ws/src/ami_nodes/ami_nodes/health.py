@@ -6,11 +6,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+HARDWARE_ID = "ami_robot"
 EVERY_S = 1.0
 """Between two words on how a node is; they are its heartbeat, too."""
+
+
+ACTIVE, NOT_ACTIVE = "active", "not active"
+"""What a node says that has nothing to complain about; one that is not active always says so."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,16 @@ class Health:
 
     warning: str = ""  # one sentence; empty when all is well
     figures: Mapping[str, object] = field(default_factory=dict)
+
+
+def to_diagnostics(node: Any, level: bytes, message: str, figures: Mapping[str, object]) -> DiagnosticArray:
+    """The message by which a node tells it."""
+    status = DiagnosticStatus(level=level, name=node.get_fully_qualified_name(), message=message)
+    status.hardware_id = HARDWARE_ID
+    status.values = [KeyValue(key=key, value=str(value)) for key, value in figures.items()]
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = node.get_clock().now().to_msg()
+    return array
 
 
 class Meter:
