@@ -91,7 +91,7 @@ def test_the_end_of_arm_and_manager_ends_the_launch_and_every_other_node_may_com
     root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "bringup.launch.xml").getroot()
     nodes = list(root.iter("node"))
     ends, returns = {"on_exit": "shutdown"}, {"respawn": "$(var respawn)", "respawn_delay": "1.0"}
-    assert len(nodes) == 13
+    assert len(nodes) == 14
     for node in nodes:
         kept = {key: value for key, value in node.attrib.items() if key in (*ends, *returns)}
         assert kept == (ends if node.get("name") in ("arm", "lifecycle_manager") else returns), node.attrib

@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 NODES = (
     *("arm", "loopback_arm", "robot_arm", "people", "recorder"),
     *("simulated_camera", "device_camera", "replay_camera"),
-    *("encoder", "world_model", "planner", "guardrail", "lifecycle_manager"),
+    *("encoder", "world_model", "planner", "planner_with_model", "guardrail", "lifecycle_manager"),
 )
 
 setup(

@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import rclpy
@@ -52,7 +52,7 @@ NO_LATENT = np.zeros(0)
 class PlannerNode(AmiNode):
     """latent (joint_states for a planner without world model) and guardrail_report -> proposed_command and plan."""
 
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[Param, ...]] = (
         GUARDRAIL_FILE,
         Param("config", "reach", "task file: a name in ami_robot/configurator (reach, analytic) or a path to a YAML"),
         Param("source", "planner", "by which name the guardrail knows our proposals"),
@@ -65,9 +65,7 @@ class PlannerNode(AmiNode):
         task = load_task(Path(name) if name.endswith((".yaml", ".yml")) else TASKS / f"{name}.yaml")
         self.spec, kinematics = self.load_spec(), Kinematics()
         self.concurrent = ReentrantCallbackGroup()
-        self.world_model = None
-        if task.uses_world_model:
-            self.world_model = WorldModelClient(self, self.concurrent, self.settings.answer_timeout_s)
+        self.world_model = self.make_world_model() if task.uses_world_model else None
         self.agent = build_agent(task, self.spec, kinematics, self.world_model)
         self.encoder = self.create_client(EncodeImage, "encode_image", callback_group=self.concurrent)
         self.history = JointHistory(self.spec.joint_names, kinematics)
@@ -78,6 +76,10 @@ class PlannerNode(AmiNode):
         self.busy, self.stopping = threading.Lock(), threading.Event()
         self.proposal_publisher = self.publisher(ProposedCommand, "proposed_command", qos.COMMAND)
         self.plan_publisher = self.publisher(PlanMsg, "plan", qos.EVENTS)
+
+    def make_world_model(self) -> Any:
+        """What imagines, with the checkpoint it has to be of in `expected_sha256`: here the node world_model."""
+        return WorldModelClient(self, self.concurrent, self.settings.answer_timeout_s)
 
     def start(self) -> list[Any]:
         """Accept goals."""
@@ -109,7 +111,7 @@ class PlannerNode(AmiNode):
         """Drop the service clients."""
         self.destroy_client(self.encoder)
         if self.world_model:
-            self.destroy_client(self.world_model.client)
+            self.world_model.close()
 
     def health(self) -> Health:
         """How many plans, and how long the last one took."""

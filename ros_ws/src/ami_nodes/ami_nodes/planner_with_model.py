@@ -16,7 +16,7 @@ from ami_robot.world_model.model import LatentWorldModel
 
 
 class OwnWorldModel:
-    """What WorldModelClient asks for, without asking: `predict` of a model of the checkpoint that the latents are of."""
+    """In the place of WorldModelClient: a model in this process, of the checkpoint that the latents come from."""
 
     def __init__(self, checkpoint: Path | None) -> None:
         self._model = LatentWorldModel(load_checkpoint(checkpoint))

@@ -21,6 +21,7 @@ NODES = {
     "encoder": "encoder.EncoderNode",
     "world_model": "world_model.WorldModelNode",
     "planner": "planner.PlannerNode",
+    "planner_with_model": "planner_with_model.PlannerWithModelNode",
     "guardrail": "guardrail.GuardrailNode",
     "recorder": "recorder.RecorderNode",
     "lifecycle_manager": "lifecycle_manager.LifecycleManager",

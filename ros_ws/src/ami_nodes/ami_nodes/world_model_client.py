@@ -20,10 +20,15 @@ class WorldModelClient:
     """To be called from a thread outside the executor, which has to be spinning."""
 
     def __init__(self, node: Any, callback_group: Any, timeout_s: float) -> None:
+        self._node = node
         self.client = node.create_client(PredictOutcomes, "predict_outcomes", callback_group=callback_group)
         self.expected_sha256: str | None = None
         """The checkpoint that the latents come from; the answer of a model of another one is refused."""
         self._timeout_s = timeout_s
+
+    def close(self) -> None:
+        """Give the service client back."""
+        self._node.destroy_client(self.client)
 
     def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
         """See `WorldModel.predict`. Raises NoAnswerError."""
