@@ -41,7 +41,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("--episodes", type=_count, default=20, metavar="N", help="goals to pursue, 8 s each (default %(default)s)")
+    add(
+        "--episodes",
+        type=positive_count,
+        default=20,
+        metavar="N",
+        help="goals to pursue, 8 s each (default %(default)s)",
+    )
     add("--seed", type=_seed, default=0, metavar="S", help="seed of the first scene; the others follow (default 0)")
     add("--planner", choices=("icem", "analytic"), default="icem", help="icem plans on pictures, analytic on positions")
     add("--config", type=Path, metavar="F", help="task YAML for the planner instead of the one that ships")
@@ -216,7 +222,8 @@ def _line(record: EpisodeRecord) -> str:
     )
 
 
-def _count(text: str) -> int:
+def positive_count(text: str) -> int:
+    """What --episodes and the like take."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1 on, not '{text}'")
     return int(text)

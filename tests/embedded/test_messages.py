@@ -173,3 +173,9 @@ def test_a_byte_is_bytes_on_both_sides_of_the_wire(level):
     assert again == status
     assert again.level == level
     assert DiagnosticStatus().level == b"\x00"
+
+
+def test_an_empty_interface_has_no_fields_to_its_users():
+    """On the wire it is one octet, of which rosidl's Python says nothing."""
+    assert Trigger.Request.get_fields_and_field_types() == {}
+    assert Trigger.Response.get_fields_and_field_types() == {"success": "boolean", "message": "string"}

@@ -11,7 +11,7 @@ from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Reader
 
 from ami_nodes.graph_client import position_goal
-from ami_nodes.recorder import matching
+from ami_nodes.qos import matching
 from tests.nodes.graph import LAUNCH_FILE, launched
 
 GRAPH = {"arm": "loopback", "vision": "false", "config": "analytic"}
@@ -90,5 +90,5 @@ LATCHED, VOLATILE = DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE
 )
 def test_of_several_publishers_none_is_left_out(offers, asked):
     profiles = [QoSProfile(depth=1, reliability=first, durability=second) for first, second in offers]
-    profile = matching(profiles)
+    profile = matching(profiles, 1)
     assert (profile.reliability, profile.durability) == asked

@@ -30,15 +30,19 @@ _LOOPBACK = f'<NetworkInterface name="{"lo0" if sys.platform == "darwin" else "l
 _NETWORK = '<NetworkInterface autodetermine="true"/>'
 
 
+class DomainError(ValueError):
+    """An environment variable that says nothing that can be followed."""
+
+
 def domain_id(environment: Mapping[str, str] = os.environ) -> int:
     """Return ROS_DOMAIN_ID, 0 by default.
 
     Raises:
-        ValueError: it is not a number from 0 to 232.
+        DomainError: it is not a number from 0 to 232.
     """
     text = environment.get("ROS_DOMAIN_ID", "") or "0"
     if not text.isdecimal() or int(text) > 232:
-        raise ValueError(f"ROS_DOMAIN_ID is {text!r}; it has to be a whole number from 0 to 232")
+        raise DomainError(f"ROS_DOMAIN_ID is {text!r}; it has to be a whole number from 0 to 232")
     return int(text)
 
 
@@ -46,13 +50,13 @@ def discovery_range(environment: Mapping[str, str] = os.environ) -> str:
     """Return LOCALHOST, SUBNET, OFF or SYSTEM_DEFAULT.
 
     Raises:
-        ValueError: ROS_AUTOMATIC_DISCOVERY_RANGE is none of them.
+        DomainError: ROS_AUTOMATIC_DISCOVERY_RANGE is none of them.
     """
     if environment.get("ROS_LOCALHOST_ONLY") == "1":
         return "LOCALHOST"
     text = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "") or "LOCALHOST"
     if text.upper() not in _RANGES:
-        raise ValueError(f"ROS_AUTOMATIC_DISCOVERY_RANGE is {text!r}; it has to be one of {', '.join(_RANGES)}")
+        raise DomainError(f"ROS_AUTOMATIC_DISCOVERY_RANGE is {text!r}; it has to be one of {', '.join(_RANGES)}")
     return text.upper()
 
 

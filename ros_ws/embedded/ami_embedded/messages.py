@@ -91,7 +91,7 @@ class Message:
     @classmethod
     def get_fields_and_field_types(cls) -> dict[str, str]:
         """Return {field: IDL type}, e.g. {"position": "sequence<double>"}."""
-        return {name: field.idl_type for name, field in cls._fields.items()}
+        return {name: field.idl_type for name, field in cls._fields.items() if name != _FILLER}
 
 
 _FILLER = "structure_needs_at_least_one_member"

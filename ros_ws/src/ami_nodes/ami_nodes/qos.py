@@ -36,3 +36,10 @@ SWITCH = _profile(20, _RELIABLE, _TRANSIENT_LOCAL)
 
 CLOCK = _profile(1, _BEST_EFFORT, _VOLATILE)
 """As rclpy's time source reads /clock."""
+
+
+def matching(offers: list[QoSProfile], depth: int) -> QoSProfile:
+    """What all publishers of a topic can give: reliable and transient-local where all of them are (as rosbag2 asks)."""
+    reliable = all(offer.reliability == _RELIABLE for offer in offers)
+    latched = all(offer.durability == _TRANSIENT_LOCAL for offer in offers)
+    return _profile(depth, _RELIABLE if reliable else _BEST_EFFORT, _TRANSIENT_LOCAL if latched else _VOLATILE)

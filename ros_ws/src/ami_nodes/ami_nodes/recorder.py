@@ -7,17 +7,18 @@ import sys
 import time
 from datetime import datetime, timezone
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
+from ami_nodes import qos
 from ami_nodes.common import AmiNode, run_node
 from ami_nodes.health import Health, Meter
+from ami_nodes.interfaces import interface_class
 from ami_nodes.parameters import Param
 from ami_nodes.recording_topics import definition
 from ami_robot.episodes.recording import RecordingError, RecordingWriter
@@ -105,16 +106,14 @@ class RecorderNode(AmiNode):
         try:
             if len(types) != 1:
                 raise RecordingError(f"it has the types {', '.join(types)}")
-            package, _, name = types[0].partition("/msg/")
-            message_class = getattr(import_module(f"{package}.msg"), name)
+            message_class = interface_class(types[0])
             if topic not in self.writer.topics:
                 self.writer.add_topic(topic, types[0], definition(message_class), [_offered(offer) for offer in offers])
         except (RecordingError, ImportError, AttributeError) as error:
             self.get_logger().error(f"{topic} is not recorded: {error}")
             return
-        self.found.append(
-            self.create_subscription(message_class, topic, partial(self.write, topic), matching(offers), raw=True)
-        )
+        asked = qos.matching(offers, DEPTH)
+        self.found.append(self.create_subscription(message_class, topic, partial(self.write, topic), asked, raw=True))
 
     def write(self, topic: str, data: bytes) -> None:
         """One message."""
@@ -127,18 +126,6 @@ class RecorderNode(AmiNode):
             self.get_logger().fatal(f"the recording breaks off: {error}")
             self.writer = None
             rclpy.try_shutdown()
-
-
-def matching(offers: list[QoSProfile]) -> QoSProfile:
-    """What all publishers of a topic can give: reliable and transient-local where all of them are (as rosbag2 asks)."""
-    reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
-    latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=DEPTH,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )
 
 
 def _offered(profile: QoSProfile) -> Qos:
