@@ -68,7 +68,7 @@ def others(tmp_path_factory):
     root = tree.getroot()
     root.remove(next(node for node in root.findall("node") if node.get("exec") == "arm"))
     for let in root.findall("let"):
-        let.set("value", let.get("value", "").replace("$(var arm_node), ", ""))
+        let.set("value", let.get("value", "").replace(" arm,", ""))
     tree.write(path := tmp_path_factory.mktemp("launch") / "others.launch.xml")
     return path
 
