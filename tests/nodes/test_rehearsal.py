@@ -29,8 +29,8 @@ def test_a_rehearsed_node_has_the_endpoints_of_the_launched_one(client):
         assert wait_for(lambda: live() == rehearsed, 10.0), live() ^ rehearsed
 
 
-def test_a_node_that_brings_its_process_down_is_named_and_the_others_are_said_not_to_be_known():
+def test_a_node_that_takes_the_process_down_is_named_and_the_others_are_tried_all_the_same():
     broken = Launched("broken", "ami_nodes.guardrail", ["--ros-args", "-r", "__node:=no name"])
     first, second = rehearse([broken, Launched("after", "ami_nodes.world_model", [])])
     assert "its process ended" in first.build_fault and "no name" in first.build_fault
-    assert "broken" in second.unknown
+    assert second.whole and second.settings

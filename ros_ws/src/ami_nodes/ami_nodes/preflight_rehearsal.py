@@ -65,6 +65,18 @@ class Tried:
 
 def rehearse(launched: Sequence[Launched]) -> list[Tried]:
     """Try all of them out; takes some seconds, most of them for imports."""
+    tried: list[Tried] = []
+    while len(tried) < len(launched):  # once, but for a node that takes the process down with it
+        rest = launched[len(tried) :]
+        found, ending = _rehearse_until_a_crash(rest)
+        tried += found
+        if len(found) < len(rest):
+            tried.append(Tried(rest[len(found)].label, build_fault=ending))
+    return tried
+
+
+def _rehearse_until_a_crash(launched: Sequence[Launched]) -> tuple[list[Tried], str]:
+    """Those that were tried, and how the process ended."""
     environment = {**os.environ, **{k: v for one in launched for k, v in one.environment.items()}, **ALONE}
     with tempfile.TemporaryDirectory(prefix="ami_preflight_") as folder:
         request, answer = Path(folder) / "request", Path(folder) / "answer"
@@ -78,13 +90,7 @@ def rehearse(launched: Sequence[Launched]) -> list[Tried]:
             ending = f"its process ended with code {done.returncode}: {_last_line(done.stderr)}"
         except subprocess.TimeoutExpired:
             ending = f"it was not done within {PATIENCE_S:.0f} s."
-        tried = [_from_json(line) for line in answer.read_text().splitlines()]
-    rest = launched[len(tried) :]
-    return (
-        tried
-        + [Tried(one.label, build_fault=ending) for one in rest[:1]]
-        + [Tried(one.label, unknown=f"not tried, since {rest[0].label} ended the rehearsal") for one in rest[1:]]
-    )
+        return [_from_json(line) for line in answer.read_text().splitlines()], ending
 
 
 def check_nodes(tried: Sequence[Tried]) -> str:
@@ -100,7 +106,7 @@ def check_nodes(tried: Sequence[Tried]) -> str:
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1] if lines else "it said nothing."
+    return lines[-1].strip() if lines else "it said nothing."
 
 
 def _from_json(line: str) -> Tried:
