@@ -33,10 +33,11 @@ FRAMES = 90
 
 @pytest.fixture(autouse=True)
 def domain(monkeypatch):
-    """One in which nobody is, as the variable's own reader has it."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + 50) % 100))
-    for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "CYCLONEDDS_URI"):
+    """One in which nobody is: a tag of our own keeps graphs of other tests out that have drawn the same number."""
+    for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + 50) % 100))
+    monkeypatch.setenv("CYCLONEDDS_URI", f"<Discovery><Tag>preflight_tests_{os.getpid()}</Tag></Discovery>")
 
 
 @pytest.fixture(scope="module")
