@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import ami_robot
 
-VERBS = ("collect", "train", "demo", "calibrate", "guardrails", "verify-run", "scenario", "ros")
+VERBS = ("collect", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "scenario", "ros")
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   ami train --data data/reach --out runs/training
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
   ami calibrate model-error --out ami_robot/checkpoints/reach/model_error.yaml
+  ami preflight arm:=loopback camera:=v4l2  what would be wrong with a launch, before anything moves
   ami guardrails                            what holds, where, with which numbers, and the test that dies without it
   ami ros list                              who is in a running graph; `ami ros` has echo, hz and call as well
   ami scenario intruder --seeds 0 50        somebody walks in at 1.6 m/s, fifty times: is the arm at rest in time?

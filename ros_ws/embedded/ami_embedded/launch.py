@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         path = _find([word for word in options.words if ":=" not in word])
-        given = _given([word for word in options.words if ":=" in word])
+        given = read_given([word for word in options.words if ":=" in word])
         if options.show_args:
             _show(path, list_arguments(path, given))
             return 0
@@ -57,9 +57,12 @@ def _find(words: list[str]) -> Path:
     return found[0]
 
 
-def _given(words: list[str]) -> dict[str, str]:
+def read_given(words: Sequence[str]) -> dict[str, str]:
+    """{name: value} of words `name:=value`. Raises LaunchError."""
     given: dict[str, str] = {}
-    for name, _, value in (word.partition(":=") for word in words):
+    for name, assigned, value in (word.partition(":=") for word in words):
+        if not (name and assigned):
+            raise LaunchError(f"'{name + assigned + value}' is no launch argument; write name:=value")
         if name in given:
             raise LaunchError(f"the launch argument '{name}' is given twice")
         given[name] = value

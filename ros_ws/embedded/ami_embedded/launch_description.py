@@ -61,10 +61,11 @@ class _Scope:
 
 @dataclass
 class Description:
-    """The processes of a launch file and the arguments it declares."""
+    """The processes of a launch file, the arguments it declares, and the executables that go by each node name."""
 
     processes: list[Process] = field(default_factory=list)
     arguments: dict[str, Argument] = field(default_factory=dict)
+    executables: dict[str, set[str]] = field(default_factory=dict)
 
 
 def describe(path: Path, given: Mapping[str, str]) -> Description:
@@ -80,9 +81,18 @@ def describe(path: Path, given: Mapping[str, str]) -> Description:
 
 def list_arguments(path: Path, given: Mapping[str, str]) -> dict[str, Argument]:
     """The arguments of a file and of what it includes, whatever the conditions. Raises LaunchError for broken XML."""
+    return _everything(path, given).arguments
+
+
+def list_executables(path: Path, given: Mapping[str, str]) -> dict[str, set[str]]:
+    """{node name: executables} of all that a file and what it includes may start, whatever the conditions."""
+    return _everything(path, given).executables
+
+
+def _everything(path: Path, given: Mapping[str, str]) -> Description:
     reader = _Reader(path, strict=False)
     reader.read_file(path, _Scope(dict(given)), frozenset())
-    return reader.description.arguments
+    return reader.description
 
 
 class _Reader:
@@ -115,8 +125,11 @@ class _Reader:
                 self._argument(element, values, scope, resolve, bound)
             elif element.tag == "let":
                 scope.variables[values["name"]] = values["value"]
-            elif element.tag == "node" and self._strict:
-                self.description.processes.append(self._node(element, values, scope, resolve))
+            elif element.tag == "node":
+                name = values.get("name", values["exec"])
+                self.description.executables.setdefault(name, set()).add(values["exec"])
+                if self._strict:
+                    self.description.processes.append(self._node(element, values, scope, resolve))
             elif element.tag in ("push_ros_namespace", "push-ros-namespace"):
                 scope.namespace = _join(scope.namespace, values["namespace"])
             elif element.tag == "set_parameter":

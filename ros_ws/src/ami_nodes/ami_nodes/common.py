@@ -42,6 +42,8 @@ class AmiNode(LifecycleNode):
     """
 
     PARAMETERS: ClassVar[tuple[Param, ...]] = ()
+    REHEARSES: ClassVar[bool] = True
+    """Whether `build` and `start` may be tried out where nobody hears the node: they leave nothing behind."""
 
     def __init__(self, name: str) -> None:
         """Raise ParameterError when the parameters given are not those of PARAMETERS."""

@@ -7,7 +7,7 @@ one that does not start.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -38,18 +38,26 @@ def checked_parameters(node: Any, schema: Iterable[Param]) -> SimpleNamespace:
     Raises ParameterError on an unknown key, a wrong type, or a value out of range.
     """
     schema = tuple(schema)
+    settings = checked_values(
+        {name: node.get_parameter(name).value for name in node.get_parameters_by_prefix("")}, schema
+    )
+    for param in schema:
+        if not node.has_parameter(param.name):
+            node.declare_parameter(param.name, param.default)
+    return settings
+
+
+def checked_values(given: Mapping[str, Any], schema: Iterable[Param]) -> SimpleNamespace:
+    """All values of `schema`: those given and the defaults. Raises ParameterError like checked_parameters."""
+    schema = tuple(schema)
     names = [param.name for param in schema]
-    given = node.get_parameters_by_prefix("")
     unknown = sorted(
         name for name in given if name not in names and name not in RESERVED and not name.startswith("qos_overrides.")
     )
     if unknown:
         valid = ", ".join(names) or "none of its own"
         raise ParameterError(f"unknown parameter {', '.join(unknown)}; the valid ones are {valid}.")
-    for param in schema:
-        if not node.has_parameter(param.name):
-            node.declare_parameter(param.name, param.default)
-    return SimpleNamespace(**{param.name: _checked(param, node.get_parameter(param.name).value) for param in schema})
+    return SimpleNamespace(**{param.name: _checked(param, given.get(param.name, param.default)) for param in schema})
 
 
 def _checked(param: Param, value: Any) -> Any:

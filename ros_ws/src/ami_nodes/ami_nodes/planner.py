@@ -49,6 +49,11 @@ NO_LATENT = np.zeros(0)
 """The image latent where no picture is looked at."""
 
 
+def task_file(config: str) -> Path:
+    """Which file the parameter `config` means."""
+    return Path(config) if config.endswith((".yaml", ".yml")) else TASKS / f"{config}.yaml"
+
+
 class PlannerNode(AmiNode):
     """latent (joint_states for a planner without world model) and guardrail_report -> proposed_command and plan."""
 
@@ -61,8 +66,7 @@ class PlannerNode(AmiNode):
 
     def build(self) -> None:
         """Build the agent that the task file describes."""
-        name = self.settings.config
-        task = load_task(Path(name) if name.endswith((".yaml", ".yml")) else TASKS / f"{name}.yaml")
+        task = load_task(task_file(self.settings.config))
         self.spec, kinematics = self.load_spec(), Kinematics()
         self.concurrent = ReentrantCallbackGroup()
         self.world_model = self.make_world_model() if task.uses_world_model else None

@@ -46,6 +46,8 @@ class RecorderNode(AmiNode):
         Param("but", [""], "topics not to record"),
     )
 
+    REHEARSES = False  # its folder would be there; what it reads is what the others offer
+
     writer: RecordingWriter | None = None
 
     def build(self) -> None:

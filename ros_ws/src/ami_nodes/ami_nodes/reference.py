@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from typing import Any
 
 from ami_nodes.parameters import Param
 
@@ -34,14 +35,18 @@ HEAD = "| executable | parameter | default | meaning | values |\n|---|---|---|--
 def markdown() -> str:
     """A line for each parameter of each node."""
     lines = [HEAD]
-    for executable, where in NODES.items():
-        module, name = where.split(".")
-        node = getattr(import_module(f"ami_nodes.{module}"), name)
+    for executable in NODES:
         lines += [
             f"| `{executable}` | `{param.name}` | {_value(param.default)} | {param.description} | {_values(param)} |"
-            for param in node.PARAMETERS
+            for param in node_class(executable).PARAMETERS
         ]
     return "\n".join(lines)
+
+
+def node_class(executable: str) -> Any:
+    """The class of a node; imports what it needs. Raises KeyError where it is none of ours."""
+    module, name = NODES[executable].split(".")
+    return getattr(import_module(f"ami_nodes.{module}"), name)
 
 
 def _value(value: object) -> str:

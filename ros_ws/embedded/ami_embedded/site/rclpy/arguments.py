@@ -7,22 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ami_embedded.parameter_files import ParameterFileError, matches, parse_value, read_parameter_file
 
 from .logging import get_logging_severity_from_string, set_logger_level
 
 
 class UnknownROSArgsError(ValueError):
     """Something after --ros-args makes no sense; the message quotes it."""
-
-
-class _Loader(yaml.SafeLoader):
-    """As rcl: also 1e-3 is a number (YAML 1.1 wants 1.0e-3)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 
 
 class Arguments:
@@ -56,7 +47,7 @@ class Arguments:
         elif word in ("-p", "--param"):
             name, text = self._rule(word, value())
             node, _, name = name.rpartition(":")
-            self.parameters.append((node or "/**", name, _parse(text)))
+            self.parameters.append((node or "/**", name, parse_value(text)))
         elif word == "--params-file":
             self._params_file(Path(value()))
         elif word == "--log-level":
@@ -85,23 +76,10 @@ class Arguments:
 
     def _params_file(self, path: Path) -> None:
         try:
-            document = yaml.load(path.read_text(), _Loader) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise UnknownROSArgsError(f"cannot read the parameter file {path}: {error}") from error
-        self._sections(path, document, "")
-
-    def _sections(self, path: Path, section: Any, prefix: str) -> None:
-        if not isinstance(section, dict):
-            raise UnknownROSArgsError(
-                f"{path}: {prefix or 'the file'} is not a mapping of node names to ros__parameters"
-            )
-        for name, inner in section.items():
-            if name == "ros__parameters":
-                if not isinstance(inner, dict):
-                    raise UnknownROSArgsError(f"{path}: ros__parameters of {prefix} is not a mapping")
-                self.parameters += [(prefix, key, value) for key, value in _flat(inner)]
-            else:
-                self._sections(path, inner, f"{prefix}/{str(name).strip('/')}")
+            sections = read_parameter_file(path)
+        except ParameterFileError as error:
+            raise UnknownROSArgsError(str(error)) from error
+        self.parameters += [(pattern, key, value) for pattern, values in sections for key, value in values.items()]
 
     def apply_log_levels(self) -> None:
         """Set the levels that were asked for."""
@@ -110,27 +88,4 @@ class Arguments:
 
     def overrides_for(self, fqn: str) -> dict[str, Any]:
         """{parameter: value} for the node with this fully qualified name."""
-        return {name: value for pattern, name, value in self.parameters if _matches(pattern, fqn)}
-
-
-def _parse(text: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError:
-        return text
-
-
-def _flat(section: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    result = []
-    for key, value in section.items():
-        name = f"{prefix}{key}"
-        result += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
-    return result
-
-
-def _matches(pattern: str, fqn: str) -> bool:
-    """Whether a node name pattern (`/**`, `/*/arm`, `arm`) means this node."""
-    if not pattern.startswith("/"):
-        pattern = f"/{pattern}" if "/" in pattern or "*" in pattern else f"/**/{pattern}"
-    expression = re.escape(pattern).replace(r"/\*\*", "(/.*)?").replace(r"\*", "[^/]+")
-    return re.fullmatch(expression, fqn) is not None
+        return {name: value for pattern, name, value in self.parameters if matches(pattern, fqn)}

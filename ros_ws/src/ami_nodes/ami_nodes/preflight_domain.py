@@ -1,0 +1,78 @@
+"""The graph that is there already, in the domain that the launch would join: who is in the way, and who is awaited."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from ami_nodes.preflight import FaultError
+from ami_nodes.preflight_endpoints import CLOCK, PUBLISHES, SOLE_WRITER, Endpoint, endpoints
+from ami_nodes.preflight_rehearsal import Tried
+
+LEAST_S, QUIET_S, MOST_S = 1.0, 0.4, 5.0
+"""Nodes are discovered within tens of ms, on a busy machine in more: listened for as long as more of them appear."""
+
+
+class Lookout:
+    """A node that looks and listens, in the namespace of those that would be launched. Use as a context."""
+
+    def __init__(self, namespace: str) -> None:
+        """Join the domain; raises RuntimeError or ValueError where that cannot be done."""
+        self.context = rclpy.Context()
+        rclpy.init(args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node(f"preflight_{os.getpid()}", namespace=namespace, context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+
+    def __enter__(self) -> Lookout:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+    def spin_until(self, done: Callable[[], bool], timeout_s: float) -> None:
+        """Serve the node's subscriptions until `done`, or until the time is over."""
+        give_up_s = time.monotonic() + timeout_s
+        while not done() and time.monotonic() < give_up_s:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def others(self) -> list[Endpoint]:
+        """What there is beside us, once nothing more appears."""
+        began_s = changed_s = time.monotonic()
+        seen: set[Endpoint] = set()
+
+        def quiet() -> bool:
+            nonlocal seen, changed_s
+            if (found := set(endpoints(self.node))) != seen:
+                seen, changed_s = found, time.monotonic()
+            return time.monotonic() > max(began_s + LEAST_S, changed_s + QUIET_S)
+
+        self.spin_until(quiet, MOST_S)
+        return [end for end in seen if end.node != self.node.get_fully_qualified_name()]
+
+
+def check_domain(tried: Sequence[Tried], there: Sequence[Endpoint], domain: int) -> str:
+    """Whether somebody has the name of a node of ours, moves the arm, or owns the time."""
+    names = {one.node for one in tried}
+    writes = {end.name for one in tried for end in one.endpoints if end.does == PUBLISHES and end.kind in SOLE_WRITER}
+    sentences = [
+        f"{name} runs already in domain {domain}: end the other graph, or set another ROS_DOMAIN_ID."
+        for name in sorted(names & {end.node for end in there})
+    ]
+    sentences += [
+        f"{end.node} publishes {end.name} in domain {domain}: there may be one who does."
+        for end in sorted(there, key=lambda e: (e.name, e.node))
+        if end.does == PUBLISHES and (end.name in writes or end.kind == CLOCK) and end.node not in names
+    ]
+    if sentences:
+        raise FaultError(*sentences)
+    strangers = sorted({end.node for end in there})
+    company = f"with {', '.join(strangers)}, who are not in the way" if strangers else "empty"
+    return f"domain {domain} is {company}."
