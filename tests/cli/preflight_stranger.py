@@ -22,9 +22,13 @@ from ami_robot.safety.spec import load_spec  # noqa: E402
 ARM = "joint_trajectory_controller/joint_trajectory"
 
 
-def robot(node, first_joint=None, velocity=3.0):
-    """A robot under ros2_control, wider than the guardrails."""
+def robot(node, first_joint=None, velocity=3.0, from_desired=True):
+    """A robot under ros2_control, wider than the guardrails; the node is its controller."""
     names = list(load_spec().joint_names)
+    node.declare_parameter("joints", list(names))
+    node.declare_parameter("command_interfaces", ["position"])
+    node.declare_parameter("state_interfaces", ["position", "velocity"])
+    node.declare_parameter("interpolate_from_desired_state", from_desired)
     names[0] = first_joint or names[0]
     limit = f'<limit lower="-4" upper="4" velocity="{velocity}" effort="100"/>'
     joints = "".join(f'<joint name="{name}" type="revolute">{limit}</joint>' for name in names)
@@ -44,11 +48,12 @@ WHO = {
     "robot": robot,
     "robot_with_other_names": lambda node: robot(node, first_joint="shoulder_pan"),
     "robot_that_is_slower": lambda node: robot(node, velocity=1.25),
+    "robot_that_begins_where_it_is_measured": lambda node: robot(node, from_desired=False),
 }
 
 if __name__ == "__main__":
     rclpy.init(args=[])
-    stranger = rclpy.create_node(sys.argv[1])
+    stranger = rclpy.create_node("joint_trajectory_controller" if "robot" in sys.argv[1] else sys.argv[1])
     WHO[sys.argv[1]](stranger)
     print("here", flush=True)
     with suppress(ExternalShutdownException):

@@ -264,7 +264,11 @@ def test_somebody_in_the_domain_who_is_in_the_way(who, check, culprits, capsys):
 
 @pytest.mark.parametrize(
     ("who", "culprits"),
-    [("robot_with_other_names", ["panda_joint1"]), ("robot_that_is_slower", ["panda_joint1", "velocity", "1.25"])],
+    [
+        ("robot_with_other_names", ["panda_joint1"]),
+        ("robot_that_is_slower", ["panda_joint1", "velocity", "1.25"]),
+        ("robot_that_begins_where_it_is_measured", ["joint_trajectory_controller", "interpolate_from_desired_state"]),
+    ],
 )
 def test_a_robot_that_the_guardrails_do_not_fit(who, culprits, capsys):
     with beside(who):

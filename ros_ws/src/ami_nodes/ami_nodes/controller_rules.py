@@ -6,8 +6,11 @@ controller that follows whole trajectories, from where it last wanted the arm to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.parameter import parameter_value_to_python
 
 FROM_DESIRED = ("interpolate_from_desired_state", "open_loop_control")
 """The same switch, by its name since Jazzy and the one before."""
@@ -16,10 +19,18 @@ ASKED = (*FROM_DESIRED, "joints", "command_interfaces", "state_interfaces", "int
 """The parameters that decide."""
 
 
+def read_parameters(ask: Callable[[Any, str, Any], Any]) -> dict[str, Any]:
+    """Those of ASKED that a controller has. `ask(kind, name, request)` gives the answer of one of its services."""
+    known = ask(ListParameters, "list_parameters", ListParameters.Request()).result.names
+    names = [name for name in ASKED if name in known]
+    values = ask(GetParameters, "get_parameters", GetParameters.Request(names=names)).values
+    return {name: parameter_value_to_python(value) for name, value in zip(names, values, strict=True)}
+
+
 def why_not(controller: str, parameters: Mapping[str, Any], joint_names: Sequence[str]) -> str | None:
     """One sentence on the first thing wrong with this controller; None when it will do.
 
-    `parameters` are those of ASKED that it has.
+    `parameters` as `read_parameters` gives them.
     """
     switches = [name for name in FROM_DESIRED if name in parameters]
     if "joints" not in parameters or not switches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -42,6 +43,21 @@ class Lookout:
         give_up_s = time.monotonic() + timeout_s
         while not done() and time.monotonic() < give_up_s:
             self._executor.spin_once(timeout_sec=0.05)
+
+    def ask(self, kind: Any, service: str, request: Any, timeout_s: float) -> Any:
+        """The answer of a service. Raises RuntimeError when there is none in time."""
+        client = self.node.create_client(kind, service)
+        try:
+            self.spin_until(client.service_is_ready, timeout_s)
+            if not client.service_is_ready():
+                raise RuntimeError(f"{client.srv_name} is not there.")
+            future = client.call_async(request)
+            self.spin_until(future.done, timeout_s)
+        finally:
+            self.node.destroy_client(client)
+        if not future.done():
+            raise RuntimeError(f"{service} did not answer within {timeout_s:g} s.")
+        return future.result()
 
     def others(self) -> list[Endpoint]:
         """What there is beside us, once nothing more appears."""

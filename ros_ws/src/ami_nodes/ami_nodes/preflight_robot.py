@@ -1,14 +1,16 @@
-"""A robot that is brought up elsewhere: does it say its joint states, and are its limits those of the guardrails?"""
+"""A robot that is brought up elsewhere: is it there, will its controller do, do the guardrails keep to its limits?"""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from ami_nodes import qos
+from ami_nodes.controller_rules import read_parameters, why_not
 from ami_nodes.convert import as_array
 from ami_nodes.preflight import FaultError, Skipped
 from ami_nodes.preflight_domain import Lookout
@@ -24,7 +26,7 @@ TOLERANCE = 1e-6
 
 
 def check_robot(tried: Sequence[Tried], lookout: Lookout) -> str:
-    """Names, posture and limits, by a joint_states message and robot_description. Raises FaultError."""
+    """Names, posture, controller and limits: joint_states, parameters, robot_description. Raises FaultError."""
     if not all(one.whole for one in tried):
         raise Skipped("not every node can be brought up, so it is not known whether the arm is one of them.")
     node = lookout.node
@@ -47,11 +49,18 @@ def check_robot(tried: Sequence[Tried], lookout: Lookout) -> str:
     measured = read_joint_state(spec, newest.name, as_array(newest.position), as_array(newest.velocity))
     if isinstance(measured, Refusal):
         raise FaultError(f"{topic} does not fit the guardrail file: {measured.reason}")
+    for controller in {one.settings["controller"] for one in tried if "controller" in one.settings}:
+        if reason := why_not(controller, read_parameters(_asking(lookout, controller)), spec.joint_names):
+            raise FaultError(reason)
     if not texts:
         raise FaultError(f"no robot_description came within {LISTEN_S:g} s, so the robot's limits are not known.")
     if sentences := differences(spec, texts[-1]):
         raise FaultError(*sentences)
     return f"{topic} has the joints {', '.join(spec.joint_names)}, within whose limits the guardrails are."
+
+
+def _asking(lookout: Lookout, controller: str) -> Callable[[Any, str, Any], Any]:
+    return lambda kind, name, request: lookout.ask(kind, f"{controller}/{name}", request, LISTEN_S)
 
 
 def differences(spec: Spec, description: str) -> list[str]:

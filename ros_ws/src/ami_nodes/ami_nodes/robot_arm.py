@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from control_msgs.action import ParallelGripperCommand
 from control_msgs.srv import QueryTrajectoryState
-from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
 
 from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, result_within, run_node
-from ami_nodes.controller_rules import ASKED, why_not
+from ami_nodes.controller_rules import read_parameters, why_not
 from ami_nodes.convert import as_array, to_ns, to_time
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
@@ -47,13 +45,15 @@ class RobotArmNode(AmiNode):
         Param("finger_joint", "panda_finger_joint1", "joint of that action; it opens by half the width"),
     )
 
+    REHEARSES = False  # it asks the controller
+
     def build(self) -> None:
         """Look the controller over."""
         self.spec = self.load_spec()
         self.others = ReentrantCallbackGroup()  # answers come in while a transition waits for them
         self.latest: JointState | None = None
         self.joint_states, self.tool_frame = Meter("joint_states"), ToolFrame(self)
-        reason = why_not(self.settings.controller, self._of_controller(), self.spec.joint_names)
+        reason = why_not(self.settings.controller, read_parameters(self._ask), self.spec.joint_names)
         if reason is not None:
             raise RuntimeError(reason)
 
@@ -100,13 +100,6 @@ class RobotArmNode(AmiNode):
         goal = ParallelGripperCommand.Goal()
         goal.command.name, goal.command.position = [self.settings.finger_joint], [message.data / 2.0]
         self.gripper.send_goal_async(goal)
-
-    def _of_controller(self) -> dict[str, Any]:
-        """Those of ASKED that the controller has. Raises RuntimeError."""
-        known = self._ask(ListParameters, "list_parameters", ListParameters.Request()).result.names
-        names = [name for name in ASKED if name in known]
-        values = self._ask(GetParameters, "get_parameters", GetParameters.Request(names=names)).values
-        return {name: parameter_value_to_python(value) for name, value in zip(names, values, strict=True)}
 
     def _agree(self) -> None:
         """The startup guard: the arm stands where the controller holds it. Raises RuntimeError."""
