@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import ami_robot
 
-VERBS = ("collect", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "scenario", "ros")
+VERBS = ("collect", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "scenario", "ros", "step")
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
 

@@ -19,6 +19,7 @@ from ami_interfaces.srv import EncodeImage
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
 
 from ami_nodes import qos
 from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, result_within, run_node
@@ -61,6 +62,7 @@ class PlannerNode(AmiNode):
         GUARDRAIL_FILE,
         Param("config", "reach", "task file: a name in ami_robot/configurator (reach, analytic) or a path to a YAML"),
         Param("source", "planner", "by which name the guardrail knows our proposals"),
+        Param("step_by_step", False, "proposes one action for each call of planner/step, as in a first run on a robot"),
         Param("answer_timeout_s", 0.5, "longest wait for the world model or the encoder", minimum=0.01, maximum=10.0),
     )
 
@@ -75,6 +77,8 @@ class PlannerNode(AmiNode):
         self.history = JointHistory(self.spec.joint_names, kinematics)
         self.inbox = Inbox()
         self.sequence = 0  # of the last proposal
+        self.became = 0  # the number of the proposal that the last plan became; 0 when it was held back
+        self.asked_for_step = threading.Event()
         self.plans, self.refused, self.plan_ms = Meter("plans"), 0, float("nan")
         self.guardrail_sha256 = ""  # of the file that the guardrail decides by; empty until it said so
         self.busy, self.stopping = threading.Lock(), threading.Event()
@@ -103,7 +107,8 @@ class PlannerNode(AmiNode):
         )
         reports = self.create_subscription(GuardrailReportMsg, "guardrail_report", self.on_report, qos.EVENTS)
         people = self.create_subscription(PersonArray, "people", self.on_people, qos.SENSOR_IN)
-        return [frames, reports, people, server]
+        steps = [self.create_service(Trigger, "~/step", self.on_ask_for_step)] if self.settings.step_by_step else []
+        return [frames, reports, people, server, *steps]
 
     def stop(self) -> None:
         """Stop proposing; the last motion sent ends at rest by itself."""
@@ -154,6 +159,14 @@ class PlannerNode(AmiNode):
         except ValueError as error:
             self.get_logger().error(f"people dropped: {error}", throttle_duration_sec=COMPLAIN_EVERY_S)
 
+    def on_ask_for_step(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """The next plan is proposed; those after it are not, until asked again."""
+        response.success = self.busy.locked()
+        response.message = "the next plan will be proposed" if response.success else "no goal is pursued."
+        if response.success:
+            self.asked_for_step.set()
+        return response
+
     def on_goal(self, request: PursueGoal.Goal) -> GoalResponse:
         """One goal at a time, and no goal for no time."""
         free = not self.busy.locked() and not self.stopping.is_set()
@@ -162,6 +175,7 @@ class PlannerNode(AmiNode):
     def execute(self, handle: Any) -> PursueGoal.Result:
         """Pursue the goal on this thread of the executor; the others go on serving callbacks."""
         with self.busy:
+            self.asked_for_step.clear()
             goal = self.goal_of(handle.request)
             if isinstance(goal, Refusal):
                 ending = Ending("refused", goal, 0, 0, float("nan"))
@@ -223,7 +237,11 @@ class PlannerNode(AmiNode):
         return image_goal(from_latent_msg(answer.latent))
 
     def propose(self, plan: Plan, latent: Latent) -> int:
-        """The first action of the plan, which takes effect now; returns its sequence number."""
+        """The first action of the plan, which takes effect now; returns the number of the last proposal."""
+        self.became = 0
+        if self.settings.step_by_step and not self.asked_for_step.is_set():
+            return self.sequence
+        self.asked_for_step.clear()
         action = plan.actions[0]
         self.sequence += 1
         proposal = Proposal(
@@ -238,12 +256,13 @@ class PlannerNode(AmiNode):
             checkpoint_sha256=plan.checkpoint_sha256,
         )
         self.proposal_publisher.publish(to_proposal_msg(proposal))
+        self.became = proposal.sequence
         return proposal.sequence
 
     def publish_plan(self, step: Step, goal: Goal) -> None:
         """For people, plots and recordings."""
         message = to_plan_msg(step.planned, self.now_ns())
-        message.sequence = 0 if message.refused else self.sequence  # of the proposal it became
+        message.sequence = 0 if message.refused else self.became
         message.observation_stamp = to_time(step.latent.stamp_ns if step.latent else 0)
         message.goal_tool_position = to_point(goal.tool_position)
         message.goal_distance, message.plan_ms = step.goal_distance_m, step.plan_ms
