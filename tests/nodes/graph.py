@@ -80,21 +80,21 @@ def launched(file: str | Path, **arguments: str) -> Iterator[Process]:
 
 
 @contextmanager
-def camera_process(executable: str, **parameters: object) -> Iterator[Process]:
-    """A camera's node, called camera; nobody configures it."""
-    given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    process = Process("ami_embedded.run", f"ami_nodes.{executable}:main", "--ros-args", "-r", "__node:=camera", *given)
+def node_process(executable: str, name: str, **parameters: object) -> Iterator[Process]:
+    """One node of ours by itself; nobody configures it."""
+    given = [word for parameter, value in parameters.items() for word in ("-p", f"{parameter}:={value}")]
+    process = Process("ami_embedded.run", f"ami_nodes.{executable}:main", "--ros-args", "-r", f"__node:={name}", *given)
     try:
         yield process
     finally:
         process.end()
 
 
-def changes(client: GraphClient, transition: int) -> bool:
-    """Whether the node camera, which may only just begin, says that it made the transition."""
-    changer = client.node.create_client(ChangeState, "camera/change_state")
+def changes(client: GraphClient, name: str, transition: int) -> bool:
+    """Whether the node, which may only just begin, says that it made the transition."""
+    changer = client.node.create_client(ChangeState, f"{name}/change_state")
     try:
-        assert changer.wait_for_service(timeout_sec=30.0), "there is no camera"
+        assert changer.wait_for_service(timeout_sec=30.0), f"there is no {name}"
         request = ChangeState.Request(transition=Transition(id=transition))
         return result_within(changer.call_async(request), 20.0).success
     finally:

@@ -10,7 +10,7 @@ from lifecycle_msgs.msg import Transition
 
 from ami_nodes.convert import from_image_msg, to_ns
 from ami_robot.perception.camera import load_camera, save_camera
-from tests.nodes.graph import camera_process, changes, wait_for
+from tests.nodes.graph import changes, node_process, wait_for
 
 SIZE, FRAMES = (64, 48), 12
 SHADES = np.linspace(20, 240, FRAMES)
@@ -37,9 +37,9 @@ def camera_file(tmp_path):
 def running(client, film, camera_file):
     """The node, active."""
     parameters = {"device": film, "camera_file": camera_file, "retry_s": 0.05, "latency_s": 0.04}
-    with camera_process("device_camera", **parameters) as process:
+    with node_process("device_camera", "camera", **parameters) as process:
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-            assert changes(client, transition), process.output()
+            assert changes(client, "camera", transition), process.output()
         yield process
 
 

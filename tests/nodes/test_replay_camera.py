@@ -12,7 +12,7 @@ from rclpy.serialization import serialize_message
 from ami_nodes import qos
 from ami_nodes.convert import as_array, to_ns
 from tests.episodes.picture_messages import damage, noise, write_pictures
-from tests.nodes.graph import LAUNCH_FILE, camera_process, changes, launched, wait_for
+from tests.nodes.graph import LAUNCH_FILE, changes, launched, node_process, wait_for
 
 INTERVALS_MS = [50, 110, 70, 150, 90]
 STAMPS_NS = [7_000_000_000 + 1_000_000 * ms for ms in np.cumsum([0, *INTERVALS_MS]).tolist()]
@@ -29,10 +29,10 @@ def recording(tmp_path_factory):
 @contextmanager
 def replaying(client, **parameters):
     """The node, active."""
-    with camera_process("replay_camera", **parameters) as process:
-        assert changes(client, Transition.TRANSITION_CONFIGURE), process.output()
+    with node_process("replay_camera", "camera", **parameters) as process:
+        assert changes(client, "camera", Transition.TRANSITION_CONFIGURE), process.output()
         time.sleep(MATCHED_S)
-        assert changes(client, Transition.TRANSITION_ACTIVATE), process.output()
+        assert changes(client, "camera", Transition.TRANSITION_ACTIVATE), process.output()
         yield process
 
 
@@ -69,8 +69,8 @@ def test_it_is_over_after_the_last_picture_and_begins_anew_when_it_is_activated_
     with replaying(client, recording=recording, loop="false", rate=4.0) as process:
         for played in (1, 2):
             assert wait_for(lambda played=played: process.output().count("is over") == played, 10.0), process.output()
-            assert changes(client, Transition.TRANSITION_DEACTIVATE)
-            assert played == 2 or changes(client, Transition.TRANSITION_ACTIVATE)
+            assert changes(client, "camera", Transition.TRANSITION_DEACTIVATE)
+            assert played == 2 or changes(client, "camera", Transition.TRANSITION_ACTIVATE)
         assert wait_for(lambda: len(pictures.heard) == 2 * ROUND, 2.0), len(pictures.heard)
     assert [recorded_as(message) for _, message in pictures.heard] == [*range(ROUND), *range(ROUND)]
     for begin in (0, ROUND):
@@ -108,8 +108,8 @@ def test_where_the_camera_stands_is_said_to_be_unknown_when_its_file_is_another_
 def test_what_cannot_be_played_is_one_sentence_when_it_is_configured(client, tmp_path, given, sentence):
     write_pictures(tmp_path / "short", noise(STAMPS_NS[:1]))
     given = given | ({"recording": tmp_path / given["recording"]} if "recording" in given else {})
-    with camera_process("replay_camera", **given) as process:
-        assert not changes(client, Transition.TRANSITION_CONFIGURE)
+    with node_process("replay_camera", "camera", **given) as process:
+        assert not changes(client, "camera", Transition.TRANSITION_CONFIGURE)
         assert process.interrupt() == 0
         assert process.output().count("camera cannot configure: ") == 1
         assert sentence in process.output()

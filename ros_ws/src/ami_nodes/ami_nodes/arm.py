@@ -89,7 +89,7 @@ class ArmNode(CommandedArmNode):
         self._pace_from_now()
         return [
             *self.commands(),
-            self.create_subscription(GuardrailReport, "guardrail_report", self.on_report, qos.EVENTS),
+            self.subscription(GuardrailReport, "guardrail_report", self.on_report, qos.EVENTS),
             self.create_service(ResetSim, "sim/reset", self.on_reset),
             self.create_service(JudgeEpisode, "sim/judge", self.on_judge),
             self.create_timer(1.0 / JOINT_STATES_HZ, self.on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)),

@@ -28,10 +28,10 @@ class CommandedArmNode(AmiNode):
     def commands(self) -> list[Any]:
         """Subscriptions to both."""
         return [
-            self.create_subscription(
+            self.subscription(
                 JointTrajectory, "joint_trajectory_controller/joint_trajectory", self.on_trajectory, qos.COMMAND
             ),
-            self.create_subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
+            self.subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
         ]
 
     def on_trajectory(self, message: JointTrajectory) -> None:

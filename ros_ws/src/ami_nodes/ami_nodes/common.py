@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,8 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.guard_condition import GuardCondition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
@@ -51,14 +54,23 @@ class AmiNode(LifecycleNode):
         self.settings = checked_parameters(self, self.PARAMETERS)
         self._while_active: list[Any] = []
         self._built_publishers: list[Any] = []
+        self._with_overrides: set[str] = set()  # `<topic>.<publisher or subscription>.`, whose QoS parameters may override
         self._active = False
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENTS)  # inactive or not
         self.create_timer(EVERY_S, self._say_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def publisher(self, kind: type, topic: str, qos: Any) -> Any:
+    def publisher(self, kind: type, topic: str, profile: QoSProfile) -> Any:
         """A publisher that speaks while the node is active and goes away at cleanup; to be called in `build`."""
-        self._built_publishers.append(self.create_lifecycle_publisher(kind, topic, qos))
+        options = self._overridable(topic, "publisher", profile)
+        self._built_publishers.append(self.create_lifecycle_publisher(kind, topic, copy(profile), **options))
         return self._built_publishers[-1]
+
+    def subscription(
+        self, kind: type, topic: str, callback: Callable[..., Any], profile: QoSProfile, **options: Any
+    ) -> Any:
+        """As rclpy's create_subscription, with a QoS that parameters may override."""
+        options |= self._overridable(topic, "subscription", profile)
+        return self.create_subscription(kind, topic, callback, copy(profile), **options)
 
     def load_spec(self) -> Spec:
         """What the parameter guardrail_file names; raises SpecError, one sentence."""
@@ -94,7 +106,7 @@ class AmiNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `start`; the publishers are enabled first."""
         outcome = super().on_activate(state)
-        if not self._succeeds("activate", lambda: self._while_active.extend(self.start())):
+        if not self._succeeds("activate", self._start):
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self._active = True
@@ -118,6 +130,22 @@ class AmiNode(LifecycleNode):
         if self._while_active:
             self._end_activity()
         return super().on_shutdown(state)
+
+    def _start(self) -> None:
+        self._while_active.extend(self.start())
+        given, known = self.get_parameters_by_prefix("qos_overrides"), sorted(self._with_overrides)
+        strange = [name for name in given if not name.startswith(tuple(known))]
+        if strange:
+            raise ValueError(
+                f"qos_overrides.{strange[0]} fits nothing that can be overridden here; there are {', '.join(known)}."
+            )
+
+    def _overridable(self, topic: str, entity: str, profile: QoSProfile) -> dict[str, Any]:
+        """Options of what users may give another history, depth or reliability; commands stay what they are."""
+        if profile is qos.COMMAND:
+            return {}
+        self._with_overrides.add(f"{self.resolve_topic_name(topic)}.{entity}.")
+        return {"qos_overriding_options": QoSOverridingOptions.with_default_policies()}
 
     def _say_health(self) -> None:
         """To /diagnostics."""

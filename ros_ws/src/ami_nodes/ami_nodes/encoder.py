@@ -50,9 +50,9 @@ class EncoderNode(AmiNode):
     def start(self) -> list[Any]:
         """Encode from now on."""
         return [
-            self.create_subscription(CameraInfo, "camera/camera_info", self.on_camera_info, qos.LATEST_IN),
-            self.create_subscription(Image, "camera/image_raw", self.on_image, qos.LATEST_IN),
-            self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN),
+            self.subscription(CameraInfo, "camera/camera_info", self.on_camera_info, qos.LATEST_IN),
+            self.subscription(Image, "camera/image_raw", self.on_image, qos.LATEST_IN),
+            self.subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN),
             self.create_service(EncodeImage, "encode_image", self.on_encode_image),
         ]
 

@@ -74,12 +74,12 @@ class GuardrailNode(AmiNode):
         """Listen; nothing moves until it is armed."""
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         return [
-            self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.LATEST_IN),
-            self.create_subscription(ProposedCommand, "proposed_command", self.on_proposal, qos.EVENTS),
-            self.create_subscription(PersonArray, "people", self.on_people, qos.LATEST_IN),
-            self.create_subscription(HeldToolMsg, "held_tool", self.on_held_tool, qos.LATEST_IN),
-            self.create_subscription(Bool, "e_stop", self.on_e_stop, qos.SWITCH),
-            self.create_subscription(Deadman, "deadman", self.on_deadman, qos.EVENTS),
+            self.subscription(JointState, "joint_states", self.on_joint_states, qos.LATEST_IN),
+            self.subscription(ProposedCommand, "proposed_command", self.on_proposal, qos.EVENTS),
+            self.subscription(PersonArray, "people", self.on_people, qos.LATEST_IN),
+            self.subscription(HeldToolMsg, "held_tool", self.on_held_tool, qos.LATEST_IN),
+            self.subscription(Bool, "e_stop", self.on_e_stop, qos.SWITCH),
+            self.subscription(Deadman, "deadman", self.on_deadman, qos.EVENTS),
             self.create_service(SetBool, "guardrail/arm", self.on_arm),
             self.create_service(Trigger, "guardrail/reset_e_stop", self.on_reset_e_stop),
             self.create_service(SelectSource, "select_source", self.on_select_source),

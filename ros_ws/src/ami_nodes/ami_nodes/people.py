@@ -34,8 +34,8 @@ class PeopleNode(AmiNode):
     def start(self) -> list[Any]:
         """Look."""
         return [
-            self.create_subscription(PersonArray, "sim/people", self.on_people, qos.SENSOR_IN),
-            self.create_subscription(SimState, "sim/state", self.on_state, qos.LATEST_IN),
+            self.subscription(PersonArray, "sim/people", self.on_people, qos.SENSOR_IN),
+            self.subscription(SimState, "sim/state", self.on_state, qos.LATEST_IN),
         ]
 
     def on_people(self, message: PersonArray) -> None:

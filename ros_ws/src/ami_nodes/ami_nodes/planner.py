@@ -93,9 +93,9 @@ class PlannerNode(AmiNode):
         """Accept goals."""
         self.stopping.clear()
         if self.world_model:
-            frames = self.create_subscription(LatentMsg, "latent", self.on_latent, qos.SENSOR_IN)
+            frames = self.subscription(LatentMsg, "latent", self.on_latent, qos.SENSOR_IN)
         else:
-            frames = self.create_subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN)
+            frames = self.subscription(JointState, "joint_states", self.on_joint_states, qos.SENSOR_IN)
         server = ActionServer(
             self,
             PursueGoal,
@@ -105,8 +105,8 @@ class PlannerNode(AmiNode):
             goal_callback=self.on_goal,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
-        reports = self.create_subscription(GuardrailReportMsg, "guardrail_report", self.on_report, qos.EVENTS)
-        people = self.create_subscription(PersonArray, "people", self.on_people, qos.SENSOR_IN)
+        reports = self.subscription(GuardrailReportMsg, "guardrail_report", self.on_report, qos.EVENTS)
+        people = self.subscription(PersonArray, "people", self.on_people, qos.SENSOR_IN)
         steps = [self.create_service(Trigger, "~/step", self.on_ask_for_step)] if self.settings.step_by_step else []
         return [frames, reports, people, server, *steps]
 

@@ -61,7 +61,7 @@ class RobotArmNode(AmiNode):
         """Once the arm is where its controller wants it to be."""
         self.latest = None
         listening: list[Any] = [
-            self.create_subscription(
+            self.subscription(
                 JointState, "joint_states", self.on_joint_states, qos.LATEST_IN, callback_group=self.others
             )
         ]
@@ -75,7 +75,7 @@ class RobotArmNode(AmiNode):
             self.gripper = ActionClient(self, ParallelGripperCommand, self.settings.gripper_action)
             listening += [
                 self.gripper,
-                self.create_subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
+                self.subscription(Float64, "gripper_controller/command", self.on_gripper, qos.COMMAND),
             ]
         return listening
 

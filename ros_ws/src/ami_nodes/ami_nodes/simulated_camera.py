@@ -28,7 +28,7 @@ class SimulatedCameraNode(CameraNode):
 
     def start(self) -> list[Any]:
         """Draw the newest state."""
-        return [*super().start(), self.create_subscription(SimState, "sim/state", self.on_state, qos.LATEST_IN)]
+        return [*super().start(), self.subscription(SimState, "sim/state", self.on_state, qos.LATEST_IN)]
 
     def discard(self) -> None:
         """Give the mirror world back."""

@@ -21,6 +21,7 @@ from .node_parameters import ParametersMixin
 from .parameter import Parameter
 from .publisher import Publisher
 from .qos import QoSProfile, qos_from, qos_profile_rosout_default, qos_profile_services_default
+from .qos_overriding_options import QoSOverridingOptions, overridden
 from .service import Client, Service
 from .subscription import Subscription
 from .time_source import TimeSource
@@ -204,10 +205,11 @@ class Node(ParametersMixin, GraphMixin):
         qos_profile: QoSProfile | int,
         *,
         callback_group: CallbackGroup | None = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         publisher_class: type[Publisher] = Publisher,
     ) -> Any:
         """Publish a topic; `qos_profile` may be the history depth."""
-        writer, name, qos = self._endpoint(dds.Writer, msg_type, topic, qos_profile)
+        writer, name, qos = self._endpoint(dds.Writer, msg_type, topic, qos_profile, qos_overriding_options)
         return self._add(publisher_class(writer, msg_type, name, qos), [], [writer])
 
     def create_subscription(
@@ -218,21 +220,31 @@ class Node(ParametersMixin, GraphMixin):
         qos_profile: QoSProfile | int,
         *,
         callback_group: CallbackGroup | None = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         raw: bool = False,
     ) -> Subscription:
         """Subscribe to a topic; `qos_profile` may be the history depth."""
         if not callable(callback):
             raise TypeError(f"the callback of {topic} is not callable: {callback!r}")
-        reader, name, qos = self._endpoint(dds.Reader, msg_type, topic, qos_profile)
+        reader, name, qos = self._endpoint(dds.Reader, msg_type, topic, qos_profile, qos_overriding_options)
         group = callback_group or self._default_callback_group
         subscription = Subscription(reader, msg_type, name, callback, group, qos, raw, self._logger)
         return self._add(subscription, [reader], [])
 
-    def _endpoint(self, kind: Any, msg_type: Any, topic: str, qos_profile: QoSProfile | int) -> Any:
+    def _endpoint(
+        self,
+        kind: Any,
+        msg_type: Any,
+        topic: str,
+        qos_profile: QoSProfile | int,
+        options: QoSOverridingOptions | None,
+    ) -> Any:
         type_name = getattr(msg_type, "_type_name", "")
         if not hasattr(msg_type, "_fields"):
             raise TypeError(f"{msg_type!r} is not a ROS message type")
         name, qos = self._resolve(topic, False), qos_from(qos_profile)
+        if options is not None:
+            qos = overridden(self, "publisher" if kind is dds.Writer else "subscription", name, qos, options)
         data = graph.user_data(type_name)
         dds_type = interfaces.dds_type_name(type_name)
         return kind(self.context.participant, f"rt{name}", dds_type, qos._to_dds(data)), name, qos

@@ -41,6 +41,15 @@ class QoSLivelinessPolicy(IntEnum):
     AUTOMATIC = 1
 
 
+class QoSPolicyKind(IntEnum):
+    """Policies by name, with the numbers of rmw."""
+
+    DURABILITY = 1 << 1
+    RELIABILITY = 1 << 4
+    HISTORY = 1 << 5
+    DEPTH = 1 << 7
+
+
 HistoryPolicy, ReliabilityPolicy, DurabilityPolicy = QoSHistoryPolicy, QoSReliabilityPolicy, QoSDurabilityPolicy
 LivelinessPolicy = QoSLivelinessPolicy
 
