@@ -18,7 +18,7 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
 	  $(INSTALL) --quiet opencv-python-headless; }
 
-.PHONY: help setup demo test lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios clean
+.PHONY: help setup demo test test-all lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +28,10 @@ setup: $(VENV)/.ready  ## make the environment in .venv (demo and test do it by 
 demo: $(VENV)/.ready  ## the main job: reach 20 goals shown as pictures, write runs/latest/ (ARGS="--episodes 2 --gui")
 	$(BIN)/ami demo $(ARGS)
 
-test: $(VENV)/.ready-dev  ## all tests (ARGS="tests/safety" for some)
+test: $(VENV)/.ready-dev  ## all tests but some slow ones that are more of a kind (ARGS="tests/safety" for some)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.ready-dev  ## the slow ones too
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy

@@ -189,7 +189,7 @@ def _without_world_model(folder: Path) -> Path:
     root = tree.getroot()
     learned = next(group for group in root.findall("group") if group.find("node[@name='world_model']") is not None)
     learned.remove(learned.find("node[@name='world_model']"))
-    for let in root.findall("let"):
-        let.set("value", let.get("value", "").replace("world_model, ", ""))
+    managed = next(let for let in root.findall("let") if "$(var world_model_node), " in let.get("value", ""))
+    managed.set("value", managed.get("value", "").replace("$(var world_model_node), ", ""))
     tree.write(path := folder / "without_world_model.launch.xml")
     return path

@@ -24,6 +24,8 @@ from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, TENSOR_FILE
 from ami_robot.safety.spec import DEFAULT_SPEC, load_spec
 
 pytestmark = pytest.mark.graph
+SLOW = pytest.mark.slow
+"""More of a kind; what is left plants a fault for each check, and two setups are clean."""
 
 BRINGUP = Path(__file__).parents[2] / "ros_ws" / "src" / "ami_bringup" / "launch" / "bringup.launch.xml"
 BLIND = ("arm:=loopback", "vision:=false", "config:=analytic")
@@ -114,6 +116,7 @@ def test_the_loopback_arm_passes(capsys):
     assert_clean(preflight(capsys, *BLIND))
 
 
+@SLOW
 def test_a_film_as_the_camera_of_a_recorded_graph_passes(capsys, film, tmp_path):
     words = ("arm:=loopback", "camera:=v4l2", f"device:={film}", "record:=true", f"record_folder:={tmp_path / 'bag'}")
     outcome = preflight(capsys, *words, "--calibration-days", 1e6)
@@ -121,11 +124,13 @@ def test_a_film_as_the_camera_of_a_recorded_graph_passes(capsys, film, tmp_path)
     assert not (tmp_path / "bag").exists()
 
 
+@SLOW
 def test_a_robot_that_is_there_passes(capsys):
     with beside("robot"):
         assert_clean(preflight(capsys, *ROBOT), "robot")
 
 
+@SLOW
 def test_an_own_namespace_keeps_clear_of_another_graph(capsys):
     with beside("guardrail"):
         assert_clean(preflight(capsys, *BLIND, "namespace:=/cell2"), "domain")
@@ -154,9 +159,9 @@ def test_an_option_that_is_no_number_above_0_is_wrong_usage(words):
     ("word", "culprits"),
     [
         ("camrea:=v4l2", ["camrea", "camera"]),
-        ("arm:=pybulet", ["pybulet", "loopback"]),
-        ("params_file:=/nowhere/parameters.yaml", ["/nowhere/parameters.yaml"]),
-        ("launch_file", ["none.launch.xml"]),
+        pytest.param("arm:=pybulet", ["pybulet", "loopback"], marks=SLOW),
+        pytest.param("params_file:=/nowhere/parameters.yaml", ["/nowhere/parameters.yaml"], marks=SLOW),
+        pytest.param("launch_file", ["none.launch.xml"], marks=SLOW),
     ],
 )
 def test_a_launch_that_does_not_render(word, culprits, capsys):
@@ -168,11 +173,11 @@ def test_a_launch_that_does_not_render(word, culprits, capsys):
     ("node", "parameters", "culprits"),
     [
         ("planner", {"answer_timeout": 0.5}, ["planner", "unknown parameter answer_timeout"]),
-        ("arm", {"rate_hz": "fast"}, ["arm", "rate_hz", "'fast'"]),
-        ("arm", {"lag_s": 3.0}, ["arm", "lag_s", "0.2"]),
+        pytest.param("arm", {"rate_hz": "fast"}, ["arm", "rate_hz", "'fast'"], marks=SLOW),
+        pytest.param("arm", {"lag_s": 3.0}, ["arm", "lag_s", "0.2"], marks=SLOW),
         ("plannner", {"source": "planner"}, ["/**/plannner", "no node", "guardrail"]),
-        ("people", {"delay_s": 7.0}, ["people", "delay_s"]),
-        ("camera", {"fsp": 30.0}, ["camera", "fsp"]),
+        pytest.param("people", {"delay_s": 7.0}, ["people", "delay_s"], marks=SLOW),
+        pytest.param("camera", {"fsp": 30.0}, ["camera", "fsp"], marks=SLOW),
     ],
 )
 def test_parameters_of_a_file_that_no_node_takes(node, parameters, culprits, capsys, tmp_path):
@@ -181,12 +186,14 @@ def test_parameters_of_a_file_that_no_node_takes(node, parameters, culprits, cap
     assert_found(preflight(capsys, *BLIND, f"params_file:={file}"), "parameters", *culprits)
 
 
+@SLOW
 def test_parameters_of_a_node_that_could_be_started_are_no_fault(capsys, tmp_path):
     file = tmp_path / "parameters.yaml"
     file.write_text(yaml.safe_dump({"/**/camera": {"ros__parameters": {"fps": 15.0}}}))
     assert_clean(preflight(capsys, *BLIND, f"params_file:={file}"))
 
 
+@SLOW
 def test_a_launch_argument_that_a_node_does_not_take(capsys):
     words = ("vision:=false", "config:=analytic", "people:=nobodyy")
     assert_found(preflight(capsys, *words), "parameters", "people", "nobodyy")
@@ -195,9 +202,9 @@ def test_a_launch_argument_that_a_node_does_not_take(capsys):
 @pytest.mark.parametrize(
     ("words", "culprits"),
     [
-        (["arm:=loopback"], ["/sim/state", "/camera"]),
+        pytest.param(["arm:=loopback"], ["/sim/state", "/camera"], marks=SLOW),
         ([*BLIND, "use_sim_time:=true"], ["/clock", "/planner"]),
-        (["arm:=loopback", "vision:=false"], ["/latent", "/planner"]),
+        pytest.param(["arm:=loopback", "vision:=false"], ["/latent", "/planner"], marks=SLOW),
     ],
 )
 def test_a_node_that_waits_for_what_nobody_says(words, culprits, capsys):
@@ -212,6 +219,7 @@ def own_launch_file(folder, old, new):
     return "--launch-file", folder / "own.launch.xml"
 
 
+@SLOW
 def test_topics_of_two_types(capsys, tmp_path):
     pair = own_launch_file(
         tmp_path, '<param name="config"', '<remap from="plan" to="joint_states"/><param name="config"'
@@ -226,6 +234,7 @@ def test_two_writers_of_the_arms_topic_in_one_launch(capsys, tmp_path):
     assert_found(preflight(capsys, *pair, *BLIND), "topics", f"/{ARM}", "/guardrail2")
 
 
+@SLOW
 def test_two_guardrail_files(capsys, tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(f"{DEFAULT_SPEC.read_text()}\n# another\n")
@@ -250,11 +259,13 @@ def test_a_guardrail_file_with_a_number_that_is_none(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("who", "check", "culprits"),
     [
-        ("guardrail", "domain", ["/guardrail runs already"]),
-        ("clock", "domain", ["/clock"]),
+        pytest.param("guardrail", "domain", ["/guardrail runs already"], marks=SLOW),
+        pytest.param("clock", "domain", ["/clock"], marks=SLOW),
         ("second_writer", "domain", ["/second_writer", ARM]),
-        ("e_stop_that_is_not_latched", "topics", ["/e_stop", "latched", "/e_stop_that_is_not_latched"]),
-        ("people_of_another_type", "topics", ["/people ", "std_msgs/msg/String"]),
+        pytest.param(
+            "e_stop_that_is_not_latched", "topics", ["/e_stop", "latched", "/e_stop_that_is_not_latched"], marks=SLOW
+        ),
+        pytest.param("people_of_another_type", "topics", ["/people ", "std_msgs/msg/String"], marks=SLOW),
     ],
 )
 def test_somebody_in_the_domain_who_is_in_the_way(who, check, culprits, capsys):
@@ -265,8 +276,8 @@ def test_somebody_in_the_domain_who_is_in_the_way(who, check, culprits, capsys):
 @pytest.mark.parametrize(
     ("who", "culprits"),
     [
-        ("robot_with_other_names", ["panda_joint1"]),
-        ("robot_that_is_slower", ["panda_joint1", "velocity", "1.25"]),
+        pytest.param("robot_with_other_names", ["panda_joint1"], marks=SLOW),
+        pytest.param("robot_that_is_slower", ["panda_joint1", "velocity", "1.25"], marks=SLOW),
         ("robot_that_begins_where_it_is_measured", ["joint_trajectory_controller", "interpolate_from_desired_state"]),
     ],
 )
@@ -275,6 +286,7 @@ def test_a_robot_that_the_guardrails_do_not_fit(who, culprits, capsys):
         assert_found(preflight(capsys, *ROBOT), "robot", *culprits)
 
 
+@SLOW
 def test_a_robot_that_is_not_there(capsys):
     assert_found(preflight(capsys, *ROBOT), "robot", "/joint_states", beside_it={"topics"})
 
@@ -283,8 +295,8 @@ def test_a_robot_that_is_not_there(capsys):
     ("variable", "value", "culprit"),
     [
         ("ROS_DOMAIN_ID", "300", "'300'"),
-        ("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF", "OFF"),
-        ("ROS_AUTOMATIC_DISCOVERY_RANGE", "HOUSE", "'HOUSE'"),
+        pytest.param("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF", "OFF", marks=SLOW),
+        pytest.param("ROS_AUTOMATIC_DISCOVERY_RANGE", "HOUSE", "'HOUSE'", marks=SLOW),
     ],
 )
 def test_a_network_that_cannot_be_used(variable, value, culprit, capsys, monkeypatch):
@@ -292,6 +304,7 @@ def test_a_network_that_cannot_be_used(variable, value, culprit, capsys, monkeyp
     assert_found(preflight(capsys, *BLIND), "network", culprit)
 
 
+@SLOW
 def test_a_network_interface_that_there_is_not(monkeypatch):
     interface = '<General><Interfaces><NetworkInterface name="nic9"/></Interfaces></General>'
     monkeypatch.setenv("CYCLONEDDS_URI", interface)
@@ -304,7 +317,7 @@ def test_a_network_interface_that_there_is_not(monkeypatch):
     ("text", "culprits"),
     [
         ("planner: straight_line\nstraight_line: {horizon: 6, gain: 0.5, max_step_m: 0.04, speed: 9}\n", ["speed"]),
-        (None, ["task.yaml"]),
+        pytest.param(None, ["task.yaml"], marks=SLOW),
     ],
 )
 def test_a_task_file_that_cannot_be_used(text, culprits, capsys, tmp_path):
@@ -328,6 +341,7 @@ def test_a_calibration_of_the_model_error_that_belongs_to_another_checkpoint(cap
     assert_found(outcome, "model error", "model_error.yaml", checkpoint, "ami calibrate model-error")
 
 
+@SLOW
 def test_a_calibration_of_the_model_error_that_is_missing(capsys, tmp_path):
     task = yaml.safe_load(REACH.read_text()) | {"model_error": str(tmp_path / "none.yaml")}
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
@@ -356,6 +370,7 @@ def test_a_calibration_of_the_camera_that_is_too_old(with_camera, tmp_path):
     assert_found(outcome, "camera file", tmp_path / "camera.yaml", "2020-02-03", "30 are allowed")
 
 
+@SLOW
 def test_a_calibration_of_the_camera_without_a_date(with_camera, tmp_path):
     assert_found(with_camera(date="last spring"), "camera file", tmp_path / "camera.yaml", "last spring", "how old")
 
@@ -365,6 +380,7 @@ def test_a_camera_that_stands_elsewhere_than_in_training(with_camera, tmp_path):
     assert_found(outcome, "view", tmp_path / "camera.yaml", "12.0 cm")
 
 
+@SLOW
 def test_a_camera_that_does_not_see_all_of_the_training_view(with_camera):
     matrix = load_camera().matrix * [[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]
     assert_found(with_camera("--calibration-days", 1e6, matrix=matrix), "view", "sees only")
@@ -375,11 +391,13 @@ def test_a_device_that_is_not_there(with_camera):
     assert_found(outcome, "device", "/dev/video99 cannot be opened")
 
 
+@SLOW
 def test_a_device_whose_pictures_have_another_size(with_camera, tmp_path):
     other = make_film(tmp_path / "other.avi", (64, 48), np.linspace(20, 240, 20))
     assert_found(with_camera("--calibration-days", 1e6, device=other), "device", other, "64x48", "128x128")
 
 
+@SLOW
 def test_a_device_that_repeats_itself(with_camera, tmp_path):
     other = make_film(tmp_path / "still.avi", (128, 128), [90] * 5000)
     assert_found(with_camera("--calibration-days", 1e6, device=other), "device", other, "new pictures a second")
@@ -396,5 +414,6 @@ def test_a_recording_that_the_disk_has_no_room_for(capsys, tmp_path):
     assert_found(preflight(capsys, *BLIND, *words), "recording", tmp_path, "GB left", "--minutes")
 
 
+@SLOW
 def test_a_log_level_that_there_is_not(capsys):
     assert_found(preflight(capsys, *BLIND, "log_level:=loud"), "nodes", "arm", "loud")

@@ -54,7 +54,7 @@ class AmiNode(LifecycleNode):
         self.settings = checked_parameters(self, self.PARAMETERS)
         self._while_active: list[Any] = []
         self._built_publishers: list[Any] = []
-        self._with_overrides: set[str] = set()  # `<topic>.<publisher or subscription>.`, whose QoS parameters may override
+        self._with_overrides: set[str] = set()  # `<topic>.<publisher or subscription>.`
         self._active = False
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENTS)  # inactive or not
         self.create_timer(EVERY_S, self._say_health, clock=Clock(clock_type=ClockType.STEADY_TIME))
