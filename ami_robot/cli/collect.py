@@ -6,17 +6,22 @@ import argparse
 import sys
 from pathlib import Path
 
+from ami_robot.cli.arguments import count, positive_count
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = subparsers.add_parser("collect", help="collect simulated episodes; an interrupted collection is continued")
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     parser.add_argument(
-        "--episodes", type=_positive, default=1600, help="how many (default: those of the shipped checkpoint, 1600)"
+        "--episodes",
+        type=positive_count,
+        default=1600,
+        help="how many (default: those of the shipped checkpoint, 1600)",
     )
-    parser.add_argument("--steps", type=_positive, default=40, help="of 0.2 s, in each episode (default 40)")
-    parser.add_argument("--workers", type=_positive, default=2, help="processes, at best one for each idle core")
-    parser.add_argument("--seed", type=_not_negative, default=0, help="another seed gives other episodes")
+    parser.add_argument("--steps", type=positive_count, default=40, help="of 0.2 s, in each episode (default 40)")
+    parser.add_argument("--workers", type=positive_count, default=2, help="processes, at best one for each idle core")
+    parser.add_argument("--seed", type=count, default=0, help="another seed gives other episodes")
     parser.set_defaults(run=run)
 
 
@@ -35,17 +40,3 @@ def run(args: argparse.Namespace) -> int:
             return 130
     print(f"{recipe.episodes} episodes in {args.out}, content sha256 {manifest['content_sha256']}")
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
-    return number
-
-
-def _not_negative(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected at least 0, got {number}")
-    return number

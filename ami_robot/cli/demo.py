@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ami_robot.cli.arguments import count, positive_count
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -48,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="goals to pursue, 8 s each (default %(default)s)",
     )
-    add("--seed", type=_seed, default=0, metavar="S", help="seed of the first scene; the others follow (default 0)")
+    add("--seed", type=count, default=0, metavar="S", help="seed of the first scene; the others follow (default 0)")
     add("--planner", choices=("icem", "analytic"), default="icem", help="icem plans on pictures, analytic on positions")
     add("--config", type=Path, metavar="F", help="task YAML for the planner instead of the one that ships")
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
@@ -220,16 +222,3 @@ def _line(record: EpisodeRecord) -> str:
         f"scene {record.seed:4d}  {word}  {100 * record.final_distance_m:5.1f} cm  "
         f"{record.steps} steps, {record.refusals} refusals{broken}"
     )
-
-
-def positive_count(text: str) -> int:
-    """What --episodes and the like take."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not '{text}'")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"a whole number from 0 on, not '{text}'")
-    return int(text)

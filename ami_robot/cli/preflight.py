@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ami_robot.cli.arguments import positive_number_of
+
 if TYPE_CHECKING:
     from ami_embedded.launch_description import Process
     from ami_nodes.preflight import Row
@@ -39,10 +41,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("arguments", nargs="*", metavar="name:=value", help="launch arguments, as they will be given to the launch")
     add("--launch-file", type=Path, metavar="F", help="launch file instead of bringup.launch.xml of ami_bringup")
     add(
-        "--calibration-days", type=_positive, default=90.0, metavar="D",
+        "--calibration-days", type=positive_number_of("days"), default=90.0, metavar="D",
         help="greatest age of the calibration of a camera that is a device (default %(default)g)",
     )  # fmt: skip
-    add("--minutes", type=_positive, default=60.0, metavar="M", help="of recording to have room for (default 60)")
+    add(
+        "--minutes",
+        type=positive_number_of("minutes"),
+        default=60.0,
+        metavar="M",
+        help="of recording to have room for (default 60)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -209,13 +217,3 @@ def _topics_needed(tried: Sequence[Tried]) -> tuple[str, ...]:
         return ("people",) if guardrails(tried).people.source_of_people == "topic" else ()
     except Skipped:
         return ()
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"a number above 0, not '{text}'")
-    return value

@@ -10,7 +10,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from ami_robot.cli.demo import find_rclpy, positive_count
+from ami_robot.cli.arguments import positive_count, positive_number_of
+from ami_robot.cli.demo import find_rclpy
 
 if TYPE_CHECKING:
     from ami_nodes.graph_visitor import GraphVisitor
@@ -72,16 +73,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     number.add_argument("--once", dest="count", action="store_const", const=1, help="one message")
     number.add_argument("--count", type=positive_count, metavar="N", help="so many; by default until Ctrl-C")
     text = f"give up when no message comes for so long (default {FIRST_MESSAGE_S:g} with --once or --count, else never)"
-    echo.add_argument("--timeout", type=_seconds, metavar="S", help=text)
+    echo.add_argument("--timeout", type=positive_number_of("seconds"), metavar="S", help=text)
     echo.set_defaults(ask=_echo)
     hz = add_kind("hz", "how often messages come, and how old they are", HZ)
     hz.add_argument("topic", metavar="TOPIC")
-    hz.add_argument("--seconds", type=_seconds, default=5.0, metavar="S", help="how long to listen (default 5)")
+    hz.add_argument(
+        "--seconds", type=positive_number_of("seconds"), default=5.0, metavar="S", help="how long to listen (default 5)"
+    )
     hz.set_defaults(ask=_hz)
     call = add_kind("call", "call a service and print its answer as YAML", CALL)
     call.add_argument("service", metavar="SERVICE")
     call.add_argument("request", nargs="?", default="", metavar="YAML", help="such as '{data: true}' (default: {})")
-    call.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="longest wait (default 5)")
+    call.add_argument(
+        "--timeout", type=positive_number_of("seconds"), default=5.0, metavar="S", help="longest wait (default 5)"
+    )
     call.set_defaults(ask=_call)
 
 
@@ -116,13 +121,3 @@ def _hz(visitor: GraphVisitor, args: argparse.Namespace) -> None:
 
 def _call(visitor: GraphVisitor, args: argparse.Namespace) -> None:
     print(visitor.call(args.service, args.request, args.timeout), end="")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0.0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"a positive number of seconds, not '{text}'")
-    return seconds
