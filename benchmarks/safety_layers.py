@@ -43,7 +43,7 @@ DECIDING = "step_deciding"
 
 
 def layers(episodes: int = EPISODES) -> dict[str, dict[str, float]]:
-    """Calls, p50 and p99 of each layer over so many trials, the families in turn."""
+    """Calls, p50, p99 and the worst of each layer over so many trials, the families in turn."""
     kinematics, dynamics, spec = Kinematics(), Dynamics(), load_spec()
     cell = Cell(kinematics, dynamics)
     try:
@@ -57,6 +57,7 @@ def layers(episodes: int = EPISODES) -> dict[str, dict[str, float]]:
             "calls": len(values),
             "p50": round(float(np.percentile(values, 50)), 4),
             "p99": round(float(np.percentile(values, 99)), 4),
+            "worst": round(max(values), 4),
         }
         for layer, values in sorted(times.items())
     }
