@@ -141,7 +141,10 @@ class AmiNode(LifecycleNode):
             )
 
     def _overridable(self, topic: str, entity: str, profile: QoSProfile) -> dict[str, Any]:
-        """Options of what users may give another history, depth or reliability; commands stay what they are."""
+        """Options of what users may give another history, depth or reliability; commands stay what they are.
+
+        rclpy writes what is overridden into the profile that it is given: it has to be a copy of ours.
+        """
         if profile is qos.COMMAND:
             return {}
         self._with_overrides.add(f"{self.resolve_topic_name(topic)}.{entity}.")

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.parameter import parameter_value_to_python
+
+from ami_robot.types import Array
 
 FROM_DESIRED = ("interpolate_from_desired_state", "open_loop_control")
 """The same switch, by its name since Jazzy and the one before."""
@@ -56,3 +59,22 @@ def why_not(controller: str, parameters: Mapping[str, Any], joint_names: Sequenc
     if missing:
         return f"{controller} lacks {' and '.join(missing)} in state_interfaces; the guardrail needs both measured."
     return None
+
+
+def why_apart(
+    controller: str, joint_names: Sequence[str], measured: Array, wanted: Mapping[str, float], most_rad: float
+) -> str | None:
+    """One sentence when a joint stands further than `most_rad` from where the controller wants it; None when none does.
+
+    `measured` (J,), rad, in the order of `joint_names`; `wanted` by name.
+    """
+    if any(joint not in wanted for joint in joint_names):
+        return f"{controller} holds {', '.join(wanted)}, not the guardrail's joints."
+    offsets = np.abs(measured - [wanted[joint] for joint in joint_names])
+    worst = int(offsets.argmax())
+    if offsets[worst] <= most_rad:
+        return None
+    return (
+        f"{joint_names[worst]} stands {offsets[worst]:.3f} rad from where {controller} wants it, more than {most_rad} "
+        "rad: the first motion would jump."
+    )

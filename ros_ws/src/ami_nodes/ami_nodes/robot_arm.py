@@ -6,7 +6,6 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 from control_msgs.action import ParallelGripperCommand
 from control_msgs.srv import QueryTrajectoryState
 from rclpy.action import ActionClient
@@ -16,7 +15,7 @@ from std_msgs.msg import Float64
 
 from ami_nodes import qos
 from ami_nodes.common import GUARDRAIL_FILE, AmiNode, result_within, run_node
-from ami_nodes.controller_rules import read_parameters, why_not
+from ami_nodes.controller_rules import read_parameters, why_apart, why_not
 from ami_nodes.convert import as_array, to_ns, to_time
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
@@ -116,15 +115,10 @@ class RobotArmNode(AmiNode):
         if not wanted.success:
             raise RuntimeError(f"{self.settings.controller} does not say where it holds the arm: {wanted.message}")
         positions = dict(zip(wanted.name, wanted.position, strict=True))
-        if any(joint not in positions for joint in self.spec.joint_names):
-            raise RuntimeError(f"{self.settings.controller} holds {', '.join(positions)}, not the guardrail's joints.")
-        offsets = np.abs(measured.positions - [positions[joint] for joint in self.spec.joint_names])
-        worst = int(offsets.argmax())
-        if not offsets[worst] <= self.settings.max_offset_rad:
-            raise RuntimeError(
-                f"{self.spec.joint_names[worst]} stands {offsets[worst]:.3f} rad from where {self.settings.controller} "
-                f"wants it, more than {self.settings.max_offset_rad} rad: the first motion would jump."
-            )
+        settings, joint_names = self.settings, self.spec.joint_names
+        reason = why_apart(settings.controller, joint_names, measured.positions, positions, settings.max_offset_rad)
+        if reason is not None:
+            raise RuntimeError(reason)
 
     def _measured(self, message: JointState) -> JointStateRecord | Refusal:
         return read_joint_state(self.spec, message.name, as_array(message.position), as_array(message.velocity))
