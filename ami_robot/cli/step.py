@@ -25,15 +25,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(_: argparse.Namespace) -> int:
     """Show what comes next, wait for Enter, say what became of it; until q, Ctrl-D or Ctrl-C."""
     find_rclpy()
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    from ami_nodes.graph_client import GraphClient
     from ami_nodes.stepper import Stepper
 
-    with Stepper() as stepper:
-        while True:
-            try:
-                word = input(f"{stepper.next_step()}. Enter: do it, q: end > ")
-            except EOFError:
-                print()
-                return 0
-            if word.strip().lower() == "q":
-                return 0
-            print(stepper.step(), flush=True)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the command line
+    try:
+        with GraphClient("stepper") as client:
+            stepper = Stepper(client)
+            while _asked(f"{stepper.next_step()}. Enter: do it, q: end > "):
+                print(stepper.step(), flush=True)
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _asked(question: str) -> bool:
+    """Whether Enter was pressed; not after q or Ctrl-D."""
+    try:
+        return input(question).strip().lower() != "q"
+    except EOFError:
+        print()
+        return False

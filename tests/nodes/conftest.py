@@ -15,22 +15,17 @@ from ami_nodes.graph_client import GraphClient  # noqa: E402
 from ami_robot.perception.checkpoint import save_checkpoint  # noqa: E402
 from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead  # noqa: E402
 from ami_robot.world_model.predictor import Predictor, PredictorConfig  # noqa: E402
-from tests.nodes.graph import DOMAIN  # noqa: E402
+from tests.nodes.graph import DOMAIN, listening  # noqa: E402
 
 
 class Pictures:
     """Hears a camera: (time on the system's clock, ns, message) of its pictures, and the CameraInfo of each."""
 
-    def __init__(self, node):
-        from sensor_msgs.msg import CameraInfo, Image
-
+    def __init__(self):
         self.heard, self.infos = [], []
-        self.subscriptions = [
-            node.create_subscription(
-                Image, "camera/image_raw", lambda m: self.heard.append((time.time_ns(), m)), qos.EVENTS
-            ),
-            node.create_subscription(CameraInfo, "camera/camera_info", self.infos.append, qos.EVENTS),
-        ]
+
+    def hear(self, message):
+        self.heard.append((time.time_ns(), message))
 
     def stamps(self):
         return [to_ns(message.header.stamp) for _, message in self.heard]
@@ -84,10 +79,15 @@ def client(ros):
 
 @pytest.fixture
 def pictures(client):
-    pictures = Pictures(client.node)
-    yield pictures
-    for subscription in pictures.subscriptions:
-        client.node.destroy_subscription(subscription)
+    from sensor_msgs.msg import CameraInfo, Image
+
+    pictures = Pictures()
+    images, infos = (
+        (Image, "camera/image_raw", pictures.hear),
+        (CameraInfo, "camera/camera_info", pictures.infos.append),
+    )
+    with listening(client, images, infos):
+        yield pictures
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
+from ami_nodes import qos
 from ami_nodes.common import result_within
 from ami_nodes.graph_client import GraphClient
 from ami_robot.safety.motion import MOVE_DURATIONS_S
@@ -99,6 +101,17 @@ def changes(client: GraphClient, name: str, transition: int) -> bool:
         return result_within(changer.call_async(request), 20.0).success
     finally:
         client.node.destroy_client(changer)
+
+
+@contextmanager
+def listening(client: GraphClient, *wanted: tuple[type, str, Callable[[Any], object]]) -> Iterator[None]:
+    """Subscriptions to (type, topic, callback), for as long as the block lasts."""
+    made = [client.node.create_subscription(kind, topic, callback, qos.EVENTS) for kind, topic, callback in wanted]
+    try:
+        yield
+    finally:
+        for subscription in made:
+            client.node.destroy_subscription(subscription)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from tf2_msgs.msg import TFMessage
 
-from ami_nodes import qos
 from ami_nodes.graph_client import position_goal
 from ami_robot.safety.kinematics import Kinematics
-from tests.nodes.graph import LAUNCH_FILE, launched
+from tests.nodes.graph import LAUNCH_FILE, launched, listening
 from tests.nodes.robot import Robot
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
@@ -17,14 +16,13 @@ def reaches(client, launch):
     """A goal, and leaves without a word of a trajectory that was not taken."""
     goal = np.array([0.45, 0.1, 0.15])
     frames = []
-    listening = client.node.create_subscription(TFMessage, "/tf", frames.append, qos.EVENTS)
     client.wait_until_active()
     client.arm(True)
-    result = client.pursue(position_goal(goal), 4.0)
+    with listening(client, (TFMessage, "/tf", frames.append)):
+        result = client.pursue(position_goal(goal), 4.0)
     assert (result.outcome, result.refusals) == ("done", 0), launch.output()
     reached = Kinematics().tool_position(client.ear.positions)
     assert np.linalg.norm(reached - goal) < 0.005
-    client.node.destroy_subscription(listening)
     (last,) = frames[-1].transforms
     assert (last.header.frame_id, last.child_frame_id) == ("base_link", "tool")
     shown = last.transform.translation

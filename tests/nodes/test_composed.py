@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from ami_interfaces.msg import Plan
 
-from ami_nodes import qos
 from ami_nodes.graph_client import position_goal
 from ami_nodes.planner_with_model import OwnWorldModel
 from ami_nodes.world_model_client import NoAnswerError
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM
-from tests.nodes.graph import LAUNCH_FILE, launched
+from tests.nodes.graph import LAUNCH_FILE, launched, listening
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
 
@@ -17,19 +16,15 @@ BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
 @pytest.mark.graph
 def test_the_shipped_model_plans_in_one_process_with_the_planner(client):
     plans = []
-    listening = client.node.create_subscription(Plan, "plan", plans.append, qos.EVENTS)
-    try:
-        with launched(BRINGUP, composed="true") as launch:
-            client.wait_until_active(60.0)
-            assert "world_model" not in client.node.get_node_names()
-            client.arm(True)
-            client.pursue(position_goal(np.array([0.45, 0.1, 0.15])), 3.0)
-            assert len(plans) > 5, launch.output()
-            assert all(not plan.refused for plan in plans), [plan.reason for plan in plans if plan.refused]
-            client.arm(False)
-            assert launch.interrupt() == 0
-    finally:
-        client.node.destroy_subscription(listening)
+    with listening(client, (Plan, "plan", plans.append)), launched(BRINGUP, composed="true") as launch:
+        client.wait_until_active(60.0)
+        assert "world_model" not in client.node.get_node_names()
+        client.arm(True)
+        client.pursue(position_goal(np.array([0.45, 0.1, 0.15])), 3.0)
+        assert len(plans) > 5, launch.output()
+        assert all(not plan.refused for plan in plans), [plan.reason for plan in plans if plan.refused]
+        client.arm(False)
+        assert launch.interrupt() == 0
 
 
 def test_latents_of_another_checkpoint_are_not_imagined_from(checkpoint):

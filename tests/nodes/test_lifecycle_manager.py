@@ -10,13 +10,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from ami_nodes import qos
 from ami_nodes.common import result_within
 from ami_nodes.graph_client import position_goal
 from ami_nodes.heartbeats import GONE, INACTIVE, SILENT, UP, Heartbeats
 from ami_nodes.lifecycle_manager import LifecycleManager
 from ami_robot.safety.spec import DEFAULT_SPEC
-from tests.nodes.graph import LAUNCH_FILE, launched, wait_for
+from tests.nodes.graph import LAUNCH_FILE, launched, listening, wait_for
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
 SILENT_S = next(param.default for param in LifecycleManager.PARAMETERS if param.name == "silent_s")
@@ -75,12 +74,8 @@ def test_what_was_said_before_the_activation_is_forgotten_and_what_others_said_i
 class Watcher:
     """What the manager says on /diagnostics, and whether the guardrail is armed."""
 
-    def __init__(self, node):
+    def __init__(self):
         self.statuses, self.reports = [], []
-        self.subscriptions = [
-            node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, qos.EVENTS),
-            node.create_subscription(GuardrailReport, "guardrail_report", self.reports.append, qos.EVENTS),
-        ]
 
     def on_diagnostics(self, message):
         self.statuses += [status for status in message.status if status.name.endswith("/lifecycle_manager")]
@@ -99,10 +94,10 @@ class Watcher:
 
 @pytest.fixture
 def watcher(client):
-    watcher = Watcher(client.node)
-    yield watcher
-    for subscription in watcher.subscriptions:
-        client.node.destroy_subscription(subscription)
+    watcher = Watcher()
+    diagnostics = DiagnosticArray, "/diagnostics", watcher.on_diagnostics
+    with listening(client, diagnostics, (GuardrailReport, "guardrail_report", watcher.reports.append)):
+        yield watcher
 
 
 @pytest.fixture(scope="module")

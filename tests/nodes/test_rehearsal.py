@@ -2,7 +2,10 @@
 
 from ami_embedded.launch_description import describe
 from ami_nodes.preflight_endpoints import endpoints
+from ami_nodes.preflight_machine import SIMULATED_FPS
 from ami_nodes.preflight_rehearsal import Launched, rehearse
+from ami_sim.arm import CAMERA_SUBSTEPS
+from ami_sim.world import PHYSICS_HZ
 from tests.nodes.graph import LAUNCH_FILE, launched, wait_for
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
@@ -34,3 +37,7 @@ def test_a_node_that_takes_the_process_down_is_named_and_the_others_are_tried_al
     first, second = rehearse([broken, Launched("after", "ami_nodes.world_model", [])])
     assert "its process ended" in first.build_fault and "no name" in first.build_fault
     assert second.whole and second.settings
+
+
+def test_pictures_of_the_simulated_camera_are_reckoned_at_its_rate():
+    assert SIMULATED_FPS == PHYSICS_HZ / CAMERA_SUBSTEPS

@@ -38,6 +38,7 @@ SERVICES = {
     "guardrail/arm": SetBool,
     "guardrail/reset_e_stop": Trigger,
     "select_source": SelectSource,
+    "planner/step": Trigger,
 }
 
 
@@ -132,6 +133,12 @@ class GraphClient:
     def select_source(self, source: str) -> None:
         """Choose whose proposals the guardrail listens to."""
         self._demand("select_source", SelectSource.Request(source=source))
+
+    def ask_for_step(self) -> None:
+        """Let the planner propose its next action, in a graph launched with step_by_step:=true."""
+        if not self._clients["planner/step"].wait_for_service(timeout_sec=PATIENCE_S):
+            raise GraphError("there is no service planner/step: launch with step_by_step:=true.")
+        self._demand("planner/step", Trigger.Request())
 
     def judge(self) -> JudgeEpisode.Response:
         """The verdict since the last reset."""

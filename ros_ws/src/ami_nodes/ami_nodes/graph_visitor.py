@@ -6,19 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from types import TracebackType
 from typing import Any, TypeVar
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 
 from ami_nodes import qos
 from ami_nodes.convert import to_ns
 from ami_nodes.interfaces import interface_class
 from ami_nodes.message_yaml import from_yaml, to_yaml
 from ami_nodes.rhythm import Rhythm
+from ami_nodes.visitor import QUIET_S, Visitor
 
 T = TypeVar("T")
 Names = dict[str, list[str]]
@@ -27,11 +24,7 @@ Names = dict[str, list[str]]
 DISCOVERY_S = 3.0
 """After that, who was not found is not there."""
 
-QUIET_S = 0.4
-"""A graph in which nothing new turned up for this long is known."""
-
 POLL_S = 0.05
-SLICE_S = 0.1  # of waiting; in between, Ctrl-C gets its turn
 DEPTH = 100
 
 
@@ -45,24 +38,11 @@ class SilenceError(RuntimeError):
     exit_status = 1
 
 
-class GraphVisitor:
-    """A hidden node in the graph of ROS_DOMAIN_ID, for one question. Use it in a `with` statement."""
+class GraphVisitor(Visitor):
+    """A hidden node, for one question."""
 
     def __init__(self) -> None:
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the command line
-        name = f"_ami_ros_{os.getpid()}"
-        self._node = rclpy.create_node(name, enable_rosout=False, start_parameter_services=False)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-
-    def __enter__(self) -> GraphVisitor:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leave the graph."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
+        super().__init__(f"_ami_ros_{os.getpid()}", enable_rosout=False, start_parameter_services=False)
 
     def listing(self, kinds: Sequence[str], hidden: bool) -> str:
         """Nodes, topics, services, with their types; hidden ones only when asked for.
@@ -90,7 +70,7 @@ class GraphVisitor:
         """
         received: list[Any] = []
         name = self._listen(topic, received.append)
-        while self._spin_until(lambda: bool(received), timeout_s):
+        while self.spin_until(lambda: bool(received), timeout_s):
             yield to_yaml(received.pop(0))
         raise SilenceError(f"{name} has a publisher, but no message came within {timeout_s:g} s.")
 
@@ -101,14 +81,14 @@ class GraphVisitor:
         def on_message(message: Any) -> None:
             rhythm.arrivals_s.append(time.monotonic())
             stamp_ns = to_ns(message.header.stamp) if hasattr(message, "header") else 0
-            now_ns = self._node.get_clock().now().nanoseconds
+            now_ns = self.node.get_clock().now().nanoseconds
             if stamp_ns and now_ns:  # simulated time is 0 until its first tick
                 rhythm.ages_s.append((now_ns - stamp_ns) / 1e9)
 
         name = self._listen(topic, on_message)
         if self._others("/clock", "publishers"):
-            self._node.set_parameters([Parameter("use_sim_time", Parameter.Type.BOOL, True)])
-        self._spin_until(lambda: False, seconds)
+            self.node.set_parameters([Parameter("use_sim_time", Parameter.Type.BOOL, True)])
+        self.spin_until(lambda: False, seconds)
         if not rhythm.arrivals_s:
             raise SilenceError(f"{name} has a publisher, but no message came within {seconds:g} s.")
         return rhythm
@@ -122,13 +102,10 @@ class GraphVisitor:
         self._settled(lambda: self._services().get(name))
         kind = self._class("service", name, self._services())
         filled = from_yaml(kind.Request, request)
-        client = self._node.create_client(kind, name)
-        give_up_s = time.monotonic() + timeout_s
-        if self._spin_until(client.service_is_ready, timeout_s):
-            future = client.call_async(filled)
-            if self._spin_until(future.done, give_up_s - time.monotonic()):
-                return to_yaml(future.result())
-        raise SilenceError(f"{name} did not answer within {timeout_s:g} s.")
+        answer = self.ask(kind, name, filled, timeout_s)
+        if answer is None:
+            raise SilenceError(f"{name} did not answer within {timeout_s:g} s.")
+        return to_yaml(answer)
 
     def _listen(self, topic: str, callback: Callable[[Any], None]) -> str:
         """Subscribe with what the publishers offer; the topic's whole name."""
@@ -137,7 +114,7 @@ class GraphVisitor:
         kind = self._class("topic", name, self._topics())
         if not offers:
             raise SilenceError(f"nobody publishes {name}: it has subscriptions alone.")
-        self._node.create_subscription(kind, name, callback, qos.matching(offers, DEPTH))
+        self.node.create_subscription(kind, name, callback, qos.matching(offers, DEPTH))
         return name
 
     def _class(self, what: str, name: str, known: Names) -> Any:
@@ -153,7 +130,7 @@ class GraphVisitor:
             raise VisitorError(f"this machine does not know {known[name][0]}, the type of {name}: {error}") from error
 
     def _domain_hint(self) -> str:
-        domain = self._node.context.get_domain_id()
+        domain = self.context.get_domain_id()
         return f"only nodes with ROS_DOMAIN_ID={domain} are seen; `ami demo` chooses its own unless that is set."
 
     def _settled(self, look: Callable[[], T]) -> T:
@@ -166,33 +143,23 @@ class GraphVisitor:
                 seen, since_s = now, time.monotonic()
         return seen
 
-    def _spin_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Take in messages until it holds; False when it took too long."""
-        give_up_s = time.monotonic() + timeout_s
-        while not condition():
-            left_s = give_up_s - time.monotonic()
-            if left_s <= 0.0:
-                return False
-            self._executor.spin_once(timeout_sec=min(left_s, SLICE_S))
-        return True
-
     def _nodes(self) -> list[str]:
-        names = {f"{space.rstrip('/')}/{name}" for name, space in self._node.get_node_names_and_namespaces()}
-        return sorted(names - {self._node.get_fully_qualified_name()})
+        names = {f"{space.rstrip('/')}/{name}" for name, space in self.node.get_node_names_and_namespaces()}
+        return sorted(names - {self.node.get_fully_qualified_name()})
 
     def _topics(self) -> Names:
         """Those that others publish or subscribe to."""
-        found = sorted(self._node.get_topic_names_and_types())
+        found = sorted(self.node.get_topic_names_and_types())
         return {n: types for n, types in found if self._others(n, "publishers") or self._others(n, "subscriptions")}
 
     def _services(self) -> Names:
-        own = f"{self._node.get_fully_qualified_name()}/"
-        return {n: types for n, types in sorted(self._node.get_service_names_and_types()) if not n.startswith(own)}
+        own = f"{self.node.get_fully_qualified_name()}/"
+        return {n: types for n, types in sorted(self.node.get_service_names_and_types()) if not n.startswith(own)}
 
     def _others(self, topic: str, ends: str) -> list[Any]:
         """What is known of the publishers or subscriptions of a topic, this node's own left out."""
-        infos = getattr(self._node, f"get_{ends}_info_by_topic")(topic)
-        return [info for info in infos if info.node_name != self._node.get_name()]
+        infos = getattr(self.node, f"get_{ends}_info_by_topic")(topic)
+        return [info for info in infos if info.node_name != self.node.get_name()]
 
 
 def _absolute(name: str) -> str:

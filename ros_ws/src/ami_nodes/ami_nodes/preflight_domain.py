@@ -4,60 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
+from collections.abc import Sequence
 
 from ami_nodes.preflight import FaultError
 from ami_nodes.preflight_endpoints import CLOCK, PUBLISHES, SOLE_WRITER, Endpoint, endpoints
 from ami_nodes.preflight_rehearsal import Tried
+from ami_nodes.visitor import QUIET_S, Visitor
 
-LEAST_S, QUIET_S, MOST_S = 1.0, 0.4, 5.0
+LEAST_S, MOST_S = 1.0, 5.0
 """Nodes are discovered within tens of ms, on a busy machine in more: listened for as long as more of them appear."""
 
 
-class Lookout:
-    """A node that looks and listens, in the namespace of those that would be launched. Use as a context."""
+class Lookout(Visitor):
+    """Looks and listens in the namespace of the nodes that would be launched."""
 
     def __init__(self, namespace: str) -> None:
         """Join the domain; raises RuntimeError or ValueError where that cannot be done."""
-        self.context = rclpy.Context()
-        rclpy.init(args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node(f"preflight_{os.getpid()}", namespace=namespace, context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-
-    def __enter__(self) -> Lookout:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
-
-    def spin_until(self, done: Callable[[], bool], timeout_s: float) -> None:
-        """Serve the node's subscriptions until `done`, or until the time is over."""
-        give_up_s = time.monotonic() + timeout_s
-        while not done() and time.monotonic() < give_up_s:
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def ask(self, kind: Any, service: str, request: Any, timeout_s: float) -> Any:
-        """The answer of a service. Raises RuntimeError when there is none in time."""
-        client = self.node.create_client(kind, service)
-        try:
-            self.spin_until(client.service_is_ready, timeout_s)
-            if not client.service_is_ready():
-                raise RuntimeError(f"{client.srv_name} is not there.")
-            future = client.call_async(request)
-            self.spin_until(future.done, timeout_s)
-        finally:
-            self.node.destroy_client(client)
-        if not future.done():
-            raise RuntimeError(f"{service} did not answer within {timeout_s:g} s.")
-        return future.result()
+        super().__init__(f"preflight_{os.getpid()}", namespace=namespace)
 
     def others(self) -> list[Endpoint]:
         """What there is beside us, once nothing more appears."""

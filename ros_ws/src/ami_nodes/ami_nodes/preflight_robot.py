@@ -60,7 +60,13 @@ def check_robot(tried: Sequence[Tried], lookout: Lookout) -> str:
 
 
 def _asking(lookout: Lookout, controller: str) -> Callable[[Any, str, Any], Any]:
-    return lambda kind, name, request: lookout.ask(kind, f"{controller}/{name}", request, LISTEN_S)
+    def ask(kind: Any, service: str, request: Any) -> Any:
+        answer = lookout.ask(kind, f"{controller}/{service}", request, LISTEN_S)
+        if answer is None:
+            raise FaultError(f"{controller}/{service} did not answer within {LISTEN_S:g} s: is the controller loaded?")
+        return answer
+
+    return ask
 
 
 def differences(spec: Spec, description: str) -> list[str]:
