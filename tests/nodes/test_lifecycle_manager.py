@@ -219,6 +219,22 @@ def test_the_death_of_the_arm_ends_the_launch_even_where_nodes_come_back(loopbac
         assert "[arm] is required, so the launch ends" in launch.output()
 
 
+def test_a_killed_manager_comes_back_watches_again_and_the_guardrail_has_to_be_armed_anew(loopback, client, watcher):
+    with loopback(respawn="true") as launch:
+        armed(client, watcher)
+        guardrail = launch.node("guardrail").pid
+        launch.node("lifecycle_manager").kill()
+        assert watcher.disarmed_within(20.0), launch.output()
+        assert watcher.hears("all nodes are active", 5.0)
+        said = launch.output()
+        assert "guardrail is disarmed, because it had been active before its manager" in said and "ERROR" not in said
+        armed(client, watcher)
+        launch.node("planner").kill()
+        assert wait_for(lambda: "planner is active again" in launch.output(), 30.0), launch.output()
+        assert launch.node("guardrail").pid == guardrail
+        assert launch.interrupt() == 0, launch.output()
+
+
 def test_ctrl_c_while_a_node_is_about_to_come_back_ends_the_launch_well(loopback, client, watcher):
     with loopback(respawn="true") as launch:
         armed(client, watcher)

@@ -87,14 +87,17 @@ def test_a_launch_file_uses_only_what_is_seen_to_work_on_jazzy(path):
     assert {name for value in attributes for name in re.findall(r"\$\(([\w-]+)", value)} <= SUBSTITUTIONS
 
 
-def test_the_end_of_arm_and_manager_ends_the_launch_and_every_other_node_may_come_back():
+def test_the_end_of_the_arm_ends_the_launch_that_of_the_manager_where_none_comes_back_and_others_may_come_back():
     root = ElementTree.parse(SRC / "ami_bringup" / "launch" / "bringup.launch.xml").getroot()
     nodes = list(root.iter("node"))
     ends, returns = {"on_exit": "shutdown"}, {"respawn": "$(var respawn)", "respawn_delay": "1.0"}
-    assert len(nodes) == 14
+    managers = [ends | {"unless": "$(var respawn)"}, returns | {"respawn": "true", "if": "$(var respawn)"}]
+    assert len(nodes) == 15
     for node in nodes:
-        kept = {key: value for key, value in node.attrib.items() if key in (*ends, *returns)}
-        assert kept == (ends if node.get("name") in ("arm", "lifecycle_manager") else returns), node.attrib
+        wanted = managers.pop(0) if node.get("name") == "lifecycle_manager" else None
+        kept = {key: value for key, value in node.attrib.items() if key in (*ends, *returns, *(wanted or ()))}
+        assert kept == (wanted or (ends if node.get("name") == "arm" else returns)), node.attrib
+    assert not managers
 
 
 def test_every_node_of_the_bringup_has_one_thread_for_numbers_and_every_argument_is_described():

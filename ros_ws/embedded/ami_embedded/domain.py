@@ -16,13 +16,14 @@ _RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 
 # Fragments of 64 kB suit the loopback device (an image costs a fifth of the time), but overflow the default socket
 # buffers of Fast DDS peers, so a SUBNET keeps Cyclone's own size. MaxAutoParticipantIndex as in rmw_cyclonedds.
-# A writer that is deleted lingers for acknowledgements, which a peer that ended at the same moment never sends: Ctrl-C
-# must not take Cyclone's second. WhcHigh: ten images of 640x480 may wait for a reliable reader, then publishing blocks.
+# A writer that is deleted lingers for acknowledgements, which a peer that ended at the same moment, or was killed,
+# never sends; one writer after the other does so: Ctrl-C must not take Cyclone's second for each. WhcHigh: ten images
+# of 640x480 may wait for a reliable reader, then publishing blocks.
 _CONFIG = """<CycloneDDS xmlns="https://cdds.io/config"><Domain id="any">
 <General><Interfaces>{interfaces}</Interfaces>{fragments}</General>
 <Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>
 <Peers><Peer address="localhost"/>{peers}</Peers>{tag}</Discovery>
-<Internal><SocketReceiveBufferSize min="default" max="4MB"/><WriterLingerDuration>300ms</WriterLingerDuration>
+<Internal><SocketReceiveBufferSize min="default" max="4MB"/><WriterLingerDuration>100ms</WriterLingerDuration>
 <Watermarks><WhcHigh>16MB</WhcHigh></Watermarks></Internal>
 </Domain></CycloneDDS>"""
 _FRAGMENTS = "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>64000B</FragmentSize>"

@@ -1,7 +1,8 @@
 """Brings the nodes up in order, watches over them, and brings them down in reverse.
 
 A node that falls silent or disappears is lost: the manager takes the graph down, the guardrail first, the arm last, and
-ends with 1. With `respawn` it has the guardrail disarmed instead, and brings the node up again when it comes back.
+ends with 1. With `respawn` it has the guardrail disarmed instead, and brings the node up again when it comes back. A
+manager that itself comes back finds the nodes up, and has the guardrail disarmed: nobody had watched over them.
 """
 
 from __future__ import annotations
@@ -116,9 +117,11 @@ class LifecycleManager(Node):
 
     def bring_up(self) -> None:
         """Configure all in order, then activate all in order. Raises NodeError."""
+        changed = set()
         for transition, goal_state, verb in WAY_UP:
-            for name in self.names:
-                self.change(name, transition, goal_state, verb)
+            changed = {name for name in self.names if self.change(name, transition, goal_state, verb)}
+        if GUARDRAIL not in changed:
+            self.disarm("it had been active before its manager")
         for name in self.names:
             self.heartbeats.set_up(name)
         self.get_logger().info(f"active: {', '.join(self.names)}")
@@ -213,15 +216,14 @@ class LifecycleManager(Node):
                 if self.changers[name].service_is_ready() and not self.ask(name, transition, DOWN_TIMEOUT_S):
                     self.get_logger().warning(f"{name} did not {verb}")
 
-    def change(self, name: str, transition: int, goal_state: int, verb: str) -> None:
-        """One transition of one node, tried again when it fails. Raises NodeError."""
+    def change(self, name: str, transition: int, goal_state: int, verb: str) -> bool:
+        """One transition of one node, tried again when it fails; False: it was there already. Raises NodeError."""
         self.wait_for_service(name)
+        if self.is_at(name, goal_state):
+            return False
         for _ in range(self.settings.attempts):
-            if self.ask(name, transition, self.settings.timeout_s):
-                return
-            answer = result_within(self.askers[name].call_async(GetState.Request()), DOWN_TIMEOUT_S)
-            if answer is not None and goal_state <= answer.current_state.id <= State.PRIMARY_STATE_ACTIVE:
-                return  # somebody else had brought it there, or further
+            if self.ask(name, transition, self.settings.timeout_s) or self.is_at(name, goal_state):
+                return True
         time.sleep(2 * POLL_S)  # its log may arrive after its answer
         reason = self.last_error.get(name, f"it did not answer within {self.settings.timeout_s} s, or gave no reason.")
         raise NodeError(f"{name} did not {verb}: {reason}")
@@ -231,6 +233,11 @@ class LifecycleManager(Node):
         request = ChangeState.Request(transition=Transition(id=transition))
         answer = result_within(self.changers[name].call_async(request), timeout_s)
         return answer is not None and answer.success
+
+    def is_at(self, name: str, goal_state: int) -> bool:
+        """Whether the node says that it is in this state, or further."""
+        answer = result_within(self.askers[name].call_async(GetState.Request()), DOWN_TIMEOUT_S)
+        return answer is not None and goal_state <= answer.current_state.id <= State.PRIMARY_STATE_ACTIVE
 
     def wait_for_service(self, name: str) -> None:
         """Until the node is there. Raises NodeError."""
