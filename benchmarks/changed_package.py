@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.provenance import ROOT
+
 if TYPE_CHECKING:
     from ami_robot.safety.spec import Spec
 
-ROOT = Path(__file__).parents[1]
 PYTEST = ("-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-m", "not graph and not slow")
 
 INSIDE = "AMI_MUTATION"

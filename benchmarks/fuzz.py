@@ -20,8 +20,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
-import subprocess
 import sys
 import time
 import traceback
@@ -40,8 +38,8 @@ from ami_robot.safety.spec import load_spec
 from benchmarks.fuzz_episode import Episode, Illegal
 from benchmarks.fuzz_stages import Stages
 from benchmarks.pool import INTERRUPTED, results
+from benchmarks.provenance import ROOT, commit, machine
 
-ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
 KEPT = ROOT / "data" / "fuzz"
 SHARD, EPISODE = 5_000, 60  # inputs
@@ -151,7 +149,6 @@ def _report(shards: list[dict[str, Any]], args: argparse.Namespace, code: str) -
     counts = {name: _sum(shards, name) for name in ("kinds", "outcomes", "reached", "decisions")}
     exceptions = [event for shard in shards for event in shard["exceptions"]]
     illegal = [event for shard in shards for event in shard["illegal_motions"]]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     result = {
         "inputs": inputs,
         "episodes": sum(shard["episodes"] for shard in shards),
@@ -165,8 +162,8 @@ def _report(shards: list[dict[str, Any]], args: argparse.Namespace, code: str) -
         "spec_sha256": load_spec().sha256,
         "code_sha256": code,
         "command": " ".join(["python -m benchmarks.fuzz", *sys.argv[1:]]),
-        "commit": commit.stdout.strip(),
-        "machine": f"{platform.machine()}, {args.workers} processes",
+        "commit": commit(),
+        "machine": f"{machine()}, {args.workers} processes",
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(f"{inputs:,} inputs in {result['episodes']:,} episodes: ", end="")

@@ -44,6 +44,7 @@ class CellKind:
     sees: bool = False  # plans with the shipped world model on the camera's frames
     lies: bool = False  # the node of the world model is left out; a double answers for it
     crate: Box | None = None  # an obstacle of the guardrail file
+    respawn: bool = False  # nodes that ended come back
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,15 @@ class Cell:
 
     def rejected(self, since: int = 0) -> list[str]:
         """What the arm's controller did not take, in the log from this length on."""
-        return [line for line in self._log.read_text()[since:].splitlines() if "trajectory rejected" in line]
+        return [line for line in self.log(since).splitlines() if "trajectory rejected" in line]
+
+    def log(self, since: int = 0) -> str:
+        """What the nodes have said, from this length on."""
+        return self._log.read_text()[since:]
 
     def log_length(self) -> int:
         """Characters that the nodes have said."""
-        return len(self._log.read_text())
+        return len(self.log())
 
     def process(self, name: str) -> int:
         """Process id of a node."""
@@ -135,6 +140,7 @@ def launched(kind: CellKind, client: GraphClient, launcher: list[str], folder: P
         "vision": str(kind.sees).lower(),
         "people": kind.people,
         "held_tool": kind.held_tool,
+        "respawn": str(kind.respawn).lower(),
         "guardrail_file": str(spec_file),
     }
     launch_file = _without_world_model(folder) if kind.lies else LAUNCH_FILE

@@ -251,7 +251,7 @@ def play_in_one_graph(
                 stage, outcome = _play(cell, name, seed, f"story_{number}")
                 starts_ns.append(stage.start_ns)
                 outcomes.append(outcome)
-        findings, commands = _verified(folder, cell, starts_ns)
+        findings, commands = verified(folder, cell, starts_ns)
     return [
         replace(
             outcome,
@@ -270,7 +270,7 @@ def _play(cell: Cell, name: str, seed: int, own_source: str) -> tuple[LiveStage,
     return stage, replace(outcome, broken=outcome.broken | stage.unseen())
 
 
-def _verified(folder: Path, cell: Cell, starts_ns: list[int]) -> tuple[list[list[Finding]], list[int]]:
+def verified(folder: Path, cell: Cell, starts_ns: list[int]) -> tuple[list[list[Finding]], list[int]]:
     """What does not hold in the reports of each episode, and how many commands were looked at."""
     verifier = Verifier(cell.spec)
     findings: list[list[Finding]] = [[] for _ in starts_ns]

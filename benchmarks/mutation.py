@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,8 +38,9 @@ from tqdm import tqdm
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
 from ami_robot.statistics import wilson_interval
-from benchmarks.changed_package import INSIDE, PYTEST, ROOT, SLOWER, forget_package, run_changed, start
+from benchmarks.changed_package import INSIDE, PYTEST, SLOWER, forget_package, run_changed, start
 from benchmarks.mutants import Mutant, mutants, mutated, string_constants, without_row
+from benchmarks.provenance import ROOT, commit
 
 TESTS = ("tests/safety", "tests/actor", "tests/cost")
 LEFT_OUT = ("-k", "not within_its_time")  # of speed
@@ -358,10 +358,9 @@ def _sha256_of(paths: list[Path]) -> str:
 
 
 def _made_with() -> dict[str, str]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "command": " ".join(["python -m benchmarks.mutation", *sys.argv[1:]]),
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "spec_sha256": load_spec().sha256,
     }
 

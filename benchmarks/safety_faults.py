@@ -54,7 +54,7 @@ def _row(
         fault = kind(seed)
         reaction = Rig(arm, spec, kinematics, dynamics, fault).run()
         bound = fault.bound if fault.stops else "tick"
-        bound_s = _bounds_s(spec, reaction)[bound]
+        bound_s = _bound_s(bound, spec, reaction)
         if isinstance(fault, CommandLoss) and not fault.stops:
             bound_s += JITTER_S  # the e-stop's brake is as late as everything else
         reactions.append(reaction)
@@ -78,16 +78,15 @@ def _row(
     }
 
 
-def _bounds_s(spec: Spec, reaction: Reaction) -> dict[str, float]:
-    """s from the onset."""
+def _bound_s(bound: str, spec: Spec, reaction: Reaction) -> float:
     tick = 1.0 / JOINT_STATES_HZ + spec.transport.jitter_s + 1.0 / PHYSICS_HZ
-    stray = reaction.stray_s + tick
+    of_motions = motion_bounds_s(spec)
+    stray = min(reaction.stray_s + tick, of_motions["lost"])
+    return (of_motions | {"tick": tick, "stray": stray, "person": SENSOR_S + tick})[bound]
+
+
+def motion_bounds_s(spec: Spec) -> dict[str, float]:
+    """Of the faults after which what was sent ends by itself: s from the onset to rest."""
     tail = float(MOVE_DURATIONS_S[-1]) + spec.transport.jitter_s + _SETTLING_S
-    return {
-        "tick": tick,
-        "stray": min(stray, tail + MODEL_STEP_S),
-        "tail": tail,
-        "frame": spec.staleness.frame_s + MODEL_STEP_S + tail,
-        "lost": MODEL_STEP_S + tail,
-        "person": SENSOR_S + tick,
-    }
+    lost = MODEL_STEP_S + tail
+    return {"tail": tail, "lost": lost, "frame": spec.staleness.frame_s + lost}

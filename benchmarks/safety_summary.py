@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 from ami_robot.statistics import upper_bound
 from ami_sim.trials.baselines import KINDS
 from ami_sim.trials.trial import FAMILIES
+from benchmarks.provenance import commit, machine
 from benchmarks.safety_blocks import BASELINES, KINEMATIC, KINEMATIC_SEEDS, Shards
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.safety"
@@ -30,8 +28,8 @@ def summary(shards: Shards, folder: Path, spec_sha256: str) -> dict[str, Any]:
         "layers_ms": _table(folder, "layers", spec_sha256, {}),
         "spec_sha256": spec_sha256,
         "command": COMMAND,
-        "commit": _commit(),
-        "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores, {platform.system()}",
+        "commit": commit(),
+        "machine": machine(),
     }
 
 
@@ -92,12 +90,3 @@ def _table(folder: Path, part: str, spec_sha256: str, nothing: Any) -> Any:
         return nothing
     kept = json.loads(path.read_text())
     return kept[part] if kept["spec_sha256"] == spec_sha256 else nothing
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1

@@ -15,8 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
-import subprocess
 import sys
 import traceback
 from collections import Counter
@@ -33,8 +31,8 @@ from ami_robot.statistics import upper_bound
 from ami_sim.stories.book import STORIES
 from ami_sim.stories.story import play
 from benchmarks import live_scenarios
+from benchmarks.provenance import ROOT, commit, machine
 
-ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "scenarios.json"
 KEPT = ROOT / "data" / "scenarios"
 CODE = ("ami_robot", "sim/ami_sim")
@@ -103,7 +101,7 @@ def play_live(args: argparse.Namespace) -> int:
     print(live_scenarios.table(section))
     if not args.no_write:
         command = "OMP_NUM_THREADS=1 python -m benchmarks.scenarios --live"
-        _write(_written() | {"live": section | {"command": command, "commit": _commit(), "machine": _machine()}})
+        _write(_written() | {"live": section | {"command": command, "commit": commit(), "machine": machine()}})
     return int(any(row["failures"] or not row["seeds"] for row in section["stories"]))
 
 
@@ -113,15 +111,6 @@ def _written() -> dict[str, Any]:
 
 def _write(document: dict[str, Any]) -> None:
     RESULT.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def _commit() -> str:
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    return head.strip()
-
-
-def _machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def digest() -> str:
@@ -191,8 +180,8 @@ def _document(rows: list[dict[str, Any]], args: argparse.Namespace, code: str) -
         "spec_sha256": load_spec().sha256,
         "code_sha256": code,
         "command": f"OMP_NUM_THREADS=1 python -m benchmarks.scenarios --seeds {args.seeds[0]} {args.seeds[1]}",
-        "commit": _commit(),
-        "machine": _machine(),
+        "commit": commit(),
+        "machine": machine(),
     }
 
 

@@ -210,6 +210,9 @@ def run_node(name: str, make_node: Callable[[], Any], threads: int = 1, urgent: 
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:  # what rclpy raises, too, when a callback publishes after the signal that ends the node
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
         executor.shutdown()
