@@ -45,6 +45,7 @@ class Result:
     spec_sha256: str
     reports: int
     commands: int
+    restarts: int
     ms_per_command: float
     least_margins: dict[str, tuple[float, int]]  # row -> margin in the row's unit, sequence of the command
     findings: list[Finding]
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         spec_sha256=spec.sha256,
         reports=verifier.reports,
         commands=verifier.commands,
+        restarts=verifier.restarts,
         ms_per_command=spent_ms / max(1, verifier.commands),
         least_margins=verifier.least,
         findings=findings,
@@ -128,6 +130,8 @@ def _text(result: Result) -> str:
         lines.append(f"{which}: {finding.row}: {finding.reason}")
     if len(result.findings) > SHOWN:
         lines.append(f"... and {len(result.findings) - SHOWN} more.")
+    if result.restarts:
+        lines.append(f"The guardrail was started anew {result.restarts} times; what it sent unreported is not known.")
     wrong = len({finding.report for finding in result.findings})
     outcome = "verified" if result.verified else f"NOT verified, {wrong} reports do not hold"
     lines.append(

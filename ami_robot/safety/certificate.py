@@ -57,7 +57,11 @@ class Verifier:
         self._sequence: int | None = None  # of the last command; None: any may come next
         self._command_ns: int | None = None  # of the last proposal that moved the arm since arming
         self._tip: np.ndarray | None = None  # of the tool that the last accepted motion was checked with
+        self._new = False  # the last report was of a guardrail that was never armed, after another one
         self.reports = self.commands = 0
+        self.restarts = 0
+        """How often another guardrail spoke, after the process of the one before had ended."""
+
         self.least: dict[str, tuple[float, int]] = {}
         """Row -> least margin seen, in the row's unit, and the command's sequence."""
 
@@ -82,10 +86,23 @@ class Verifier:
             yield "certificate", f"Its stamp lies {back_s:.3f} s before that of the report before."
         if report.decision not in (*COMMANDS, *SILENT):
             yield "certificate", f"{report.decision!r} is no decision of the guardrail."
+        if self._is_of_a_new_guardrail(report):
+            self.restarts += not self._new
+            self._armed, self._sequence, self._new = False, 0, True
+            return
+        self._new = False
         yield from self._wrong_arming(report)
         if report.sent is not None or report.sequence != 0:
             yield from self._wrong_command(report)
         yield from self._wrong_target(report)
+
+    def _is_of_a_new_guardrail(self, report: GuardrailReport) -> bool:
+        """Whether one speaks that was never armed, after one that was: that one's process had ended.
+
+        Its last motion ends at rest by itself, and the new one may not be armed before that.
+        """
+        idle = report.decision in SILENT and not report.armed and report.sequence == 0 and report.sent is None
+        return idle and self._motion is not None and bool(np.isnan(report.target_joint_positions).all())
 
     def _wrong_arming(self, report: GuardrailReport) -> Iterator[tuple[str, str]]:
         """Arming begins a new chain: at rest where the report says."""
@@ -147,10 +164,10 @@ class Verifier:
         """Whether a command may be sent at all, whatever it is."""
         if report.decision in SILENT:
             yield "certificate", f"It is a report of {report.decision!r} and carries a command all the same."
+        if report.decision == "brake":  # one that could not begin when the guardrail was disarmed begins later
+            return
         if not self._armed:
             yield "arming", "It was sent while the guardrail was not armed."
-        if report.decision == "brake":
-            return
         if not report.armed:
             yield "arming", "It was sent by a report that says the guardrail is not armed."
         if report.e_stopped:

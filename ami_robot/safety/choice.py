@@ -28,7 +28,7 @@ from ami_robot.safety.way_out import WayOut, verify
 from ami_robot.types import Array, JointState, JointTrajectory, Proposal, Refusal
 
 PASSING = ("joint_velocity", "joint_acceleration", "joint_jerk", "transport", "command_rate")
-"""Rows that break while the arm is fast, or soon after a command: they may hold a moment later."""
+"""Rows that break while the arm is fast, soon after a command, or late: they may hold a moment later."""
 
 _UNKNOWN = float("nan")
 _NOT_FOR_THE_FILTER = ("people", "power_and_force", "tool_hazard")  # nearer targets do not help here

@@ -2,12 +2,13 @@
 
 A proposal becomes motion only as a whole trajectory that ends at rest and was checked from its first to its last
 instant. So a refused proposal leaves the running motion alone, and a guardrail that dies leaves an arm that stops.
-The library has no clock: `stamp_ns` and `now_ns` come from the caller, on one clock. Not thread-safe.
+The library has no clock: `stamp_ns` and `now_ns` come from the caller, on one clock, and so does how long ago that was.
+Not thread-safe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ class Guardrail:
     stays armed, and the next proposal that holds moves the arm again.
     """
 
-    def __init__(self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics):
+    def __init__(
+        self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics, late_s: Callable[[], float] = lambda: 0.0
+    ):
+        """`late_s` says how long ago the caller read the `now_ns` of the running call; where time stands still, 0."""
         self._spec, self._kinematics, self._dynamics = spec, kinematics, dynamics
         self._record, self._gate = CommandRecord(spec), LastGate(spec)
         self._e_stop, self._sources = EStop(spec), Sources(spec)
@@ -48,8 +52,9 @@ class Guardrail:
         self._people = PeopleWatch(spec, kinematics, dynamics)
         self._inbox = Inbox(spec)
         self._chooser = Chooser(spec, kinematics, dynamics, self._people)
+        self._late_s = late_s
         self._armed = False
-        self._stopping: Refusal | None = None  # why a protective stop is wanted, until it began or the arm rests
+        self._stopping: Refusal | None = None  # why a stop is wanted, until it began or the arm rests
         self._said: Refusal | None = None  # of which stop there was a report
         self._gripper_width = spec.gripper.lower_m
 
@@ -138,9 +143,9 @@ class Guardrail:
                     return self._brake_and_disarm(fault, now_ns, proposal)
             self._let_go(now_ns)
             decided = None if proposal is None else self._decide(proposal, now_ns)
-            if not self._armed or (decided is not None and decided.sent is not None):
+            if decided is not None and decided.sent is not None:
                 return decided
-            return self._protective_stop(int(now_ns), proposal) or decided
+            return self._stop(now_ns, proposal) or decided
 
     def silence(self, now_ns: int) -> GuardrailReport | None:
         """No joint states came for too long: brake and disarm, once."""
@@ -181,16 +186,21 @@ class Guardrail:
             self._stopping = refusal
             self._inbox.listen_to_another()
 
-    def _protective_stop(self, now_ns: int, proposal: Any) -> GuardrailReport | None:
+    def _stop(self, now_ns: Any, proposal: Any) -> GuardrailReport | None:
         """Brake, armed, when somebody let go of a switch or people are too near; None when there is nothing new to say.
 
-        A stop that no verified brake could begin is tried again at every step while the running motion goes on.
+        A stop that no verified brake could begin in time, also one that disarmed, is tried again at every step while
+        the running motion goes on.
         """
-        record = self._record
+        if not is_stamp(now_ns):  # which the disarmed are told, too
+            return None
+        record, now_ns = self._record, int(now_ns)
         if not record.moves(now_ns) or record.braking:
             self._stopping = None
             return None
-        reason = self._stopping or self._people.why_stop(*record.running(now_ns), now_ns, record.tip)
+        reason = self._stopping
+        if reason is None and self._armed:
+            reason = self._people.why_stop(*record.running(now_ns), now_ns, record.tip)
         if reason is None:
             return None
         said, self._said = self._said is reason, reason
@@ -204,14 +214,11 @@ class Guardrail:
         refusal = self._inbox.check(proposal, self._sources.active, self._armed, now_ns)
         choice = refusal or self._chooser.choose(proposal, self._record, int(now_ns))
         if isinstance(choice, Refusal):
-            too_soon = choice.guardrail in PASSING and self._record.moves(int(now_ns))
-            if too_soon and self._inbox.put_back(proposal, int(now_ns)):
-                return None
-            return self._report("refused", now_ns, proposal, refusal=choice)
+            return self._put_back_or_refuse(proposal, choice, now_ns)
         now_ns = int(now_ns)
         barred = self._send(choice.trajectory, choice.motion, choice.tool, now_ns, braking=False)
         if barred is not None:
-            return self._report("refused", now_ns, proposal, refusal=barred)
+            return self._put_back_or_refuse(proposal, barred, now_ns)
         self._record.tip = choice.tip
         self._people.rely_on(choice.way_out)
         row = self._spec.gripper
@@ -220,10 +227,20 @@ class Guardrail:
         decision = "accepted" if choice.change is None else "modified"
         return self._report(decision, now_ns, proposal, choice.trajectory, choice.change, choice.margins)
 
+    def _put_back_or_refuse(self, proposal: Any, refusal: Refusal, now_ns: Any) -> GuardrailReport | None:
+        """None when it is looked at again a little later: what is in the way will pass."""
+        late = refusal.guardrail == "transport"  # it may be decided in time when it is looked at again
+        passes = late or (refusal.guardrail in PASSING and self._record.moves(int(now_ns)))
+        if passes and self._inbox.put_back(proposal, int(now_ns)):
+            return None
+        return self._report("refused", now_ns, proposal, refusal=refusal)
+
     def _brake_and_disarm(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport:
         self._armed = False
         believed_ns = self._joints.last_now_ns
-        return self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
+        report = self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
+        self._said, self._stopping = reason, reason if report.sent is None else None
+        return report
 
     def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
         """Stop on a brake that holds; where there is none, the running motion ends at rest anyway."""
@@ -261,7 +278,7 @@ class Guardrail:
         self, trajectory: JointTrajectory, motion: Spline, tool: Array, at_ns: int, braking: bool
     ) -> Refusal | None:
         """Through the last gate and onto the record, or why not."""
-        barred = self._gate.release(trajectory, self._record.sequence + 1, motion.start, at_ns)
+        barred = self._gate.release(trajectory, self._record.sequence + 1, motion.start, at_ns, self._late_s())
         if barred is None:
             self._record.sent(motion, tool, at_ns, braking)
             self._stopping = None

@@ -2,8 +2,8 @@
 
 It keeps its own account of what it let through, and computes in its own way (power-basis polynomials, sampled) what
 `motion` bounds by Bernstein coefficients: a mistake there is not repeated here. It checks what makes a trajectory a
-legal one: finite, the next in sequence, out of the very state the arm is told to be in, in the whole joint limits, at
-rest at the end. Geometry and people were looked at before.
+legal one: in time, finite, the next in sequence, out of the very state the arm is told to be in, in the whole joint
+limits, at rest at the end. Geometry and people were looked at before.
 """
 
 from __future__ import annotations
@@ -41,8 +41,14 @@ class LastGate:
         self._lengths_s, self._pieces = np.zeros(0), np.zeros((0, 6, 7))
         self._begin_ns, self._rest = now_ns, np.array(q, dtype=np.float64)
 
-    def release(self, trajectory: JointTrajectory, sequence: int, start: JointState, at_ns: int) -> Refusal | None:
-        """Let it through and remember it, or say why not and remember nothing."""
+    def release(
+        self, trajectory: JointTrajectory, sequence: int, start: JointState, at_ns: int, late_s: float = 0.0
+    ) -> Refusal | None:
+        """Let it through and remember it, or say why not and remember nothing. It was at_ns late_s ago."""
+        row = self._spec.transport
+        if not 0.0 <= late_s <= row.decision_s:
+            reason = f"Deciding took {late_s:.3f} s, at most {row.decision_s} s are allowed."
+            return Refusal(reason, "transport", row.decision_s - late_s)
         if sequence != self._sequence + 1:
             reason = f"Trajectory {sequence} does not follow {self._sequence}: there is one writer and one order."
             return Refusal(reason, "sequence", _UNKNOWN)

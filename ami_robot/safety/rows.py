@@ -169,9 +169,10 @@ class Staleness:
 
 @dataclass(frozen=True)
 class Transport:
-    """By how much the delay of a trajectory on its way to the controller varies, s."""
+    """By how much the time from a decision's clock to the controller varies, and what of it deciding may take, s."""
 
     jitter_s: NotNegative
+    decision_s: NotNegative
     source: str
 
 

@@ -154,7 +154,7 @@ TABLE = (
         (PLANNER, INBOX, WATCH), "s", _JOINTS + "test_a_stale_joint_state_brakes",
     ),
     Entry(
-        "transport", "early or late by jitter_s, after others that were, a trajectory keeps the whole joint limits",
+        "transport", "early or late by jitter_s a trajectory keeps the whole joint limits; decided within decision_s",
         (FILTER, GATE), "s", _CHOICE + "test_a_trajectory_that_only_holds_when_it_arrives_in_time_is_refused",
     ),
     Entry(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from certificate_cases import KINEMATICS, MS, NOW_NS, PLACE, SPEC, TIP, report, somebody, with_row
+from recorded_run import RecordedRun
 
 from ami_robot.safety.certificate import GREATEST, Verifier, why_malformed, why_unusable
 from ami_robot.safety.certificate_rows import ROUNDING
@@ -166,3 +167,51 @@ def test_the_place_of_rest_is_told_to_a_billionth_and_the_tool_to_a_micrometre()
     ):  # fmt: skip
         _, (found,) = commands(change)
         assert [name for name, _ in found] == (["chain"] if named else [])
+
+
+def runs_of_two_guardrails() -> tuple[list, list]:
+    """What two processes reported, one after the other, of one arm: the first one ends in full motion."""
+    first, second = RecordedRun(SPEC), RecordedRun(SPEC)
+    first.begin()
+    first.propose(np.array([0.0, 0.0, 0.03]), ticks=10)
+    second.arm, second.now_ns = first.arm, first.now_ns
+    for _ in range(300):
+        second.tick()
+    second.begin()
+    second.propose(np.array([0.0, 0.03, 0.0]))
+    return first.reports, second.reports
+
+
+def findings(reports) -> tuple[list[str], Verifier]:
+    verifier = Verifier(SPEC)
+    return [finding.reason for report in reports for finding in verifier.verify(report)], verifier
+
+
+def test_a_guardrail_whose_process_ended_and_came_back_begins_a_new_chain_and_is_counted():
+    first, second = runs_of_two_guardrails()
+    found, verifier = findings(first + second)
+    assert found == []
+    assert (verifier.restarts, verifier.commands) == (1, 2)
+    assert findings(first)[1].restarts == findings(second)[1].restarts == 0
+
+
+def test_a_new_guardrail_that_is_armed_before_the_last_motion_of_the_old_one_is_over_is_named():
+    first, second = runs_of_two_guardrails()
+    armed = next(index for index, report in enumerate(second) if report.armed)
+    too_soon = [replace(second[0], stamp_ns=first[-1].stamp_ns), replace(second[armed], stamp_ns=first[-1].stamp_ns)]
+    assert any("before the last motion had come to rest" in reason for reason in findings(first + too_soon)[0])
+
+
+def test_a_new_guardrail_that_is_heard_of_only_with_its_first_command_is_named():
+    first, second = runs_of_two_guardrails()
+    command = next(index for index, report in enumerate(second) if report.sent is not None)
+    found = findings(first + second[command:])[0]
+    assert any("2 had to follow" in reason for reason in found)
+
+
+def test_a_report_that_forgets_where_the_arm_is_and_carries_a_command_all_the_same_is_no_new_guardrail():
+    first, second = runs_of_two_guardrails()
+    command = next(report for report in second if report.sent is not None)
+    forgetful = replace(command, target_joint_positions=np.full(7, np.nan), armed=False, decision="status")
+    found = findings([*first, forgetful])[0]
+    assert any("carries a command all the same" in reason for reason in found)

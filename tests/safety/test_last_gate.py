@@ -38,6 +38,13 @@ def test_a_motion_and_a_brake_out_of_it_pass():
     assert gate.release(brake(state, SPEC), 2, state, HALF_WAY) is None
 
 
+@pytest.mark.parametrize("late_s", [SPEC.transport.decision_s + 1e-6, 10.0, -1e-6, np.nan, np.inf])
+def test_what_took_too_long_to_decide_is_stopped(late_s):
+    gate = at_start()
+    assert gate.release(MOVE, 1, at_rest(START), T0, late_s).guardrail == "transport"
+    assert gate.release(MOVE, 1, at_rest(START), T0, SPEC.transport.decision_s) is None
+
+
 @pytest.mark.parametrize("sequence", [0, 2, -1, None, 1.5])
 def test_a_sequence_that_skips_or_repeats_is_stopped(sequence):
     assert at_start().release(MOVE, sequence, at_rest(START), T0).guardrail == "sequence"
