@@ -28,14 +28,14 @@ from ami_nodes.convert import (
     to_report_msg,
     to_time,
 )
-from ami_nodes.cycles import PERIOD_S, Cycles
+from ami_nodes.cycles import Cycles
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.types import GuardrailReport, Refusal
+from ami_robot.types import NS_PER_S, GuardrailReport, Refusal
 
 STATUS_HZ = 10
 WATCHDOG_HZ = 50
@@ -56,8 +56,8 @@ class GuardrailNode(AmiNode):
     def build(self) -> None:
         """Read the guardrail file; disarmed until guardrail/arm is called."""
         self.spec = self.load_spec()
-        self.sensed_s = float("-inf")  # when the node's clock was read last
-        self.guardrail = Guardrail(self.spec, Kinematics(), Dynamics(), late_s=lambda: time.monotonic() - self.sensed_s)
+        self.sensed_s, self.written_ns = float("-inf"), 0
+        self.guardrail = Guardrail(self.spec, Kinematics(), Dynamics(), self.late_s)
         self.guardrail.select_source(self.settings.source)
         self.trajectory_publisher = self.publisher(
             JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND
@@ -67,7 +67,7 @@ class GuardrailNode(AmiNode):
         self.cycles_publisher = self.publisher(CycleTimes, "guardrail_cycles", qos.LATCHED)
         self.latest: JointState | None = None
         self.heard_s = float("-inf")
-        self.silent, self.skipped, self.quiet_ticks = True, False, 0
+        self.silent, self.quiet_ticks = True, 0
         self.cycles, self.told_cycles = Cycles(), 0
         self.joint_states, self.decisions = Meter("joint_states"), Counter[str]()
 
@@ -106,13 +106,17 @@ class GuardrailNode(AmiNode):
         self.sensed_s = time.monotonic()
         return max(self.now_ns(), to_ns(self.latest.header.stamp) if self.latest else 0)
 
-    def on_joint_states(self, message: JointState) -> None:
+    def late_s(self) -> float:
+        """How long ago sense_ns was right. Simulated time came with the joint states, and waited with them."""
+        if not self.get_clock().ros_time_is_active:
+            return time.monotonic() - self.sensed_s
+        return max(0.0, (time.time_ns() - self.written_ns) / NS_PER_S)
+
+    def on_joint_states(self, message: JointState, info: Any) -> None:
         """One step of the guardrail."""
-        quiet_s = time.monotonic() - self.heard_s
+        self.written_ns = info["source_timestamp"]
         self.latest, self.heard_s, self.silent, self.quiet_ticks = message, time.monotonic(), False, 0
         self.joint_states.tick()
-        if self.stood_still(quiet_s):
-            return
         stamp_ns = to_ns(message.header.stamp)
         with self.cycles.timed(stamp_ns, counts=self.guardrail.armed):
             report = self.guardrail.step(
@@ -124,15 +128,6 @@ class GuardrailNode(AmiNode):
                 as_array(message.effort) if len(message.effort) else None,
             )
             self.publish(report)
-
-    def stood_still(self, quiet_s: float) -> bool:
-        """Whether this process may not have run for so long that the joint state at hand is an old one.
-
-        Simulated time would not tell, since it waits in the same queue. The next one is new: none but it is waited for.
-        """
-        transport = self.spec.transport
-        self.skipped = not self.skipped and quiet_s > PERIOD_S + transport.jitter_s - transport.decision_s
-        return self.skipped
 
     def on_proposal(self, message: ProposedCommand) -> None:
         """Keep it for the next step; what cannot even be read is dropped with a sentence."""
