@@ -141,6 +141,8 @@ class Guardrail:
                 )
                 if fault is not None:
                     return self._brake_and_disarm(fault, now_ns, proposal)
+            elif self._stopping is not None:
+                self._give_up_unless_following(names, positions, velocities, stamp_ns, now_ns)
             self._let_go(now_ns)
             decided = None if proposal is None else self._decide(proposal, now_ns)
             if decided is not None and decided.sent is not None:
@@ -192,7 +194,7 @@ class Guardrail:
         A stop that no verified brake could begin in time, also one that disarmed, is tried again at every step while
         the running motion goes on.
         """
-        if not is_stamp(now_ns):  # which the disarmed are told, too
+        if not is_stamp(now_ns):  # nobody has looked at it while disarmed
             return None
         record, now_ns = self._record, int(now_ns)
         if not record.moves(now_ns) or record.braking:
@@ -226,6 +228,14 @@ class Guardrail:
         self._inbox.commanded(now_ns)
         decision = "accepted" if choice.change is None else "modified"
         return self._report(decision, now_ns, proposal, choice.trajectory, choice.change, choice.margins)
+
+    def _give_up_unless_following(
+        self, names: Any, positions: Any, velocities: Any, stamp_ns: Any, now_ns: Any
+    ) -> None:
+        """A brake that could not begin is for an arm that does what it was sent; whatever may push it."""
+        unfit = self._joints.fault(names, positions, velocities, None, stamp_ns, now_ns, self._record, 0.0)
+        if unfit is not None:
+            self._stopping = None
 
     def _put_back_or_refuse(self, proposal: Any, refusal: Refusal, now_ns: Any) -> GuardrailReport | None:
         """None when it is looked at again a little later: what is in the way will pass."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from guardrail_bench import MS, SPEC, Bench, assert_braked, assert_refused
 
@@ -72,10 +73,18 @@ def test_a_late_brake_is_over_when_the_motion_has_come_to_rest_and_the_arm_can_b
     assert bench.propose().decision == "accepted"
 
 
-def test_a_stamp_that_is_none_begins_no_late_brake():
+@pytest.mark.parametrize("how", ["elsewhere", "old", "unknown", "timeless"])
+def test_a_late_brake_is_given_up_where_the_arm_does_not_do_what_it_was_sent(how):
     bench = Bench().moving()
     bench.late_s = TOO_LATE_S
     bench.guardrail.disarm(bench.now_ns)
     bench.late_s = 0.0
-    assert bench.step(now_ns=float("nan")) is None
-    assert bench.step(now_ns=bench.now_ns + 10 * MS).decision == "brake"
+    bench.wait(10)
+    wrong = {
+        "elsewhere": {"positions": bench.state.positions + 0.2},
+        "old": {"stamp_ns": bench.now_ns - 100 * MS},
+        "timeless": {"now_ns": float("nan")},
+        "unknown": {"positions": np.full(7, np.nan)},
+    }
+    assert bench.step(**wrong[how]) is None
+    assert bench.wait(10).step() is None

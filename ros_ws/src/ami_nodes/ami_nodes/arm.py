@@ -30,7 +30,7 @@ from ami_sim.judge import Judge
 from ami_sim.people import PeopleTruth
 from ami_sim.people_scripts import SCRIPTS
 from ami_sim.scene import Scene
-from ami_sim.world import robot_description
+from ami_sim.world import PHYSICS_HZ, robot_description
 
 MAX_CATCH_UP_S = 0.1
 """How far the physics may fall behind the wall clock before the lost time is given up and it runs slower."""
@@ -92,7 +92,7 @@ class ArmNode(CommandedArmNode):
             self.subscription(GuardrailReport, "guardrail_report", self.on_report, qos.EVENTS),
             self.create_service(ResetSim, "sim/reset", self.on_reset),
             self.create_service(JudgeEpisode, "sim/judge", self.on_judge),
-            self.create_timer(1.0 / JOINT_STATES_HZ, self.on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)),
+            self.create_timer(1.0 / PHYSICS_HZ, self.on_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)),
         ]
 
     def discard(self) -> None:
@@ -107,11 +107,11 @@ class ArmNode(CommandedArmNode):
         return Health(warning, {"real_time_factor": factor})
 
     def on_tick(self) -> None:
-        """Advance to the wall time, publishing joint states every 10 ms and the truth every 16 substeps on the way."""
+        """Advance to the next joint states once they are due, and no further: a command that came waits for one step."""
         behind_s = time.monotonic() - self.wall_origin_s - self.arm.time_s
         if behind_s > MAX_CATCH_UP_S:
             self.wall_origin_s += behind_s - MAX_CATCH_UP_S
-        while time.monotonic() - self.wall_origin_s >= self.arm.time_s + 1.0 / JOINT_STATES_HZ:
+        if behind_s >= self.arm.substeps_to_joint_states() / PHYSICS_HZ:
             self._step()
 
     def accept(self, trajectory: Trajectory) -> str | None:
@@ -127,11 +127,13 @@ class ArmNode(CommandedArmNode):
         self.guardrail_armed, self.report_time_s = message.armed, time.monotonic()
 
     def on_reset(self, request: ResetSim.Request, response: ResetSim.Response) -> ResetSim.Response:
-        """Put arm and blocks where the seed says; an arm that jumps under an armed guardrail is refused."""
+        """Put arm and blocks where the seed says; an arm that jumps under a guardrail that moves it is refused."""
         if time.monotonic() - self.report_time_s > REPORT_FRESH_S:
             response.message = f"refused: no guardrail report in the last {REPORT_FRESH_S} s, so it may be armed."
         elif self.guardrail_armed:
             response.message = "refused: the guardrail is armed; disarm it first with guardrail/arm data:=false."
+        elif self.arm.controller.busy(self.arm.time_s):
+            response.message = "refused: the arm has not come to rest yet."
         elif request.scene_seed < 0:
             response.message = f"refused: a scene seed is not negative, got {request.scene_seed}."
         else:
