@@ -86,6 +86,9 @@ class _Pool(_Rows):
 class ICEM:
     """Samples action sequences, masks those that break a guardrail, imagines the rest, and tightens round the best."""
 
+    last: Array
+    """(H, 3), m: the displacements of the last plan, shifted by a step the centre of the next search."""
+
     def __init__(self, settings: ICEMSettings, mask: PathMask, world_model: WorldModel, cost: WeightedSum) -> None:
         self.settings = settings
         self._mask = mask
@@ -96,7 +99,7 @@ class ICEM:
     def reset(self) -> None:
         """Forget the last plan and start the noise again from the seed."""
         self._rng = np.random.default_rng(self.settings.seed)
-        self._last: Array = np.zeros((self.settings.horizon, 3))
+        self.last = np.zeros((self.settings.horizon, 3))
 
     def plan(self, belief: Belief, goal: Goal, deadline_s: float | None = None) -> Plan | Refusal:
         """The cheapest feasible candidate seen, or why there is none.
@@ -114,7 +117,7 @@ class ICEM:
             return refusal
         cost = self._cost.for_goal(goal)
         limit_m = self._step_limit_m(belief, goal)
-        mean: Array = clip_norm(np.concatenate([self._last[1:], np.zeros((1, 3))]), limit_m)
+        mean: Array = clip_norm(np.concatenate([self.last[1:], np.zeros((1, 3))]), limit_m)
         std: Array = np.full(mean.shape, self.settings.initial_std * limit_m)
         anchors = self._first_anchors(belief, goal, mean, limit_m)
         elites: _Pool | None = None
@@ -143,8 +146,8 @@ class ICEM:
                 break
         assert elites is not None  # at least one iteration ran
         best = elites.best(1)
-        self._last = best.actions[0, :, :3]
-        return _as_plan(best, cost.names, looked_at, masked)
+        self.last = best.actions[0, :, :3]
+        return _as_plan(best, cost.names, looked_at, masked, iteration + 1)
 
     def _step_limit_m(self, belief: Belief, goal: Goal) -> float:
         """Shorter steps near the goal: the arm settles there and does not swing round it."""
@@ -195,7 +198,7 @@ class ICEM:
         return keep * mean + (1 - keep) * elites.mean(axis=0), np.maximum(new_std, floor_m)
 
 
-def _as_plan(best: _Pool, names: tuple[str, ...], looked_at: int, masked: int) -> Plan:
+def _as_plan(best: _Pool, names: tuple[str, ...], looked_at: int, masked: int, iterations: int) -> Plan:
     return Plan(
         actions=best.actions[0],
         joint_path=best.joint_paths[0],
@@ -205,6 +208,7 @@ def _as_plan(best: _Pool, names: tuple[str, ...], looked_at: int, masked: int) -
         candidates=looked_at,
         masked=masked,
         margin=float(best.margin[0]),
+        iterations=iterations,
     )
 
 

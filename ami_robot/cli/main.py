@@ -14,7 +14,10 @@ from typing import NoReturn
 
 import ami_robot
 
-VERBS = ("collect", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "scenario", "ros", "step")
+VERBS = (
+    "collect", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "replay", "scenario", "ros",
+    "step",
+)  # fmt: skip
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -27,6 +30,7 @@ EXAMPLES = """examples:
   ami calibrate model-error --out ami_robot/checkpoints/reach/model_error.yaml
   ami preflight arm:=loopback camera:=v4l2  what would be wrong with a launch, before anything moves
   ami guardrails                            what holds, where, with which numbers, and the test that dies without it
+  ami replay runs/bag                       would encoder and planner decide a recorded run like that again?
   ami ros list                              who is in a running graph; `ami ros` has echo, hz and call as well
   ami scenario intruder --seeds 0 50        somebody walks in at 1.6 m/s, fifty times: is the arm at rest in time?
 

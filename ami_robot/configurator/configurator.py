@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import hashlib
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,17 @@ class TaskSettings:
     cost: CostSettings | None = None
     straight_line: StraightLineSettings | None = None
     model_error: Path | None = None  # the calibration of the world model's error
+    sha256: str = ""  # of the task file's bytes
 
     @property
     def uses_world_model(self) -> bool:
         """Whether the agent must be given one."""
         return self.icem is not None
+
+
+def task_file(config: str) -> Path:
+    """The file that a name of a shipped task, or a path to a YAML, means."""
+    return Path(config) if config.endswith((".yaml", ".yml")) else Path(__file__).with_name(f"{config}.yaml")
 
 
 def load_task(path: Path) -> TaskSettings:
@@ -74,7 +81,8 @@ def load_task(path: Path) -> TaskSettings:
     Raises:
         ConfigError: one sentence saying what is wrong where, and which keys are valid.
     """
-    return parse_task(read_yaml(path), str(path))
+    task = parse_task(read_yaml(path), str(path))
+    return replace(task, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def parse_task(data: dict[str, Any], where: str) -> TaskSettings:

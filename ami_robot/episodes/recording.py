@@ -105,6 +105,36 @@ def read_messages(reader: Reader, connections: Sequence[Connection]) -> Iterator
         raise RecordingError(f"{reader.path}: the recording breaks off: {error}") from error
 
 
+def read_topic(reader: Reader, topic: str, type_name: str) -> Iterator[Any]:
+    """Messages of one topic, decoded by their definition in the recording; their fields are as rosbags gives them.
+
+    Raises RecordingError where there is no such topic, at a malformed message, where the file is damaged, and at the
+    end when these are not the messages that were recorded.
+    """
+    connections = [each for each in reader.connections if (each.topic, each.msgtype) == (topic, type_name)]
+    if not connections:
+        raise RecordingError(f"{reader.path} has no topic {topic} of {type_name}.")
+    try:
+        store = _typestore(connections[0].msgdef.data, type_name)
+        for data in _read_verified(reader, connections):
+            yield store.deserialize_cdr(data, type_name)
+    except RecordingError:
+        raise
+    except (TypesysError, SerdeError, ValueError, IndexError) as error:
+        raise RecordingError(f"{reader.path}: a message of {topic} cannot be decoded: {error}") from error
+
+
+def _read_verified(reader: Reader, connections: Sequence[Connection]) -> Iterator[bytes]:
+    """Messages of one topic. Raises RecordingError after the last one when they are not those of their digest."""
+    digest = hashlib.sha256()
+    for _, data in read_messages(reader, connections):
+        digest.update(_framed(data))
+        yield data
+    written = (reader.storage.metadata.custom or {}).get(_digest_key(connections[0].topic))
+    if written not in (None, digest.hexdigest()):
+        raise RecordingError(f"{reader.path}: these are not the messages that were recorded; their digest differs.")
+
+
 class ReportRecording:
     """The guardrail's reports of a run, opened for reading. A context manager."""
 
@@ -134,13 +164,7 @@ class ReportRecording:
         Raises RecordingError where the file is damaged, and after the last one when they are not those whose digest
         `RecordingWriter` left. A recording of another program has no digest.
         """
-        digest = hashlib.sha256()
-        for _, data in read_messages(self._reader, self._connections):
-            digest.update(_framed(data))
-            yield data
-        written = (self._reader.storage.metadata.custom or {}).get(_digest_key(self._connections[0].topic))
-        if written not in (None, digest.hexdigest()):
-            raise RecordingError(f"{self.folder}: these are not the messages that were recorded; their digest differs.")
+        return _read_verified(self._reader, self._connections)
 
     def report(self, data: bytes) -> GuardrailReport:
         """One message as a record; RecordingError when it is malformed."""

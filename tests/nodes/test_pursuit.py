@@ -28,6 +28,10 @@ class FakeAgent:
     def __init__(self, act=plan):
         self.act_as, self.seen, self.acted, self.refuses = act, [], [], None
         self.heard = []  # how many items it had been told when it acted
+        self.planner, self.resets = self, 0
+
+    def reset(self):
+        self.resets += 1
 
     def pursue(self, goal):
         return self.refuses
@@ -138,10 +142,12 @@ def test_a_world_model_that_does_not_answer_is_a_refusal_of_each_step():
     def silent():
         raise NoAnswerError("the world model did not answer within 0.5 s.")
 
-    run = Run(FakeAgent(silent), 0.9)
+    agent = FakeAgent(silent)
+    run = Run(agent, 0.9)
     assert run.ending.outcome == "done" and run.proposals == []
     assert run.ending.refusals == run.ending.steps == len(run.steps) > 0
     assert run.steps[0].planned.guardrail == "world_model"
+    assert agent.resets == len(run.steps)  # the next search begins as a replay can begin it
 
 
 def test_without_frames_the_goal_is_given_up_with_the_reason():
@@ -164,10 +170,32 @@ def test_a_goal_that_the_agent_refuses_is_not_pursued():
     assert run.ending.outcome == "refused" and run.ending.refusal.reason == "outside" and agent.acted == []
 
 
-def test_the_agent_hears_reports_and_frames_in_the_order_they_came():
+def test_the_agent_hears_reports_before_frames_whichever_came_first():
+    """So that what it knows of the command in force at a frame depends on no race, and a replay knows the same."""
     inbox, agent = Inbox(), FakeAgent()
     inbox.put_report(np.zeros(7), np.zeros(3), 0.0, 5)
     inbox.put_latent(latent(6))
     inbox.put_report(np.zeros(7), np.zeros(3), 0.0, 7)
     inbox.drain(agent)
-    assert agent.seen == [("report", 5), 6, ("report", 7)]
+    assert agent.seen == [("report", 5), ("report", 7), 6]
+
+
+def test_what_was_heard_is_what_the_agent_was_told():
+    inbox, agent = Inbox(), FakeAgent()
+    inbox.put_report(np.zeros(7), np.zeros(3), 0.0, 5)
+    inbox.put_latent(latent(6))
+    inbox.put_latent(latent(9))
+    heard = inbox.drain(agent)
+    assert (heard.latent.stamp_ns, heard.report_stamp_ns, heard.people_stamp_ns) == (9, 5, 0)
+    inbox.put_report(np.zeros(7), np.zeros(3), 0.0, 8)
+    heard = inbox.drain(agent)
+    assert (heard.latent.stamp_ns, heard.report_stamp_ns) == (9, 8)
+    assert agent.seen == [("report", 5), 6, 9, ("report", 8)]
+
+
+def test_a_step_says_from_which_frame_and_when_it_was_planned():
+    agent = FakeAgent()
+    run = Run(agent, 0.9)
+    told = [(step.heard.latent.stamp_ns, step.begun_ns) for step in run.steps]
+    assert told == [(seen, now) for seen, now, _ in agent.acted] and len(told) >= 3
+    assert [frame for frame, _ in run.proposals] == [frame for frame, _ in told]

@@ -287,6 +287,7 @@ def to_plan_msg(planned: Plan | Refusal, stamp_ns: int) -> PlanMsg:
     message.cost_names = list(planned.cost_terms)
     message.cost_terms = to_field(list(planned.cost_terms.values()))
     message.candidates, message.masked = planned.candidates, planned.masked
+    message.iterations = planned.iterations
     return message
 
 

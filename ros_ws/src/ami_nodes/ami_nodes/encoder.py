@@ -7,23 +7,17 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ami_interfaces.msg import Latent as LatentMsg
 from ami_interfaces.srv import EncodeImage
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from ami_nodes import qos
 from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, run_node
-from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
+from ami_nodes.convert import to_ns
+from ami_nodes.eye import Eye
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
-from ami_nodes.proprioception import JointHistory
-from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import load_checkpoint
-from ami_robot.perception.encoder import ImageEncoder
-from ami_robot.perception.view import TrainingView
-from ami_robot.safety.kinematics import Kinematics
-from ami_robot.types import Latent
 
 BLIND_IMAGES = 5  # before camera_info counts as missing: the two topics are not discovered in the same moment
 
@@ -35,13 +29,9 @@ class EncoderNode(AmiNode):
 
     def build(self) -> None:
         """Load and verify the checkpoint."""
-        self.encoder = ImageEncoder(
-            load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
-        )
-        self.training_camera = load_camera()
-        self.history = JointHistory(self.load_spec().joint_names, Kinematics())
+        checkpoint = load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
+        self.eye = Eye(checkpoint, self.load_spec().joint_names)
         self.waiting: deque[Image] = deque(maxlen=1)
-        self.views: dict[tuple, TrainingView] = {}
         self.camera_info: CameraInfo | None = None
         self.blind_images = 0
         self.encoded = Meter("encoded")
@@ -67,13 +57,13 @@ class EncoderNode(AmiNode):
 
     def on_joint_states(self, message: JointState) -> None:
         """Remember it; an image may have been waiting for the joint states after it."""
-        self.history.add(message)
-        if self.waiting and self.history.covers(to_ns(self.waiting[0].header.stamp)):
+        self.eye.history.add(message)
+        if self.waiting and self.eye.history.covers(to_ns(self.waiting[0].header.stamp)):
             self.encode(self.waiting.popleft())
 
     def on_image(self, message: Image) -> None:
         """Encode it once joint states from after its stamp are here; a newer image replaces one that waits."""
-        if self.history.covers(to_ns(message.header.stamp)):
+        if self.eye.history.covers(to_ns(message.header.stamp)):
             self.encode(message)
         else:
             self.waiting.append(message)
@@ -86,48 +76,22 @@ class EncoderNode(AmiNode):
                 self.complain("image dropped: there is no camera_info.")
             return
         try:
-            proprio = self.history.at(to_ns(message.header.stamp))
             with self.encoded.timed():
-                latent = self.encoder.encode(self.training_image(message, self.camera_info))
+                latent = self.eye.see(message, self.camera_info)
         except ValueError as error:
             self.complain(f"image dropped: {error}")
             return
-        record = Latent(
-            stamp_ns=to_ns(message.header.stamp),
-            image_latent=latent,
-            tool_position=proprio.tool_position,
-            tool_velocity=proprio.tool_velocity,
-            gripper_width=proprio.gripper_width,
-            checkpoint_sha256=self.encoder.checkpoint_sha256,
-            preprocessing_id=self.encoder.preprocessing_id,
-        )
-        self.latent_publisher.publish(to_latent_msg(record, message.header.frame_id))
+        self.latent_publisher.publish(latent)
 
     def on_encode_image(self, request: EncodeImage.Request, response: EncodeImage.Response) -> EncodeImage.Response:
         """A goal picture: the tool position is decoded from it, not measured."""
         try:
-            latent = self.encoder.encode(self.training_image(request.image, request.camera_info))
+            response.latent = self.eye.see_goal(request.image, request.camera_info)
         except ValueError as error:
             response.message = f"cannot encode the picture: {error}"
             return response
-        record = Latent(
-            stamp_ns=to_ns(request.image.header.stamp),
-            image_latent=latent,
-            tool_position=self.encoder.decode_tool_position(latent),
-            tool_velocity=np.zeros(3),
-            gripper_width=0.0,
-            checkpoint_sha256=self.encoder.checkpoint_sha256,
-            preprocessing_id=self.encoder.preprocessing_id,
-        )
-        response.success, response.latent = True, to_latent_msg(record, request.image.header.frame_id)
+        response.success = True
         return response
-
-    def training_image(self, image: Image, info: CameraInfo) -> np.ndarray:
-        """(64, 64, 3) uint8. Raises ValueError (ViewError, CameraError) when this camera cannot give it."""
-        key = (info.width, info.height, tuple(info.k), tuple(info.d))
-        if key not in self.views:
-            self.views = {key: TrainingView(from_camera_info_msg(info), self.training_camera)}
-        return self.views[key](from_image_msg(image), image.encoding)
 
     def complain(self, sentence: str) -> None:
         """To the log, not more often than every few seconds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import rclpy
 from ami_interfaces.action import PursueGoal
 from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
 from ami_interfaces.msg import Latent as LatentMsg
-from ami_interfaces.msg import PersonArray, ProposedCommand
+from ami_interfaces.msg import PersonArray, ProposedCommand, PursuedGoal
 from ami_interfaces.msg import Plan as PlanMsg
 from ami_interfaces.srv import EncodeImage
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -39,20 +38,13 @@ from ami_nodes.parameters import Param
 from ami_nodes.proprioception import JointHistory
 from ami_nodes.pursuit import Ending, Inbox, Step, pursue
 from ami_nodes.world_model_client import WorldModelClient
-from ami_robot import configurator
 from ami_robot.agent import image_goal
-from ami_robot.configurator.configurator import build_agent, load_task
+from ami_robot.configurator.configurator import build_agent, load_task, task_file
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import ACTION_DIM, MODEL_STEP_S, NS_PER_S, Goal, Latent, Plan, Proposal, Refusal
 
-TASKS = Path(configurator.__file__).parent
 NO_LATENT = np.zeros(0)
 """The image latent where no picture is looked at."""
-
-
-def task_file(config: str) -> Path:
-    """Which file the parameter `config` means."""
-    return Path(config) if config.endswith((".yaml", ".yml")) else TASKS / f"{config}.yaml"
 
 
 class PlannerNode(AmiNode):
@@ -68,11 +60,11 @@ class PlannerNode(AmiNode):
 
     def build(self) -> None:
         """Build the agent that the task file describes."""
-        task = load_task(task_file(self.settings.config))
+        self.task = load_task(task_file(self.settings.config))
         self.spec, kinematics = self.load_spec(), Kinematics()
         self.concurrent = ReentrantCallbackGroup()
-        self.world_model = self.make_world_model() if task.uses_world_model else None
-        self.agent = build_agent(task, self.spec, kinematics, self.world_model)
+        self.world_model = self.make_world_model() if self.task.uses_world_model else None
+        self.agent = build_agent(self.task, self.spec, kinematics, self.world_model)
         self.encoder = self.create_client(EncodeImage, "encode_image", callback_group=self.concurrent)
         self.history = JointHistory(self.spec.joint_names, kinematics)
         self.inbox = Inbox()
@@ -84,6 +76,7 @@ class PlannerNode(AmiNode):
         self.busy, self.stopping = threading.Lock(), threading.Event()
         self.proposal_publisher = self.publisher(ProposedCommand, "proposed_command", qos.COMMAND)
         self.plan_publisher = self.publisher(PlanMsg, "plan", qos.EVENTS)
+        self.goal_publisher = self.publisher(PursuedGoal, "pursued_goal", qos.LATCHED)
 
     def make_world_model(self) -> Any:
         """What imagines, with the checkpoint it has to be of in `expected_sha256`: here the node world_model."""
@@ -180,6 +173,7 @@ class PlannerNode(AmiNode):
             if isinstance(goal, Refusal):
                 ending = Ending("refused", goal, 0, 0, float("nan"))
             else:
+                self.publish_goal(handle.request)
                 ending = self.pursue(handle, goal)
         finish = {"done": handle.succeed, "cancelled": handle.canceled, "refused": handle.abort}[ending.outcome]
         if ending.outcome == "cancelled" and not handle.is_cancel_requested:
@@ -259,11 +253,21 @@ class PlannerNode(AmiNode):
         self.became = proposal.sequence
         return proposal.sequence
 
+    def publish_goal(self, request: PursueGoal.Goal) -> None:
+        """For people and recordings."""
+        message = PursuedGoal(kind=request.kind, tool_position=request.tool_position, task_sha256=self.task.sha256)
+        message.image, message.camera_info = request.image, request.camera_info
+        message.header.stamp = to_time(self.now_ns())
+        self.goal_publisher.publish(message)
+
     def publish_plan(self, step: Step, goal: Goal) -> None:
         """For people, plots and recordings."""
         message = to_plan_msg(step.planned, self.now_ns())
         message.sequence = 0 if message.refused else self.became
-        message.observation_stamp = to_time(step.latent.stamp_ns if step.latent else 0)
+        heard = step.heard
+        message.observation_stamp = to_time(heard.latent.stamp_ns if heard.latent else 0)
+        message.begun, message.report_stamp = to_time(step.begun_ns), to_time(heard.report_stamp_ns)
+        message.people_stamp = to_time(heard.people_stamp_ns)
         message.goal_tool_position = to_point(goal.tool_position)
         message.goal_distance, message.plan_ms = step.goal_distance_m, step.plan_ms
         self.plan_publisher.publish(message)

@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ami_nodes.planner import task_file
 from ami_nodes.preflight import FaultError, Skipped
 from ami_nodes.preflight_rehearsal import Tried
-from ami_robot.configurator.configurator import build_monitor, load_task
+from ami_robot.configurator.configurator import build_monitor, load_task, task_file
 from ami_robot.perception.checkpoint import Checkpoint, load_checkpoint
 from ami_robot.safety.spec import DEFAULT_SPEC, Spec, load_spec
 from ami_robot.types import Refusal
