@@ -107,7 +107,7 @@ class ArmNode(CommandedArmNode):
         return Health(warning, {"real_time_factor": factor})
 
     def on_tick(self) -> None:
-        """Advance to the next joint states when they are due, and no further: a command that came waits for one step."""
+        """Advance to the next joint states when they are due, and no further: a command that came waits for a step."""
         behind_s = time.monotonic() - self.wall_origin_s - self.arm.time_s
         if behind_s > MAX_CATCH_UP_S:
             self.wall_origin_s += behind_s - MAX_CATCH_UP_S
