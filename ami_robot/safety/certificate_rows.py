@@ -51,10 +51,10 @@ class Margin:
     greatest_claim: float  # what an honest report may say at most,
     least_claim: float  # and at least
 
-    def agrees(self, reported: float) -> bool:
-        """Whether the report may say so; NaN never may."""
+    def agrees(self, reported: float, least: bool = True) -> bool:
+        """Whether the report may say so, which is not too little either where `least`; NaN never may."""
         slack = ROUNDING * max(1.0, abs(self.greatest_claim))
-        return self.least_claim - slack <= reported <= self.greatest_claim + slack
+        return (self.least_claim - slack if least else -np.inf) <= reported <= self.greatest_claim + slack
 
 
 def joint_margins(spec: Spec, motion: Motion, whole_limits: bool = False) -> dict[str, Margin]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from certificate_cases import KINEMATICS, MS, NOW_NS, PLACE, SPEC, TIP, report, somebody, with_row
-from recorded_run import RecordedRun
+from recorded_run import TICK_NS, RecordedRun
 
 from ami_robot.safety.certificate import GREATEST, Verifier, why_malformed, why_unusable
 from ami_robot.safety.certificate_rows import ROUNDING
@@ -215,3 +215,18 @@ def test_a_report_that_forgets_where_the_arm_is_and_carries_a_command_all_the_sa
     forgetful = replace(command, target_joint_positions=np.full(7, np.nan), armed=False, decision="status")
     found = findings([*first, forgetful])[0]
     assert any("carries a command all the same" in reason for reason in found)
+
+
+@pytest.mark.parametrize("silent_ticks", [6, 11, 20])
+def test_a_brake_after_a_silence_is_looked_at_from_further_around_and_verified_all_the_same(silent_ticks):
+    run = RecordedRun(SPEC)
+    run.begin()
+    run.propose(np.array([0.0, 0.0, -0.035]))
+    run.propose(np.array([0.0, 0.0, -0.035]), ticks=6)
+    run.now_ns += silent_ticks * TICK_NS
+    run.tick()
+    assert run.reports[-1].decision == "brake" and "No joint states came" in run.reports[-1].refusal.reason
+    assert findings(run.reports)[0] == []
+    if run.reports[-1].sent is not None:
+        boast = {row: margin + 0.01 for row, margin in run.reports[-1].margins.items()}
+        assert findings([*run.reports[:-1], replace(run.reports[-1], margins=boast)])[0] != []
