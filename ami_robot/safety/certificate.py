@@ -164,10 +164,10 @@ class Verifier:
         """Whether a command may be sent at all, whatever it is."""
         if report.decision in SILENT:
             yield "certificate", f"It is a report of {report.decision!r} and carries a command all the same."
-        if report.decision == "brake":  # one that could not begin when the guardrail was disarmed begins later
-            return
         if not self._armed:
             yield "arming", "It was sent while the guardrail was not armed."
+        if report.decision == "brake":
+            return
         if not report.armed:
             yield "arming", "It was sent by a report that says the guardrail is not armed."
         if report.e_stopped:

@@ -26,7 +26,7 @@ from ami_robot.safety.people_watch import PeopleWatch
 from ami_robot.safety.record import CommandRecord, standing
 from ami_robot.safety.spec import Spec
 from ami_robot.safety.switches import EStop, Sources
-from ami_robot.types import Array, GuardrailReport, JointState, JointTrajectory, Proposal, Refusal
+from ami_robot.types import NS_PER_S, Array, GuardrailReport, JointState, JointTrajectory, Proposal, Refusal
 
 _UNKNOWN = float("nan")
 _ON_REQUEST = Refusal("Disarmed on request.", "arming", _UNKNOWN)
@@ -44,7 +44,7 @@ class Guardrail:
     def __init__(
         self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics, late_s: Callable[[], float] = lambda: 0.0
     ):
-        """`late_s` says how long ago the caller read the `now_ns` of the running call; where time stands still, 0."""
+        """`late_s` says how long ago the `now_ns` of the running call was right; where time stands still, 0."""
         self._spec, self._kinematics, self._dynamics = spec, kinematics, dynamics
         self._record, self._gate = CommandRecord(spec), LastGate(spec)
         self._e_stop, self._sources = EStop(spec), Sources(spec)
@@ -54,7 +54,7 @@ class Guardrail:
         self._chooser = Chooser(spec, kinematics, dynamics, self._people)
         self._late_s = late_s
         self._armed = False
-        self._stopping: Refusal | None = None  # why a stop is wanted, until it began or the arm rests
+        self._stopping: Refusal | None = None  # why a protective stop is wanted, until it began or the arm rests
         self._said: Refusal | None = None  # of which stop there was a report
         self._gripper_width = spec.gripper.lower_m
 
@@ -141,13 +141,11 @@ class Guardrail:
                 )
                 if fault is not None:
                     return self._brake_and_disarm(fault, now_ns, proposal)
-            elif self._stopping is not None:
-                self._give_up_unless_following(names, positions, velocities, stamp_ns, now_ns)
             self._let_go(now_ns)
             decided = None if proposal is None else self._decide(proposal, now_ns)
-            if decided is not None and decided.sent is not None:
+            if not self._armed or (decided is not None and decided.sent is not None):
                 return decided
-            return self._stop(now_ns, proposal) or decided
+            return self._protective_stop(int(now_ns), proposal) or decided
 
     def silence(self, now_ns: int) -> GuardrailReport | None:
         """No joint states came for too long: brake and disarm, once."""
@@ -188,21 +186,16 @@ class Guardrail:
             self._stopping = refusal
             self._inbox.listen_to_another()
 
-    def _stop(self, now_ns: Any, proposal: Any) -> GuardrailReport | None:
+    def _protective_stop(self, now_ns: int, proposal: Any) -> GuardrailReport | None:
         """Brake, armed, when somebody let go of a switch or people are too near; None when there is nothing new to say.
 
-        A stop that no verified brake could begin in time, also one that disarmed, is tried again at every step while
-        the running motion goes on.
+        A stop that no verified brake could begin is tried again at every step while the running motion goes on.
         """
-        if not is_stamp(now_ns):  # nobody has looked at it while disarmed
-            return None
-        record, now_ns = self._record, int(now_ns)
+        record = self._record
         if not record.moves(now_ns) or record.braking:
             self._stopping = None
             return None
-        reason = self._stopping
-        if reason is None and self._armed:
-            reason = self._people.why_stop(*record.running(now_ns), now_ns, record.tip)
+        reason = self._stopping or self._people.why_stop(*record.running(now_ns), now_ns, record.tip)
         if reason is None:
             return None
         said, self._said = self._said is reason, reason
@@ -229,14 +222,6 @@ class Guardrail:
         decision = "accepted" if choice.change is None else "modified"
         return self._report(decision, now_ns, proposal, choice.trajectory, choice.change, choice.margins)
 
-    def _give_up_unless_following(
-        self, names: Any, positions: Any, velocities: Any, stamp_ns: Any, now_ns: Any
-    ) -> None:
-        """A brake that could not begin is for an arm that does what it was sent; whatever may push it."""
-        unfit = self._joints.fault(names, positions, velocities, None, stamp_ns, now_ns, self._record, 0.0)
-        if unfit is not None:
-            self._stopping = None
-
     def _put_back_or_refuse(self, proposal: Any, refusal: Refusal, now_ns: Any) -> GuardrailReport | None:
         """None when it is looked at again a little later: what is in the way will pass."""
         late = refusal.guardrail == "transport"  # it may be decided in time when it is looked at again
@@ -248,19 +233,32 @@ class Guardrail:
     def _brake_and_disarm(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport:
         self._armed = False
         believed_ns = self._joints.last_now_ns
-        report = self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
-        self._said, self._stopping = reason, reason if report.sent is None else None
-        return report
+        return self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
 
     def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
-        """Stop on a brake that holds; where there is none, the running motion ends at rest anyway."""
+        """Stop on a brake that holds; where there is none, the running motion ends at rest anyway.
+
+        One that took too long to decide is decided once more, for the time that it is by then.
+        """
+        report, late = self._brake_at(at_ns, 0.0, reason, proposal)
+        late_s = self._late_s()
+        if late and 0.0 <= late_s <= self._spec.trajectory.max_duration_s:
+            report, _ = self._brake_at(at_ns + int(late_s * NS_PER_S), late_s, reason, proposal)
+        return report
+
+    def _brake_at(self, at_ns: int, after_s: float, reason: Refusal, proposal: Any) -> tuple[GuardrailReport, bool]:
+        """The report, and whether a brake came too late. `after_s`: at_ns is so long after the caller's time."""
+        late = False
         for trajectory, motion, margins in self._brakes(at_ns):
-            sooner = motion.duration_s < self._record.rests_in_s(at_ns)
+            if not motion.duration_s < self._record.rests_in_s(at_ns):
+                continue
             tool = self._kinematics.tool_position(trajectory.positions[-1])
-            if sooner and self._send(trajectory, motion, tool, at_ns, braking=True) is None:
+            barred = self._send(trajectory, motion, tool, at_ns, braking=True, after_s=after_s)
+            if barred is None:
                 self._people.rely_on(None)
-                return self._report("brake", at_ns, proposal, trajectory, reason, margins)
-        return self._report("brake", at_ns, proposal, refusal=reason)
+                return self._report("brake", at_ns, proposal, trajectory, reason, margins), False
+            late = late or barred.guardrail == "transport"
+        return self._report("brake", at_ns, proposal, refusal=reason), late
 
     def _brakes(self, at_ns: int) -> Iterator[tuple[JointTrajectory, Spline, dict[str, float]]]:
         """Brakes that hold, with their margins: what was relied upon with somebody near, then the shortest one now.
@@ -285,10 +283,11 @@ class Guardrail:
             yield trajectory, motion, verdict.margins
 
     def _send(
-        self, trajectory: JointTrajectory, motion: Spline, tool: Array, at_ns: int, braking: bool
+        self, trajectory: JointTrajectory, motion: Spline, tool: Array, at_ns: int, braking: bool, after_s: float = 0.0
     ) -> Refusal | None:
-        """Through the last gate and onto the record, or why not."""
-        barred = self._gate.release(trajectory, self._record.sequence + 1, motion.start, at_ns, self._late_s())
+        """Through the last gate and onto the record, or why not. `after_s`: see _brake_at."""
+        late_s = self._late_s() - after_s
+        barred = self._gate.release(trajectory, self._record.sequence + 1, motion.start, at_ns, late_s)
         if barred is None:
             self._record.sent(motion, tool, at_ns, braking)
             self._stopping = None

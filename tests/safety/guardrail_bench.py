@@ -28,8 +28,7 @@ class Bench:
     """A guardrail with an arm that follows perfectly: joint states are what the sent trajectories say."""
 
     def __init__(self, q=START, spec=SPEC, armed: bool = True):
-        self.late_s = 0.0  # how long a decision takes
-        self.guardrail = Guardrail(spec, KINEMATICS, DYNAMICS, late_s=lambda: self.late_s)
+        self.guardrail = Guardrail(spec, KINEMATICS, DYNAMICS)
         self.guardrail.select_source("planner")
         self.now_ns, self.sequence = T0, 0
         self.spline, self.since_ns, self.rest = None, 0, np.array(q, dtype=float)

@@ -67,7 +67,7 @@ class GuardrailNode(AmiNode):
         self.cycles_publisher = self.publisher(CycleTimes, "guardrail_cycles", qos.LATCHED)
         self.latest: JointState | None = None
         self.heard_s = float("-inf")
-        self.silent, self.quiet_ticks = True, 0
+        self.silent, self.quiet_ticks, self.told_ns = True, 0, 0
         self.cycles, self.told_cycles = Cycles(), 0
         self.joint_states, self.decisions = Meter("joint_states"), Counter[str]()
 
@@ -102,9 +102,9 @@ class GuardrailNode(AmiNode):
         return Health("no joint states" if age_s > self.spec.staleness.joint_state_s else "", figures)
 
     def sense_ns(self) -> int:
-        """The node clock, never behind the newest joint states: simulated time may reach us after what it stamps."""
+        """The node clock, behind neither joint states nor reports: simulated time may reach us after what it stamps."""
         self.sensed_s = time.monotonic()
-        return max(self.now_ns(), to_ns(self.latest.header.stamp) if self.latest else 0)
+        return max(self.now_ns(), to_ns(self.latest.header.stamp) if self.latest else 0, self.told_ns)
 
     def late_s(self) -> float:
         """How long ago sense_ns was right. Simulated time came with the joint states, and waited with them."""
@@ -240,6 +240,7 @@ class GuardrailNode(AmiNode):
         """First what moves the arm, then what is said about it: the report carries the sent trajectory verbatim."""
         if report is None:  # there was nothing to decide
             return
+        self.told_ns = report.stamp_ns
         message = to_report_msg(report)
         row = report.refusal.guardrail if report.refusal is not None else ""
         self.decisions[" ".join(filter(None, (report.decision, row)))] += 1
