@@ -29,6 +29,9 @@ _CONFIG = """<CycloneDDS xmlns="https://cdds.io/config"><Domain id="any">
 _FRAGMENTS = "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>64000B</FragmentSize>"
 _LOOPBACK = f'<NetworkInterface name="{"lo0" if sys.platform == "darwin" else "lo"}" multicast="false"/>'
 _NETWORK = '<NetworkInterface autodetermine="true"/>'
+# Cyclone sends to all peers through the interface that comes first, and of these two that is the loopback device, which
+# reaches nobody. Without peers it stays so: what is said on this host then does not hang on its network address.
+_NETWORK_FIRST = '<NetworkInterface autodetermine="true" priority="10"/>'
 
 
 class DomainError(ValueError):
@@ -70,7 +73,9 @@ def configurations(environment: Mapping[str, str] = os.environ) -> list[str]:
     hosts = [h for h in environment.get("ROS_STATIC_PEERS", "").split(";") if h] if wanted == "SUBNET" else []
     peers = "".join(f'<Peer address="{host}"/>' for host in hosts)
     lo_only = _CONFIG.format(interfaces=_LOOPBACK, fragments=_FRAGMENTS, peers=peers, tag=tag)
-    both = _CONFIG.format(interfaces=_NETWORK + _LOOPBACK, fragments="", peers=peers, tag=tag)
+    both = _CONFIG.format(
+        interfaces=(_NETWORK_FIRST if hosts else _NETWORK) + _LOOPBACK, fragments="", peers=peers, tag=tag
+    )
     # Both interfaces cannot be had on a machine whose only one is the loopback.
     chosen = [both, lo_only] if wanted == "SUBNET" else [lo_only]
     return [f"{c},{own}" if own else c for c in chosen]
