@@ -28,7 +28,7 @@ from ami_nodes.common import URGENT_NICENESS
 CLONE_NEWNET = 0x40000000  # sched.h
 TUNSETIFF, TUNSETCARRIER, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x400454E2, 0x0002, 0x1000  # linux/if_tun.h
 LONGEST_FRAME = 1514
-ETHERNET, IPV4, UDP = 14, b"\x08\x00", 17
+ETHERNET, IPV4, UDP, MORE_FRAGMENTS = 14, b"\x08\x00", 17, 1 << 13
 BURST = 64
 WAKE_S = 0.05
 MEASURING_PORT = 9  # of the service "discard"
@@ -93,6 +93,7 @@ class Cable:
     multicast: bool = True  # whether IPv4 multicast passes
     seed: int = 0
     frames: int = 0  # that were put in, lost ones included
+    ip_fragments: int = 0
     udp_ports: set[int] = field(default_factory=set)  # to which they were sent
 
     def __post_init__(self) -> None:
@@ -150,9 +151,13 @@ class Cable:
         return (self.multicast or not is_multicast) and self._random.random() >= self.loss
 
     def _note(self, frame: bytes) -> None:
-        """The port of a UDP datagram; of its first fragment, where it has several."""
-        head = 4 * (frame[ETHERNET] & 0x0F) if len(frame) > ETHERNET else 0
-        if frame[12:ETHERNET] == IPV4 and frame[ETHERNET + 9] == UDP and not _offset(frame):
+        """Whether it is a part of a datagram, and the port of UDP."""
+        if frame[12:ETHERNET] != IPV4:
+            return
+        head = 4 * (frame[ETHERNET] & 0x0F)
+        flags, offset = divmod(int.from_bytes(frame[ETHERNET + 6 : ETHERNET + 8], "big"), MORE_FRAGMENTS)
+        self.ip_fragments += flags % 2 or offset > 0
+        if frame[ETHERNET + 9] == UDP and not offset:
             self.udp_ports.add(int.from_bytes(frame[ETHERNET + head + 2 : ETHERNET + head + 4], "big"))
             self.udp_ports.discard(MEASURING_PORT)
 
@@ -179,11 +184,6 @@ def measure(cable: Cable) -> tuple[list[float], float]:
             listen(time.monotonic() + DATAGRAM_EVERY_S)
         listen(time.monotonic() + LAST_S)
     return took_s, 1.0 - len(took_s) / DATAGRAMS
-
-
-def _offset(frame: bytes) -> int:
-    """Of an IPv4 fragment."""
-    return int.from_bytes(frame[ETHERNET + 6 : ETHERNET + 8], "big") & 0x1FFF
 
 
 def _read(wire: int) -> Iterator[bytes]:

@@ -43,6 +43,7 @@ def assert_safe(figures):
     assert figures["commands"] > 0 and figures["findings"] == []
     good, bad = figures["goals"]
     assert good["lost"] == 0.0 < bad["lost"] < 0.1 and good["took_ms"][1] < 10.0 < bad["took_ms"][1] < 40.0
+    assert figures["ip_fragments"] == 0  # of datagrams that lost a part the kernel keeps the rest, until it is full
     assert {7400, 7401} < set(figures["udp_ports"]) <= set(range(7400, LAST_PORT + 1))
 
 
@@ -62,7 +63,7 @@ def test_with_vision_a_bad_cable_breaks_no_limit_and_after_a_cut_all_find_each_o
     figures = two_hosts("--goals", "2", "--away-s", "1", "3", "8", "15")
     assert_safe(figures)
     good, bad = figures["goals"]
-    assert set(good["outcomes"]) == set(bad["outcomes"]) == {"done"}
+    assert set(good["outcomes"]) == {"done"} and bad["decisions"]["accepted"] > 0
     hiccup, given_up, silent, gone = figures["cuts"]
     assert all(cut["rest_s"] <= figures["bound_s"] for cut in (given_up, silent, gone))
     assert not any(cut["moved_untold"] for cut in (given_up, silent, gone))
