@@ -70,5 +70,6 @@ def test_two_halves_are_one_graph_that_goes_down_with_the_robots(client):
         reaches(client, robot)
         assert brain.running()
         with launched(BRINGUP, part="robot", **given) as again:
-            reaches(client, again)
+            client.wait_until_active()
+            assert again.interrupt() == 0
         assert brain.interrupt() == 0
