@@ -80,6 +80,7 @@ def _rows(path: Path, given: Mapping[str, str], max_age_days: float, minutes: fl
     embedded = finder.install()
     try:
         processes = describe(path, given).processes
+        whole = describe(path, {name: value for name, value in given.items() if name != "part"}).processes
     except LaunchError as error:
         yield Row("launch", FAIL, f"{error}; nothing else was looked at.")
         return
@@ -89,10 +90,12 @@ def _rows(path: Path, given: Mapping[str, str], max_age_days: float, minutes: fl
     from ami_nodes.preflight_rehearsal import check_nodes, rehearse
 
     tried = rehearse([_launched(process) for process in processes])
+    ours = {process.label for process in processes}
+    elsewhere = rehearse([_launched(process) for process in whole if process.label not in ours])
     yield from judged("parameters", lambda: _check_parameters(path, given, processes, tried))
     yield from judged("nodes", lambda: check_nodes(tried))
-    yield from _graph_rows(tried)
     asked = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() in FOR_OTHER_HOSTS
+    yield from _graph_rows(tried, elsewhere, asked)
     looks = {
         "guardrails": lambda: preflight_files.check_guardrail_file(tried),
         "task": lambda: preflight_files.check_task(tried),
@@ -109,14 +112,16 @@ def _rows(path: Path, given: Mapping[str, str], max_age_days: float, minutes: fl
         yield from judged(check, look)
 
 
-def _graph_rows(tried: Sequence[Tried]) -> Iterator[Row]:
-    """Those that need the domain, too: who is there already, and whether all fit together."""
+def _graph_rows(tried: Sequence[Tried], elsewhere: Sequence[Tried], other_hosts: bool) -> Iterator[Row]:
+    """Those that need the domain, too: who is there already, and whether all fit together, the other half included."""
     from ami_embedded.domain import domain_id
     from ami_nodes.preflight import Skipped, judged
-    from ami_nodes.preflight_domain import Lookout, check_domain
+    from ami_nodes.preflight_domain import Lookout, check_domain, check_other_clocks
     from ami_nodes.preflight_endpoints import check_topics
+    from ami_nodes.preflight_files import guardrails
     from ami_nodes.preflight_robot import check_robot
 
+    everybody = [*tried, *elsewhere]
     with ExitStack() as until_the_end:
         lookouts: list[Lookout] = []
 
@@ -131,15 +136,22 @@ def _graph_rows(tried: Sequence[Tried]) -> Iterator[Row]:
             return look(lookouts[0])
 
         def topics() -> str:
-            if not all(one.whole for one in tried):
-                raise Skipped("not every node can be brought up.")
-            return check_topics([end for one in tried for end in one.endpoints], there, _topics_needed(tried))
+            if names := ", ".join(one.label for one in everybody if not one.whole):
+                raise Skipped(f"not every node can be brought up here: {names}.")
+            return check_topics([end for one in everybody for end in one.endpoints], there, _topics_needed(tried))
 
         yield from judged("network", check_network)
         there = lookouts[0].others() if lookouts else []
-        yield from judged("domain", lambda: in_domain(lambda _: check_domain(tried, there, domain_id())))
+        yield from judged("domain", lambda: in_domain(lambda _: check_domain(tried, elsewhere, there, domain_id())))
         yield from judged("topics", topics)
-        yield from judged("robot", lambda: in_domain(lambda lookout: check_robot(tried, lookout)))
+        yield from judged("robot", lambda: in_domain(lambda lookout: check_robot(everybody, lookout)))
+
+        def other_clocks(lookout: Lookout) -> str:
+            if not other_hosts:
+                raise Skipped("all nodes are on this host (ROS_AUTOMATIC_DISCOVERY_RANGE).")
+            return check_other_clocks(lookout, there, guardrails(tried).staleness.future_s)
+
+        yield from judged("other clocks", lambda: in_domain(other_clocks))
 
 
 def _launched(process: Process) -> Launched:

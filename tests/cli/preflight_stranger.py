@@ -10,6 +10,8 @@ from ami_embedded import finder
 finder.install()
 
 import rclpy  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from rclpy.duration import Duration  # noqa: E402
 from rclpy.executors import ExternalShutdownException  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
@@ -39,9 +41,22 @@ def robot(node, first_joint=None, velocity=3.0, from_desired=True):
     node.create_subscription(JointTrajectory, ARM, lambda _: None, qos.COMMAND)
 
 
+def clock_ahead(node):
+    """A node of another host whose clock is ahead by three seconds."""
+    publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENTS)
+
+    def tell():
+        message = DiagnosticArray(status=[DiagnosticStatus(name=node.get_fully_qualified_name())])
+        message.header.stamp = (node.get_clock().now() + Duration(seconds=3)).to_msg()
+        publisher.publish(message)
+
+    node.create_timer(0.2, tell)
+
+
 WHO = {
     "guardrail": lambda node: None,
     "clock": lambda node: node.create_publisher(Clock, "/clock", qos.CLOCK),
+    "clock_ahead": clock_ahead,
     "second_writer": lambda node: node.create_publisher(JointTrajectory, ARM, qos.COMMAND),
     "e_stop_that_is_not_latched": lambda node: node.create_publisher(Bool, "e_stop", qos.COMMAND),
     "people_of_another_type": lambda node: node.create_publisher(String, "people", qos.SENSOR_OUT),

@@ -124,6 +124,20 @@ def test_a_film_as_the_camera_of_a_recorded_graph_passes(capsys, film, tmp_path)
     assert not (tmp_path / "bag").exists()
 
 
+@pytest.mark.parametrize("part", ["robot", pytest.param("brain", marks=SLOW)])
+def test_each_half_of_a_graph_on_two_hosts_passes(part, capsys):
+    outcome = preflight(capsys, *BLIND, f"part:={part}")
+    assert_clean(outcome)
+    assert ("planner" in outcome[1][0][2]) == (part == "brain")
+
+
+@SLOW
+def test_what_neither_half_says_is_missed_in_both(capsys):
+    for part in ("robot", "brain"):
+        outcome = preflight(capsys, *BLIND, "use_sim_time:=true", f"part:={part}")
+        assert_found(outcome, "topics", "/clock", "/planner")
+
+
 @SLOW
 def test_a_robot_that_is_there_passes(capsys):
     with beside("robot"):
@@ -238,8 +252,8 @@ def test_two_writers_of_the_arms_topic_in_one_launch(capsys, tmp_path):
 def test_two_guardrail_files(capsys, tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(f"{DEFAULT_SPEC.read_text()}\n# another\n")
-    old = '<param name="guardrail_file" value="$(var guardrail_file)"/>\n    <param name="config"'
-    pair = own_launch_file(tmp_path, old, f'<param name="guardrail_file" value="{other}"/>\n    <param name="config"')
+    old = '<param name="guardrail_file" value="$(var guardrail_file)"/>\n      <param name="config"'
+    pair = own_launch_file(tmp_path, old, f'<param name="guardrail_file" value="{other}"/>\n      <param name="config"')
     assert_found(preflight(capsys, *pair, *BLIND), "guardrails", "planner", other, load_spec(other).sha256[:12])
 
 
@@ -302,6 +316,13 @@ def test_a_robot_that_is_not_there(capsys):
 def test_a_network_that_cannot_be_used(variable, value, culprit, capsys, monkeypatch):
     monkeypatch.setenv(variable, value)
     assert_found(preflight(capsys, *BLIND), "network", culprit)
+
+
+def test_a_host_whose_clock_is_ahead(capsys, monkeypatch):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")  # DDS goes by what it was when this process began
+    with beside("clock_ahead"):
+        outcome = preflight(capsys, *BLIND)
+    assert_found(outcome, "other clocks", "/clock_ahead", "ahead of ours", beside_it={"clock"})  # if not synchronised
 
 
 @SLOW

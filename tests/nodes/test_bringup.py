@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 from tf2_msgs.msg import TFMessage
 
 from ami_nodes.graph_client import position_goal
@@ -51,3 +52,24 @@ def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(name):
     with launched(BRINGUP, **{name: "none"}) as launch:
         assert launch.popen.wait(10.0) == 2
         assert f"{name}:=none is not one of " in launch.output()
+
+
+def test_a_half_whose_other_half_does_not_come_ends_with_who_is_missing(client, tmp_path):
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text(yaml.safe_dump({"/**/lifecycle_manager": {"ros__parameters": {"timeout_s": 4.0}}}))
+    given = {"arm": "loopback", "vision": "false", "config": "analytic", "params_file": str(parameters)}
+    with launched(BRINGUP, part="robot", **given) as launch:
+        assert launch.popen.wait(30.0) == 1
+        assert "planner did not appear within 4.0 s" in launch.output()
+        assert "did not deactivate" not in launch.output()
+
+
+def test_two_halves_are_one_graph_that_goes_down_with_the_robots(client):
+    given = {"arm": "loopback", "vision": "false", "config": "analytic"}
+    with launched(BRINGUP, part="brain", **given) as brain, launched(BRINGUP, part="robot", **given) as robot:
+        reaches(client, robot)
+        assert brain.running()
+        with launched(BRINGUP, part="robot", **given) as again:
+            client.wait_until_active()
+            assert again.interrupt() == 0
+        assert brain.interrupt() == 0

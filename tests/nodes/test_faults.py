@@ -66,7 +66,8 @@ def others(tmp_path_factory):
     """A launch file for all nodes but the arm."""
     tree = ElementTree.parse(LAUNCH_FILE.with_name("bringup.launch.xml"))
     root = tree.getroot()
-    root.remove(next(node for node in root.findall("node") if node.get("exec") == "arm"))
+    (group,) = (group for group in root.iter("group") if group.find("node[@exec='arm']") is not None)
+    group.remove(group.find("node[@exec='arm']"))
     for let in root.findall("let"):
         let.set("value", let.get("value", "").replace(" arm,", ""))
     tree.write(path := tmp_path_factory.mktemp("launch") / "others.launch.xml")

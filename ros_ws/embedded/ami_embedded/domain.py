@@ -15,7 +15,9 @@ from ami_embedded.dds import DDSError, Participant
 _RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 
 # Fragments of 64 kB suit the loopback device (an image costs a fifth of the time), but overflow the default socket
-# buffers of Fast DDS peers, so a SUBNET keeps Cyclone's own size. MaxAutoParticipantIndex as in rmw_cyclonedds.
+# buffers of Fast DDS peers. In a SUBNET no datagram is larger than a frame of Ethernet: of larger ones that lose a part
+# the kernel keeps the rest for 30 s, and when its 4 MB are full (25 s of small pictures at 2 % loss) nothing large
+# arrives any more. MaxAutoParticipantIndex as in rmw_cyclonedds.
 # A writer that is deleted lingers for acknowledgements, which a peer that ended at the same moment, or was killed,
 # never sends; one writer after the other does so: Ctrl-C must not take Cyclone's second for each. WhcHigh: ten images
 # of 640x480 may wait for a reliable reader, then publishing blocks.
@@ -27,8 +29,12 @@ _CONFIG = """<CycloneDDS xmlns="https://cdds.io/config"><Domain id="any">
 <Watermarks><WhcHigh>16MB</WhcHigh></Watermarks></Internal>
 </Domain></CycloneDDS>"""
 _FRAGMENTS = "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>64000B</FragmentSize>"
+_WHOLE_DATAGRAMS = "<MaxMessageSize>1400B</MaxMessageSize>"
 _LOOPBACK = f'<NetworkInterface name="{"lo0" if sys.platform == "darwin" else "lo"}" multicast="false"/>'
 _NETWORK = '<NetworkInterface autodetermine="true"/>'
+# Cyclone sends to all peers through the interface that comes first, and of these two that is the loopback device, which
+# reaches nobody. Without peers it stays so: what is said on this host then does not hang on its network address.
+_NETWORK_FIRST = '<NetworkInterface autodetermine="true" priority="10"/>'
 
 
 class DomainError(ValueError):
@@ -70,7 +76,9 @@ def configurations(environment: Mapping[str, str] = os.environ) -> list[str]:
     hosts = [h for h in environment.get("ROS_STATIC_PEERS", "").split(";") if h] if wanted == "SUBNET" else []
     peers = "".join(f'<Peer address="{host}"/>' for host in hosts)
     lo_only = _CONFIG.format(interfaces=_LOOPBACK, fragments=_FRAGMENTS, peers=peers, tag=tag)
-    both = _CONFIG.format(interfaces=_NETWORK + _LOOPBACK, fragments="", peers=peers, tag=tag)
+    both = _CONFIG.format(
+        interfaces=(_NETWORK_FIRST if hosts else _NETWORK) + _LOOPBACK, fragments=_WHOLE_DATAGRAMS, peers=peers, tag=tag
+    )
     # Both interfaces cannot be had on a machine whose only one is the loopback.
     chosen = [both, lo_only] if wanted == "SUBNET" else [lo_only]
     return [f"{c},{own}" if own else c for c in chosen]

@@ -112,6 +112,10 @@ class GraphClient:
         self.wait_until(active, timeout_s, "the way of all nodes to the state active")
         self.wait_until(self._goals.server_is_ready, self._timeout_s, "the action pursue_goal")
 
+    def is_active(self) -> Trigger.Response:
+        """Whether all nodes are active, by the lifecycle manager; if not, who is not, in its words."""
+        return self._call("lifecycle_manager/is_active", Trigger.Request())
+
     def begin_episode(self, scene_seed: int) -> None:
         """Disarm, put the scene up, and arm where the arm then is."""
         self.arm(False)

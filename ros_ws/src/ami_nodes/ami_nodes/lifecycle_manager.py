@@ -43,7 +43,10 @@ WAY_UP = (
     (Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE, "configure"),
     (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE, "activate"),
 )
-WAY_DOWN = ((Transition.TRANSITION_DEACTIVATE, "deactivate"), (Transition.TRANSITION_CLEANUP, "clean up"))
+WAY_DOWN = (  # from the state that is left
+    (Transition.TRANSITION_DEACTIVATE, State.PRIMARY_STATE_ACTIVE, "deactivate"),
+    (Transition.TRANSITION_CLEANUP, State.PRIMARY_STATE_INACTIVE, "clean up"),
+)
 
 
 class NodeError(RuntimeError):
@@ -211,9 +214,11 @@ class LifecycleManager(Node):
         names = [name for name in reversed(self.names) if states[name] not in (GONE, SILENT)]
         if GUARDRAIL in names and self.guardrail.service_is_ready():
             result_within(self.guardrail.call_async(SetBool.Request(data=False)), DOWN_TIMEOUT_S)
-        for transition, verb in WAY_DOWN:
+        for transition, state, verb in WAY_DOWN:
             for name in names:
-                if self.changers[name].service_is_ready() and not self.ask(name, transition, DOWN_TIMEOUT_S):
+                if not self.changers[name].service_is_ready() or not self.is_at(name, state):
+                    continue
+                if not self.ask(name, transition, DOWN_TIMEOUT_S):
                     self.get_logger().warning(f"{name} did not {verb}")
 
     def change(self, name: str, transition: int, goal_state: int, verb: str) -> bool:
