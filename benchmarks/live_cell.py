@@ -193,7 +193,7 @@ def _without_world_model(folder: Path) -> Path:
     """The launch file for all nodes but the world model."""
     tree = ElementTree.parse(LAUNCH_FILE.with_name("bringup.launch.xml"))
     root = tree.getroot()
-    learned = next(group for group in root.findall("group") if group.find("node[@name='world_model']") is not None)
+    learned = next(group for group in root.iter("group") if group.find("node[@name='world_model']") is not None)
     learned.remove(learned.find("node[@name='world_model']"))
     managed = next(let for let in root.findall("let") if "$(var world_model_node), " in let.get("value", ""))
     managed.set("value", managed.get("value", "").replace("$(var world_model_node), ", ""))
