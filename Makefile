@@ -18,7 +18,7 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
 	  $(INSTALL) --quiet opencv-python-headless; }
 
-.PHONY: help setup demo test test-all lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios clean
+.PHONY: help setup demo test test-all lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios chaos soak clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,12 @@ fuzz: $(VENV)/.ready  ## a million malformed and odd inputs to the guardrail (25
 
 scenarios: $(VENV)/.ready  ## every story (person, knife, faults) on 50 seeds; writes benchmarks/results/scenarios.json (ARGS=--live: through the graph)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scenarios $(ARGS)
+
+chaos: $(VENV)/.ready  ## ten minutes of nodes that are killed, frozen and slowed; writes benchmarks/results/chaos.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos $(ARGS)
+
+soak: $(VENV)/.ready  ## an hour of the whole graph: memory, deadlines, leftovers; writes benchmarks/results/soak.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove the environment and caches; keeps runs/ and data/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
