@@ -27,6 +27,10 @@ def running(name="tester", namespace=None, executor_class=SingleThreadedExecutor
         context.try_shutdown()
 
 
+def namespace_of(node):
+    return node.get_fully_qualified_name().rpartition("/")[0]
+
+
 def spin_until(executor, condition, timeout_s=WAIT_S):
     """Serve callbacks until the condition holds; fail after the timeout."""
     deadline = time.monotonic() + timeout_s
