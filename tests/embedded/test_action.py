@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,9 +18,9 @@ import rclpy  # noqa: E402
 from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray  # noqa: E402
 from action_msgs.srv import CancelGoal  # noqa: E402
 from ami_interfaces.action import PursueGoal  # noqa: E402
-from core import spin_until  # noqa: E402
+from core import WAIT_S, spin_until  # noqa: E402
 from geometry_msgs.msg import Point  # noqa: E402
-from peers import subject, unique_namespace  # noqa: E402
+from peers import importing_from, subject, unique_namespace  # noqa: E402
 from rclpy.action import ActionClient, ActionServer, CancelResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import qos_profile_action_status_default  # noqa: E402
@@ -52,6 +53,15 @@ class Asker:
         self.executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()
+
+
+@contextmanager
+def cancel_service(node, action):
+    """Client of the service behind the action client's cancel_goal_async, which asks for one goal of its own only."""
+    client = node.create_client(CancelGoal, f"{action}/_action/cancel_goal")
+    assert client.wait_for_service(timeout_sec=WAIT_S)
+    yield client
+    node.destroy_client(client)
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +124,9 @@ def test_cancelling_what_has_ended_or_never_was_is_answered_with_its_code(asker)
     asker.wait(handle.get_result_async())
     answer = asker.wait(handle.cancel_goal_async())
     assert answer.return_code == CancelGoal.Response.ERROR_GOAL_TERMINATED
-    stranger = asker.client._cancel.call_async(
-        CancelGoal.Request(goal_info=GoalInfo(goal_id=UUID(uuid=list(range(1, 17)))))
-    )
-    assert asker.wait(stranger).return_code == CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID
+    stranger = CancelGoal.Request(goal_info=GoalInfo(goal_id=UUID(uuid=list(range(1, 17)))))
+    with cancel_service(asker.node, "count") as cancel:
+        assert asker.wait(cancel.call_async(stranger)).return_code == CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID
 
 
 @pytest.mark.parametrize("kind", [ABORT, RAISE, FORGET])
@@ -127,6 +136,7 @@ def test_a_goal_that_goes_wrong_is_aborted(asker, kind):
     assert response.result.outcome == ("" if kind == RAISE else "counted")
 
 
+@pytest.mark.embedded
 def test_a_result_of_the_wrong_type_is_sent_as_an_empty_one(asker):
     response = asker.wait(asker.send(1, kind=WRONG_RESULT).get_result_async())
     assert (response.status, response.result.outcome) == (GoalStatus.STATUS_SUCCEEDED, "")
@@ -188,8 +198,7 @@ def test_a_client_that_vanishes_in_the_middle_does_not_disturb_the_next(asker, n
     )
     (tmp_path / "leaver.py").write_text(code)
     command = [sys.executable, "-m", "ami_embedded.run", "leaver", "--ros-args", "-r", f"__ns:={namespace}"]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    leaver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    leaver = subprocess.Popen(command, env=importing_from(tmp_path), stdout=subprocess.PIPE, text=True)
     assert leaver.stdout is not None and leaver.stdout.readline() == "asked\n"
     leaver.send_signal(signal.SIGKILL)
     leaver.communicate()
@@ -282,7 +291,7 @@ def test_an_accepted_goal_can_be_kept_for_later_and_cancelled_before_it_starts()
     waiting[0].execute()
     response = one.wait(handle.get_result_async())
     assert (response.status, response.result.outcome) == (GoalStatus.STATUS_CANCELED, "never started")
-    with pytest.raises(RuntimeError, match="'succeed' is not possible in goal status 5"):
+    with pytest.raises(RuntimeError):
         waiting[0].succeed()
     one.close()
 
@@ -291,7 +300,8 @@ def test_one_request_cancels_all_goals():
     one = OneThread(lambda g: PursueGoal.Result(), handle_accepted_callback=lambda _: None)
     one.server.register_cancel_callback(lambda _: CancelResponse.ACCEPT)
     handles = [one.wait(one.client.send_goal_async(PursueGoal.Goal())) for _ in range(3)]
-    answer = one.wait(one.client._cancel.call_async(CancelGoal.Request()))
+    with cancel_service(one.nodes[1], "pursue") as cancel:
+        answer = one.wait(cancel.call_async(CancelGoal.Request()))
     assert {bytes(i.goal_id.uuid) for i in answer.goals_canceling} == {bytes(h.goal_id.uuid) for h in handles}
     one.close()
 

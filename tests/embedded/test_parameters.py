@@ -11,7 +11,6 @@ from rcl_interfaces.msg import (
     ParameterEvent,
 )
 from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
-from rclpy.arguments import Arguments, UnknownROSArgsError
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -135,13 +134,19 @@ def test_of_values_that_are_set_together_one_that_is_refused_keeps_all_from_chan
     assert [node.get_parameter(name).value for name in ("a", "b")] == [1, 2]
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("args", [["-p", "novalue"], ["--params-file", "/nowhere.yaml"], ["--what"], ["-r"]])
 def test_wrong_ros_arguments_are_refused_with_a_sentence(args):
+    from rclpy.arguments import Arguments, UnknownROSArgsError
+
     with pytest.raises(UnknownROSArgsError):
         Arguments(["program", "--ros-args", *args])
 
 
+@pytest.mark.embedded
 def test_arguments_that_are_not_for_ros_are_left_alone():
+    from rclpy.arguments import Arguments
+
     arguments = Arguments(["program", "mine", "--ros-args", "-r", "a:=b", "--", "also", "mine"])
     assert arguments.others == ["program", "mine", "also", "mine"]
     assert arguments.remaps == [(None, "a", "b")]

@@ -1,5 +1,6 @@
 """What other processes see of us and we of them."""
 
+import pytest
 from core import companion, namespace_of, running, spin_until
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_msgs.msg import String
@@ -39,6 +40,7 @@ def test_what_a_node_destroys_leaves_the_graph():
         spin_until(executor, lambda: ("tester", namespace_of(node)) not in watcher.get_node_names_and_namespaces())
 
 
+@pytest.mark.embedded
 def test_every_endpoint_announces_its_type_hash():
     """Without it stock ROS 2 warns about each one."""
     with running() as (node, _):

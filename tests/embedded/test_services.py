@@ -78,6 +78,7 @@ def test_waiting_for_a_service_that_is_not_there_ends():
         assert time.monotonic() - before < 1.0
 
 
+@pytest.mark.embedded
 def test_a_blocking_call_that_could_never_end_is_refused():
     """In rclpy it blocks for ever; here it is told, with the way out."""
     with running() as (node, executor):

@@ -1,6 +1,7 @@
 """Topics between real processes."""
 
 import time
+from array import array
 from collections import Counter
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_images_travel_to_another_process_and_back():
         pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
         for number in range(20):
             sent_s[number] = time.perf_counter()
-            image = Image(height=480, width=640, encoding="rgb8", step=1920, data=pixels)
+            image = Image(height=480, width=640, encoding="rgb8", step=1920, data=array("B", pixels.tobytes()))
             image.header.stamp.sec = number
             publisher.publish(image)
             spin_until(executor, lambda count=number + 1: len(received) == count)
@@ -60,6 +61,7 @@ def test_a_reliable_subscription_does_not_match_a_best_effort_publisher(wanted, 
         assert bool(received) == hears
 
 
+@pytest.mark.embedded
 def test_a_malformed_message_is_dropped_and_logged_and_the_node_goes_on(capfd):
     with running() as (node, executor):
         received = []
@@ -94,6 +96,7 @@ def test_topics_are_remapped_and_expanded():
             node.create_publisher(String, "no spaces", 1)
 
 
+@pytest.mark.embedded
 def test_a_hundred_publishers_come_and_go_without_a_trace():
     with running() as (node, executor):
 
@@ -114,6 +117,7 @@ def test_a_hundred_publishers_come_and_go_without_a_trace():
         assert process.num_threads() == threads and process.memory_info().rss - before < 4_000_000
 
 
+@pytest.mark.embedded
 def test_a_destroyed_publisher_says_so():
     with running() as (node, _):
         publisher = node.create_publisher(String, "chatter", 10)
@@ -124,6 +128,7 @@ def test_a_destroyed_publisher_says_so():
             node.create_publisher(String, "other", 10).publish(Image())
 
 
+@pytest.mark.embedded
 def test_one_subscription_at_100_hz_costs_little():
     """Joint states at 100 Hz: what matters when six nodes share two cores (waitset, CDR and callback together)."""
     with running() as (node, executor), running("source", namespace_of(node)) as (source, _):
