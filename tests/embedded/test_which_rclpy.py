@@ -29,6 +29,9 @@ def stand_in(tmp_path):
         "rclpy/__init__.py": "stand_in = True\n",
         "rclpy/executors.py": "SingleThreadedExecutor = None\n",
         "ami_interfaces/__init__.py": "",
+        "launch_testing-3.4.0.dist-info/METADATA": "Name: launch-testing\nVersion: 3.4.0\n",
+        "launch_testing-3.4.0.dist-info/entry_points.txt": "[pytest11]\nlaunch_testing = too_old_for_this_pytest\n",
+        "too_old_for_this_pytest.py": "def pytest_pycollect_makemodule(path, parent): ...\n",
         "test_probe.py": PROBE,
     }.items():
         path = tmp_path / module
