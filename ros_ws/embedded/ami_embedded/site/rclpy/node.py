@@ -124,7 +124,7 @@ class Node(ParametersMixin, GraphMixin):
         """The logger of this node."""
         return self._logger
 
-    def get_clock(self) -> Clock:
+    def get_clock(self) -> ROSClock:
         """The ROS clock of this node."""
         return self._clock
 

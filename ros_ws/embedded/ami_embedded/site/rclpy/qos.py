@@ -50,7 +50,9 @@ class QoSPolicyKind(IntEnum):
     DEPTH = 1 << 7
 
 
-HistoryPolicy, ReliabilityPolicy, DurabilityPolicy = QoSHistoryPolicy, QoSReliabilityPolicy, QoSDurabilityPolicy
+HistoryPolicy = QoSHistoryPolicy
+ReliabilityPolicy = QoSReliabilityPolicy
+DurabilityPolicy = QoSDurabilityPolicy
 
 
 class QoSProfile:

@@ -129,12 +129,13 @@ class ActionClient:
         sent = self._send.call_async(self._action_type.Impl.SendGoalService.Request(goal_id=goal_id, goal=goal))
 
         def on_answer(sent: Future) -> None:
-            if sent.exception() is not None or sent.cancelled():
+            if sent.cancelled():
                 self._forget(key)
-                if sent.cancelled():
-                    answered.cancel()
-                else:
-                    answered.set_exception(sent.exception())
+                answered.cancel()
+                return
+            if (error := sent.exception()) is not None:
+                self._forget(key)
+                answered.set_exception(error)
                 return
             handle = ClientGoalHandle(self, goal_id, sent.result())
             if handle.accepted:
