@@ -9,6 +9,7 @@ ROOTS = {"ami_robot": ".", "ami_sim": "sim", "ami_calibration": "calibration"}
 
 setup(
     license="Apache-2.0",
+    python_requires=">=3.10",
     packages=[p for name, root in ROOTS.items() for p in find_packages(root, include=[name, f"{name}.*"])],
     package_dir={"ami_robot": "ami_robot", "ami_sim": "sim/ami_sim", "ami_calibration": "calibration/ami_calibration"},
     package_data={

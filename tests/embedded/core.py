@@ -1,6 +1,5 @@
 """What the core tests share: a node with its own context and executor, and patience with a deadline."""
 
-import os
 import subprocess
 import sys
 import time
@@ -27,6 +26,10 @@ def running(name="tester", namespace=None, executor_class=SingleThreadedExecutor
         context.try_shutdown()
 
 
+def namespace_of(node):
+    return node.get_fully_qualified_name().rpartition("/")[0]
+
+
 def spin_until(executor, condition, timeout_s=WAIT_S):
     """Serve callbacks until the condition holds; fail after the timeout."""
     deadline = time.monotonic() + timeout_s
@@ -39,10 +42,8 @@ def spin_until(executor, condition, timeout_s=WAIT_S):
 def companion(namespace, *args, **popen):
     """subjects/companion.py with more ROS arguments; yields (process, its lines up to "ready")."""
     command = [sys.executable, "-m", "ami_embedded.run", "companion", "--ros-args", "-r", f"__ns:={namespace}", *args]
-    path = os.pathsep.join((str(peers.SUBJECTS), os.environ.get("PYTHONPATH", "")))
-    environment = os.environ | {"PYTHONPATH": path}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, env=environment, **streams, **popen)
+    process = subprocess.Popen(command, env=peers.importing_from(peers.SUBJECTS), **streams, **popen)
     try:
         yield process, peers.read_until(process, "ready")
     finally:

@@ -13,6 +13,11 @@ SUBJECTS = Path(__file__).parent / "subjects"
 _numbers = count()
 
 
+def importing_from(folder: Path) -> dict[str, str]:
+    """The environment, with a folder before what it imports from now: a sourced ROS 2 is found by PYTHONPATH."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))}
+
+
 def unique_namespace() -> str:
     """A namespace that no other test run on this machine uses."""
     return f"/test_{os.getpid()}_{next(_numbers)}"
@@ -24,8 +29,9 @@ def subject(module: str, namespace: str, **parameters: object) -> Iterator[subpr
     command = [sys.executable, "-m", "ami_embedded.run", module, "--ros-args", "-r", f"__ns:={namespace}"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
-    environment = os.environ | {"PYTHONPATH": str(SUBJECTS)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, env=importing_from(SUBJECTS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         read_until(process, "ready")
         yield process

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,8 +18,9 @@ import rclpy  # noqa: E402
 from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray  # noqa: E402
 from action_msgs.srv import CancelGoal  # noqa: E402
 from ami_interfaces.action import PursueGoal  # noqa: E402
+from core import WAIT_S, spin_until  # noqa: E402
 from geometry_msgs.msg import Point  # noqa: E402
-from peers import subject, unique_namespace  # noqa: E402
+from peers import importing_from, subject, unique_namespace  # noqa: E402
 from rclpy.action import ActionClient, ActionServer, CancelResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import qos_profile_action_status_default  # noqa: E402
@@ -26,7 +28,6 @@ from rclpy.task import Future  # noqa: E402
 from unique_identifier_msgs.msg import UUID  # noqa: E402
 
 SUCCEED, ABORT, RAISE, FORGET, WRONG_RESULT, KEEP_ON = range(6)
-WAIT_S = 5.0
 
 
 class Asker:
@@ -41,15 +42,8 @@ class Asker:
         self.client = ActionClient(self.node, PursueGoal, "count")
 
     def wait(self, future):
-        self.executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
-        assert future.done(), "no answer in time"
+        spin_until(self.executor, future.done)
         return future.result()
-
-    def wait_until(self, condition):
-        deadline = time.monotonic() + WAIT_S
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            self.executor.spin_once(timeout_sec=0.05)
 
     def send(self, steps, period_s=0.0, kind=SUCCEED, **kwargs):
         goal = PursueGoal.Goal(kind=kind, tool_position=Point(x=float(steps), y=period_s))
@@ -59,6 +53,15 @@ class Asker:
         self.executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()
+
+
+@contextmanager
+def cancel_service(node, action):
+    """Client of the service behind the action client's cancel_goal_async, which asks for one goal of its own only."""
+    client = node.create_client(CancelGoal, f"{action}/_action/cancel_goal")
+    assert client.wait_for_service(timeout_sec=WAIT_S)
+    yield client
+    node.destroy_client(client)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def namespace():
 @pytest.fixture
 def asker(namespace):
     asker = Asker(namespace)
-    assert asker.client.wait_for_server(timeout_sec=WAIT_S)
+    spin_until(asker.executor, asker.client.server_is_ready)
     yield asker
     asker.close()
 
@@ -87,7 +90,7 @@ def test_feedback_comes_in_order_and_the_result_after_the_end(asker):
         8,
     )
     assert steps == list(range(1, len(steps) + 1)) and len(steps) >= 7  # the last may still be under way
-    asker.wait_until(lambda: handle.status == GoalStatus.STATUS_SUCCEEDED)
+    spin_until(asker.executor, lambda: handle.status == GoalStatus.STATUS_SUCCEEDED)
 
 
 def test_a_rejected_goal_says_so_and_has_no_result(asker):
@@ -99,7 +102,7 @@ def test_a_rejected_goal_says_so_and_has_no_result(asker):
 def test_cancelling_ends_the_goal_in_the_middle(asker):
     seen = []
     handle = asker.send(100, 0.02, feedback_callback=seen.append)
-    asker.wait_until(lambda: len(seen) >= 3)
+    spin_until(asker.executor, lambda: len(seen) >= 3)
     result = handle.get_result_async()
     answer = asker.wait(handle.cancel_goal_async())
     assert answer.return_code == CancelGoal.Response.ERROR_NONE
@@ -121,10 +124,9 @@ def test_cancelling_what_has_ended_or_never_was_is_answered_with_its_code(asker)
     asker.wait(handle.get_result_async())
     answer = asker.wait(handle.cancel_goal_async())
     assert answer.return_code == CancelGoal.Response.ERROR_GOAL_TERMINATED
-    stranger = asker.client._cancel.call_async(
-        CancelGoal.Request(goal_info=GoalInfo(goal_id=UUID(uuid=list(range(1, 17)))))
-    )
-    assert asker.wait(stranger).return_code == CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID
+    stranger = CancelGoal.Request(goal_info=GoalInfo(goal_id=UUID(uuid=list(range(1, 17)))))
+    with cancel_service(asker.node, "count") as cancel:
+        assert asker.wait(cancel.call_async(stranger)).return_code == CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID
 
 
 @pytest.mark.parametrize("kind", [ABORT, RAISE, FORGET])
@@ -134,6 +136,7 @@ def test_a_goal_that_goes_wrong_is_aborted(asker, kind):
     assert response.result.outcome == ("" if kind == RAISE else "counted")
 
 
+@pytest.mark.embedded
 def test_a_result_of_the_wrong_type_is_sent_as_an_empty_one(asker):
     response = asker.wait(asker.send(1, kind=WRONG_RESULT).get_result_async())
     assert (response.status, response.result.outcome) == (GoalStatus.STATUS_SUCCEEDED, "")
@@ -170,7 +173,7 @@ def test_a_late_listener_gets_the_last_status(asker):
     asker.node.create_subscription(
         GoalStatusArray, "count/_action/status", heard.append, qos_profile_action_status_default
     )
-    asker.wait_until(lambda: heard)
+    spin_until(asker.executor, lambda: heard)
     statuses = {bytes(s.goal_info.goal_id.uuid): s.status for s in heard[-1].status_list}
     assert statuses[bytes(handle.goal_id.uuid)] == GoalStatus.STATUS_SUCCEEDED
 
@@ -185,16 +188,17 @@ def test_a_client_that_vanishes_in_the_middle_does_not_disturb_the_next(asker, n
         "import rclpy\nfrom rclpy.action import ActionClient\nfrom ami_interfaces.action import PursueGoal\n"
         "def main():\n"
         "    rclpy.init(); node = rclpy.create_node('leaver'); client = ActionClient(node, PursueGoal, 'count')\n"
-        "    assert client.wait_for_server(timeout_sec=5)\n"
+        "    while not client.server_is_ready(): rclpy.spin_once(node, timeout_sec=0.1)\n"
+        "    def wait(future):\n"
+        "        while not future.done(): rclpy.spin_once(node)\n"
         "    goal = PursueGoal.Goal(); goal.tool_position.x, goal.tool_position.y = 5.0, 0.05\n"
-        "    future = client.send_goal_async(goal); rclpy.spin_until_future_complete(node, future)\n"
+        "    future = client.send_goal_async(goal); wait(future)\n"
         "    result = future.result().get_result_async(); print('asked', flush=True)\n"
-        "    rclpy.spin_until_future_complete(node, result)\n"
+        "    wait(result)\n"
     )
     (tmp_path / "leaver.py").write_text(code)
     command = [sys.executable, "-m", "ami_embedded.run", "leaver", "--ros-args", "-r", f"__ns:={namespace}"]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    leaver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    leaver = subprocess.Popen(command, env=importing_from(tmp_path), stdout=subprocess.PIPE, text=True)
     assert leaver.stdout is not None and leaver.stdout.readline() == "asked\n"
     leaver.send_signal(signal.SIGKILL)
     leaver.communicate()
@@ -205,7 +209,7 @@ def test_a_result_expires():
     namespace = unique_namespace()
     with subject("counter", namespace, result_timeout=0.2):
         asker = Asker(namespace)
-        assert asker.client.wait_for_server(timeout_sec=WAIT_S)
+        spin_until(asker.executor, asker.client.server_is_ready)
         handle = asker.send(1)
         assert asker.wait(handle.get_result_async()).status == GoalStatus.STATUS_SUCCEEDED
         time.sleep(0.3)
@@ -213,19 +217,11 @@ def test_a_result_expires():
         asker.close()
 
 
-def test_waiting_for_a_server_that_is_not_there_ends_with_its_timeout():
-    asker = Asker(unique_namespace())
-    begin = time.monotonic()
-    assert not asker.client.wait_for_server(timeout_sec=0.2)
-    assert 0.2 <= time.monotonic() - begin < 1.0
-    asker.close()
-
-
 def test_ctrl_c_in_the_middle_of_a_goal_ends_the_server_quietly():
     namespace = unique_namespace()
     with subject("counter", namespace) as server:
         asker = Asker(namespace)
-        assert asker.client.wait_for_server(timeout_sec=WAIT_S)
+        spin_until(asker.executor, asker.client.server_is_ready)
         assert asker.send(90, 0.02).accepted
         server.send_signal(signal.SIGINT)
         said, _ = server.communicate(timeout=3)
@@ -246,11 +242,10 @@ class OneThread:
             self.executor.add_node(node)
         self.server = ActionServer(self.nodes[0], PursueGoal, "pursue", execute, **callbacks)
         self.client = ActionClient(self.nodes[1], PursueGoal, "pursue")
-        assert self.client.wait_for_server(timeout_sec=WAIT_S)
+        spin_until(self.executor, self.client.server_is_ready)
 
     def wait(self, future):
-        self.executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
-        assert future.done(), "no answer in time"
+        spin_until(self.executor, future.done)
         return future.result()
 
     def close(self):
@@ -296,7 +291,7 @@ def test_an_accepted_goal_can_be_kept_for_later_and_cancelled_before_it_starts()
     waiting[0].execute()
     response = one.wait(handle.get_result_async())
     assert (response.status, response.result.outcome) == (GoalStatus.STATUS_CANCELED, "never started")
-    with pytest.raises(RuntimeError, match="'succeed' is not possible in goal status 5"):
+    with pytest.raises(RuntimeError):
         waiting[0].succeed()
     one.close()
 
@@ -305,7 +300,8 @@ def test_one_request_cancels_all_goals():
     one = OneThread(lambda g: PursueGoal.Result(), handle_accepted_callback=lambda _: None)
     one.server.register_cancel_callback(lambda _: CancelResponse.ACCEPT)
     handles = [one.wait(one.client.send_goal_async(PursueGoal.Goal())) for _ in range(3)]
-    answer = one.wait(one.client._cancel.call_async(CancelGoal.Request()))
+    with cancel_service(one.nodes[1], "pursue") as cancel:
+        answer = one.wait(cancel.call_async(CancelGoal.Request()))
     assert {bytes(i.goal_id.uuid) for i in answer.goals_canceling} == {bytes(h.goal_id.uuid) for h in handles}
     one.close()
 
@@ -323,8 +319,6 @@ def test_a_feedback_callback_may_be_a_coroutine_function():
 
     one = OneThread(execute)
     one.wait(one.client.send_goal_async(PursueGoal.Goal(), feedback_callback=hear))
-    deadline = time.monotonic() + WAIT_S
-    while not steps and time.monotonic() < deadline:
-        one.executor.spin_once(timeout_sec=0.05)
+    spin_until(one.executor, lambda: steps)
     assert steps == [1]
     one.close()

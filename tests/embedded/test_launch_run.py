@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from peers import SUBJECTS, unique_namespace
+from peers import SUBJECTS, importing_from, unique_namespace
 
 STEADY = """
 import signal, subprocess, sys, time
@@ -237,7 +237,7 @@ def test_nodes_end_when_the_launcher_is_killed(package):
 
 def test_run_sets_thread_variables_only_when_told(tmp_path):
     (tmp_path / "show.py").write_text("import os\ndef main():\n    print(os.environ.get('OMP_NUM_THREADS'))\n")
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | {"PYTHONPATH": str(tmp_path)}
+    environment = {k: v for k, v in importing_from(tmp_path).items() if k != "OMP_NUM_THREADS"}
     for options, expected in ([], "None\n"), (["--threads", "2"], "2\n"):
         command = [sys.executable, "-m", "ami_embedded.run", *options, "show"]
         assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == expected

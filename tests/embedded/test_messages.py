@@ -22,6 +22,8 @@ from unique_identifier_msgs.msg import UUID
 
 from ami_embedded import interfaces, messages
 
+pytestmark = pytest.mark.embedded
+
 
 @pytest.mark.parametrize(
     ("name", "rihs01"),

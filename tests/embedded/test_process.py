@@ -44,6 +44,7 @@ def test_ctrl_c_that_nobody_catches_ends_as_python_does():
         assert process.returncode in (-signal.SIGINT, 130)
 
 
+@pytest.mark.embedded
 def test_without_a_network_interface_one_sentence_says_so():
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-rn", "true"], capture_output=True).returncode:
@@ -55,6 +56,7 @@ def test_without_a_network_interface_one_sentence_says_so():
     assert "cannot join" not in "".join(done.stderr.splitlines()[:-1])
 
 
+@pytest.mark.embedded
 def test_with_the_loopback_device_alone_every_range_works():
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-rn", "true"], capture_output=True).returncode:
@@ -102,6 +104,7 @@ def test_another_library_is_refused_before_memory_is_read(monkeypatch):
         self_test()
 
 
+@pytest.mark.embedded
 def test_beside_a_real_rclpy_nothing_is_provided(tmp_path):
     (tmp_path / "rclpy").mkdir()
     (tmp_path / "rclpy" / "__init__.py").write_text("real = True\n")

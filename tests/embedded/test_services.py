@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from core import WAIT_S, companion, running, spin_until
+from core import WAIT_S, companion, namespace_of, running, spin_until
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
@@ -24,17 +24,17 @@ class Spinning(threading.Thread):
 
 
 def test_another_process_answers_an_asynchronous_call():
-    with running() as (node, executor), companion(node.get_namespace()):
+    with running() as (node, executor), companion(namespace_of(node)):
         client = node.create_client(SetBool, "switch")
         assert client.wait_for_service(timeout_sec=WAIT_S)
         futures = [client.call_async(SetBool.Request(data=bool(n % 2))) for n in range(10)]
         for future in futures:
-            executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
+            spin_until(executor, future.done)
         assert [f.result().message for f in futures] == ["switched off", "switched on"] * 5
 
 
 def test_another_process_answers_a_synchronous_call_from_a_thread():
-    with running() as (node, executor), companion(node.get_namespace()):
+    with running() as (node, executor), companion(namespace_of(node)):
         Spinning(executor)
         client = node.create_client(SetBool, "switch")
         assert client.wait_for_service(timeout_sec=WAIT_S)
@@ -50,14 +50,14 @@ def test_another_process_answers_a_synchronous_call_from_a_thread():
 
 def test_the_first_request_of_a_fresh_client_is_answered():
     """Discovery of the two directions ends at different times; the server waits for the client's reply reader."""
-    with running() as (node, _), companion(node.get_namespace()):
+    with running() as (node, _), companion(namespace_of(node)):
         for number in range(20):
-            with running(f"fresh_{number}", node.get_namespace()) as (fresh, executor):
+            with running(f"fresh_{number}", namespace_of(node)) as (fresh, executor):
                 client = fresh.create_client(SetBool, "switch")
                 assert client.wait_for_service(timeout_sec=WAIT_S)
                 future = client.call_async(SetBool.Request(data=True))
-                executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
-                assert future.done() and future.result().success, f"client {number} got no answer"
+                spin_until(executor, future.done)
+                assert future.result().success
 
 
 def test_two_clients_of_one_service_get_their_own_answers():
@@ -78,6 +78,7 @@ def test_waiting_for_a_service_that_is_not_there_ends():
         assert time.monotonic() - before < 1.0
 
 
+@pytest.mark.embedded
 def test_a_blocking_call_that_could_never_end_is_refused():
     """In rclpy it blocks for ever; here it is told, with the way out."""
     with running() as (node, executor):
@@ -124,7 +125,7 @@ def test_a_coroutine_callback_may_await_a_call():
 
         node.create_service(Trigger, "outer", outer, callback_group=ReentrantCallbackGroup())
         future = node.create_client(Trigger, "outer").call_async(Trigger.Request())
-        executor.spin_until_future_complete(future, timeout_sec=WAIT_S)
+        spin_until(executor, future.done)
         assert future.result().message == "outer of inner"
 
 

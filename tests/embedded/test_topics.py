@@ -1,16 +1,18 @@
 """Topics between real processes."""
 
 import time
+from array import array
 from collections import Counter
 
 import numpy as np
 import psutil
 import pytest
-from core import companion, running, spin_until
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from core import companion, namespace_of, running, spin_until
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 
+BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -19,7 +21,7 @@ def latency_report(times_s):
 
 
 def test_images_travel_to_another_process_and_back():
-    with running() as (node, executor), companion(node.get_namespace()):
+    with running() as (node, executor), companion(namespace_of(node)):
         received, sent_s = [], {}
         node.create_subscription(Image, "image_out", lambda m: received.append((time.perf_counter(), m)), 10)
         publisher = node.create_publisher(Image, "image_in", 10)
@@ -27,7 +29,7 @@ def test_images_travel_to_another_process_and_back():
         pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
         for number in range(20):
             sent_s[number] = time.perf_counter()
-            image = Image(height=480, width=640, encoding="rgb8", step=1920, data=pixels)
+            image = Image(height=480, width=640, encoding="rgb8", step=1920, data=array("B", pixels.tobytes()))
             image.header.stamp.sec = number
             publisher.publish(image)
             spin_until(executor, lambda count=number + 1: len(received) == count)
@@ -39,7 +41,7 @@ def test_images_travel_to_another_process_and_back():
 
 
 def test_a_late_joiner_gets_as_many_latched_messages_as_the_depth():
-    with running() as (node, executor), companion(node.get_namespace()):
+    with running() as (node, executor), companion(namespace_of(node)):
         late, volatile = [], []
         node.create_subscription(String, "latched", lambda m: volatile.append(m.data), 10)
         node.create_subscription(String, "latched", lambda m: late.append(m.data), LATCHED)
@@ -51,14 +53,15 @@ def test_a_late_joiner_gets_as_many_latched_messages_as_the_depth():
     ("wanted", "hears"), [(ReliabilityPolicy.RELIABLE, False), (ReliabilityPolicy.BEST_EFFORT, True)]
 )
 def test_a_reliable_subscription_does_not_match_a_best_effort_publisher(wanted, hears):
-    with running() as (node, executor), companion(node.get_namespace()):
+    with running() as (node, executor), companion(namespace_of(node)):
         received, control = [], []
         node.create_subscription(String, "unreliable", received.append, QoSProfile(depth=5, reliability=wanted))
-        node.create_subscription(String, "unreliable", control.append, qos_profile_sensor_data)
+        node.create_subscription(String, "unreliable", control.append, BEST_EFFORT)
         spin_until(executor, lambda: len(control) > 5 and (received or not hears))
         assert bool(received) == hears
 
 
+@pytest.mark.embedded
 def test_a_malformed_message_is_dropped_and_logged_and_the_node_goes_on(capfd):
     with running() as (node, executor):
         received = []
@@ -87,12 +90,13 @@ def test_topics_are_remapped_and_expanded():
     with running(args=["--ros-args", "-r", "chatter:=/loud/chatter", "-r", "__node:=renamed"]) as (node, _):
         assert node.get_name() == "renamed"
         assert node.create_publisher(String, "chatter", 1).topic_name == "/loud/chatter"
-        assert node.create_publisher(String, "~/own", 1).topic_name == f"{node.get_namespace()}/renamed/own"
+        assert node.create_publisher(String, "~/own", 1).topic_name == f"{node.get_fully_qualified_name()}/own"
         assert node.create_publisher(String, "/absolute", 1).topic_name == "/absolute"
         with pytest.raises(Exception, match="Invalid topic name"):
             node.create_publisher(String, "no spaces", 1)
 
 
+@pytest.mark.embedded
 def test_a_hundred_publishers_come_and_go_without_a_trace():
     with running() as (node, executor):
 
@@ -113,6 +117,7 @@ def test_a_hundred_publishers_come_and_go_without_a_trace():
         assert process.num_threads() == threads and process.memory_info().rss - before < 4_000_000
 
 
+@pytest.mark.embedded
 def test_a_destroyed_publisher_says_so():
     with running() as (node, _):
         publisher = node.create_publisher(String, "chatter", 10)
@@ -123,9 +128,10 @@ def test_a_destroyed_publisher_says_so():
             node.create_publisher(String, "other", 10).publish(Image())
 
 
+@pytest.mark.embedded
 def test_one_subscription_at_100_hz_costs_little():
     """Joint states at 100 Hz: what matters when six nodes share two cores (waitset, CDR and callback together)."""
-    with running() as (node, executor), running("source", node.get_namespace()) as (source, _):
+    with running() as (node, executor), running("source", namespace_of(node)) as (source, _):
         received = []
         node.create_subscription(JointState, "joint_states", received.append, 10)
         publisher = source.create_publisher(JointState, "joint_states", 10)

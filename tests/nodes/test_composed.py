@@ -18,7 +18,7 @@ def test_the_shipped_model_plans_in_one_process_with_the_planner(client):
     plans = []
     with listening(client, (Plan, "plan", plans.append)), launched(BRINGUP, composed="true") as launch:
         client.wait_until_active(60.0)
-        assert "world_model" not in client.node.get_node_names()
+        assert "world_model" not in dict(client.node.get_node_names_and_namespaces())
         client.arm(True)
         client.pursue(position_goal(np.array([0.45, 0.1, 0.15])), 3.0)
         assert len(plans) > 5, launch.output()

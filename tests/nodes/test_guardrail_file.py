@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from ami_interfaces.action import PursueGoal
 from ami_interfaces.msg import GuardrailReport
+from lifecycle_msgs.msg import State
+from rclpy.lifecycle import LifecycleState
 
 from ami_nodes.arm import ArmNode
 from ami_nodes.encoder import EncoderNode
@@ -20,6 +22,7 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+UNCONFIGURED = LifecycleState("unconfigured", State.PRIMARY_STATE_UNCONFIGURED)
 NODES = {"arm": ArmNode, "encoder": EncoderNode, "planner": PlannerNode, "guardrail": GuardrailNode}
 
 
@@ -33,7 +36,7 @@ def node(ros, request):
 @pytest.mark.parametrize("node", NODES, indirect=True)
 def test_a_file_that_is_not_there_keeps_the_node_from_configuring(node, tmp_path, capfd):
     node.settings.guardrail_file = str(tmp_path / "missing.yaml")
-    node.trigger_configure()
+    node.on_configure(UNCONFIGURED)
     said = capfd.readouterr().err
     assert f"{node.get_name()} cannot configure: " in said and "missing.yaml" in said and "Traceback" not in said
 
@@ -58,7 +61,7 @@ def test_the_launch_file_gives_one_file_to_every_node_that_takes_one():
 @pytest.mark.parametrize("node", ["planner"], indirect=True)
 def test_a_planner_pursues_nothing_while_the_guardrail_decides_by_another_file(node, tmp_path):
     node.settings.config = "analytic"
-    node.trigger_configure()
+    node.on_configure(UNCONFIGURED)
     request = PursueGoal.Goal(kind=PursueGoal.Goal.POSE)
     assert isinstance(node.goal_of(request), Goal), "nothing was heard of a guardrail yet"
     target = {"target_joint_positions": [0.0] * 7}

@@ -1,4 +1,4 @@
-"""What colcon needs to see: a broken manifest makes it silently build nothing."""
+"""What colcon and `ros2 launch` read of the packages agrees with what is there."""
 
 import re
 import runpy
@@ -8,16 +8,9 @@ from unittest import mock
 
 import pytest
 
+from ami_embedded.launch_description import describe
+
 SRC = Path(__file__).parents[2] / "ros_ws" / "src"
-PACKAGES = ("ami_interfaces", "ami_nodes", "ami_bringup")
-
-
-def manifest(package: str) -> ElementTree.Element:
-    return ElementTree.parse(SRC / package / "package.xml").getroot()
-
-
-def text(element: ElementTree.Element, tag: str) -> str:
-    return element.findtext(tag) or ""
 
 
 def setup_arguments(monkeypatch) -> dict:
@@ -25,19 +18,6 @@ def setup_arguments(monkeypatch) -> dict:
     with mock.patch("setuptools.setup") as setup:
         runpy.run_path("setup.py")
     return setup.call_args.kwargs
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_the_manifest_has_what_a_format_3_manifest_needs(package):
-    root = manifest(package)
-    assert root.get("format") == "3" and text(root, "name") == package
-    maintainer = root.find("maintainer")
-    assert maintainer is not None and "@" in maintainer.get("email", "")
-    assert text(root, "license") == "Apache-2.0" and root.findtext("export/build_type")
-
-
-def test_all_packages_have_one_version(monkeypatch):
-    assert {text(manifest(package), "version") for package in PACKAGES} == {setup_arguments(monkeypatch)["version"]}
 
 
 def test_every_interface_file_is_generated():
@@ -69,7 +49,7 @@ def test_the_manifest_names_every_interface_package_that_is_imported():
             if line.startswith("from ") and line.split()[1].endswith((".msg", ".srv", ".action")):
                 imported.add(line.split()[1].partition(".")[0])
     imported.discard("rclpy")
-    declared = {element.text for element in manifest("ami_nodes").iter() if element.tag == "depend"}
+    declared = {element.text for element in ElementTree.parse(SRC / "ami_nodes" / "package.xml").iter("depend")}
     assert imported and imported <= declared
 
 
@@ -85,6 +65,17 @@ def test_a_launch_file_uses_only_what_is_seen_to_work_on_jazzy(path):
     assert {element.tag for element in root.iter()} <= TAGS
     attributes = [value for element in root.iter() for value in element.attrib.values()]
     assert {name for value in attributes for name in re.findall(r"\$\(([\w-]+)", value)} <= SUBSTITUTIONS
+
+
+@pytest.mark.parametrize("path", LAUNCH, ids=lambda path: path.name)
+def test_a_launch_file_parses_with_its_defaults_and_with_every_choice(path):
+    choices = [
+        {argument.get("name"): choice.get("value")}
+        for argument in ElementTree.parse(path).iter("arg")
+        for choice in argument.iter("choice")
+    ]
+    for given in [{}, *choices]:
+        assert describe(path, given).processes, given
 
 
 def test_the_end_of_the_arm_ends_the_launch_that_of_the_manager_where_none_comes_back_and_others_may_come_back():

@@ -252,11 +252,6 @@ class Writer(Endpoint):
             raise DDSError(f"cannot write {self._name}: its participant was deleted (rclpy was shut down)")
         checked(code, f"write {self._name}")
 
-    def wait_for_acks(self, timeout_ns: int) -> bool:
-        """Wait until every reliable reader confirmed what was written; False after the timeout."""
-        code = lib.dds_wait_for_acks(self.handle, timeout_ns)
-        return code == 0 if code == _TIMEOUT else checked(code, "wait for acknowledgements") == 0
-
 
 class Reader(Endpoint):
     """Receives CDR payloads."""

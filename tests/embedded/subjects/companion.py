@@ -4,7 +4,7 @@ import sys
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
@@ -18,7 +18,9 @@ def main():
     latched = node.create_publisher(String, "latched", QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL))
     for word in ("one", "two", "three", "four", "five"):
         latched.publish(String(data=word))
-    unreliable = node.create_publisher(String, "unreliable", qos_profile_sensor_data)
+    unreliable = node.create_publisher(
+        String, "unreliable", QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
     if not node.has_parameter("quiet"):
         node.create_timer(0.02, lambda: unreliable.publish(String(data="now")))
 

@@ -173,7 +173,7 @@ class AmiNode(LifecycleNode):
         self._end_entities()
 
     def _end_entities(self) -> None:
-        destroyers = {
+        destroyers: dict[type, Callable[[Any], object]] = {
             Subscription: self.destroy_subscription,
             Timer: self.destroy_timer,
             Service: self.destroy_service,

@@ -30,7 +30,6 @@ __all__ = [
     "shutdown",
     "spin",
     "spin_once",
-    "spin_until_future_complete",
     "try_shutdown",
     "uninstall_signal_handlers",
 ]
@@ -100,17 +99,5 @@ def spin_once(node: Node, *, executor: Any = None, timeout_sec: float | None = N
     try:
         chosen.add_node(node)
         chosen.spin_once(timeout_sec)
-    finally:
-        chosen.remove_node(node)
-
-
-def spin_until_future_complete(
-    node: Node, future: Future, executor: Any = None, timeout_sec: float | None = None
-) -> None:
-    """Serve a node until the future is done."""
-    chosen = executor or get_global_executor()
-    try:
-        chosen.add_node(node)
-        chosen.spin_until_future_complete(future, timeout_sec)
     finally:
         chosen.remove_node(node)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time as _time
 import weakref
 from typing import Any
 
 from .clock_type import ClockType
-from .duration import Duration
 from .time import Time
 
 __all__ = ["Clock", "ClockType", "ROSClock"]
@@ -43,28 +41,6 @@ class Clock:
         """The present time."""
         return Time(nanoseconds=self.ns(), clock_type=self._clock_type)
 
-    def sleep_until(self, until: Time, context: Any = None) -> bool:
-        """Block until that time on this clock; False when the context was shut down first."""
-        from .utilities import get_default_context
-
-        context = context or get_default_context()
-        change = threading.Event()
-        context._sleepers.add(change)
-        try:
-            while context.ok():
-                remaining = until.nanoseconds - self.ns()
-                if remaining <= 0:
-                    return True
-                change.wait(min(remaining * 1e-9, 1.0))
-                change.clear()
-            return False
-        finally:
-            context._sleepers.discard(change)
-
-    def sleep_for(self, span: Duration, context: Any = None) -> bool:
-        """Block for that long on this clock; False when the context was shut down first."""
-        return self.sleep_until(self.now() + span, context)
-
 
 class ROSClock(Clock):
     """System time, or the time of /clock while `ros_time_is_active`."""
@@ -80,17 +56,16 @@ class ROSClock(Clock):
         self._override_ns = 0
         self._active = False
         self._timers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._changed = threading.Condition()
         self.ns = _time.time_ns
-
-    @property
-    def ros_time_is_active(self) -> bool:
-        """Whether the clock follows /clock."""
-        return self._active
 
     @property
     def is_simulated(self) -> bool:
         """Whether the clock stands still between messages."""
+        return self._active
+
+    @property
+    def ros_time_is_active(self) -> bool:
+        """Whether the clock follows /clock."""
         return self._active
 
     def _set_ros_time_is_active(self, enabled: bool) -> None:
@@ -104,10 +79,6 @@ class ROSClock(Clock):
     def _simulated_ns(self) -> int:
         return self._override_ns
 
-    def set_ros_time_override(self, time: Time) -> None:
-        """Set the time of /clock."""
-        self._set_override_ns(time.nanoseconds)
-
     def _set_override_ns(self, ns: int) -> None:
         backwards = ns < self._override_ns
         self._override_ns = ns
@@ -117,17 +88,3 @@ class ROSClock(Clock):
                     timer._clock_jumped()
                 elif timer.is_ready():
                     timer._wake()
-        with self._changed:
-            self._changed.notify_all()
-
-    def sleep_until(self, until: Time, context: Any = None) -> bool:
-        """Block until that time on this clock, simulated or not; False when the context was shut down first."""
-        if not self._active:
-            return super().sleep_until(until, context)
-        from .utilities import get_default_context
-
-        context = context or get_default_context()
-        with self._changed:
-            while self.ns() < until.nanoseconds and context.ok():
-                self._changed.wait(0.1)  # the shutdown of a context does not notify clocks
-        return self.ns() >= until.nanoseconds

@@ -21,7 +21,6 @@ class Context:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._valid = False
-        self._sleepers: set[threading.Event] = set()
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()  # executors
         self._callbacks: list[Callable[[], None]] = []
         self.arguments = Arguments([])
@@ -74,8 +73,6 @@ class Context:
                 return False
             self._valid = False
         self._wake()
-        for sleeper in tuple(self._sleepers):
-            sleeper.set()
         for callback in self._callbacks:
             callback()
         self._callbacks.clear()

@@ -31,11 +31,6 @@ class Duration:
         sec, nanosec = divmod(self._ns, _NS)
         return Message(sec=sec, nanosec=nanosec)
 
-    @classmethod
-    def from_msg(cls, msg: Any) -> Duration:
-        """Read a builtin_interfaces/Duration."""
-        return cls(nanoseconds=msg.sec * _NS + msg.nanosec)
-
     def __eq__(self, other: object) -> bool:
         return self._ns == other._ns if isinstance(other, Duration) else NotImplemented
 

@@ -10,16 +10,11 @@ class NotInitializedException(Exception):  # noqa: N818 (names are rclpy's)
         super().__init__(message)
 
 
-class InvalidHandle(Exception):  # noqa: N818 (rclpy's name)
-    """The object was destroyed."""
-
-
 class NameValidationException(Exception):  # noqa: N818
     """A node, topic or service name breaks the ROS 2 naming rules."""
 
     def __init__(self, kind: str, name: str, reason: str) -> None:
         super().__init__(f"Invalid {kind}: {reason}: '{name}'")
-        self.name_type, self.name = kind, name
 
 
 class InvalidNodeNameException(NameValidationException):
@@ -88,7 +83,7 @@ class InvalidParameterTypeException(ParameterException):
 
 
 class InvalidParameterValueException(ParameterException):
-    """The value of a parameter was refused by its descriptor or by a callback."""
+    """The value of a parameter was refused by its descriptor."""
 
     def __init__(self, name: str, value: object, reason: str) -> None:
         Exception.__init__(self, f"Invalid parameter value ({value}) for parameter '{name}'. Reason: {reason}")
@@ -96,10 +91,3 @@ class InvalidParameterValueException(ParameterException):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-class ParameterImmutableException(ParameterException):
-    """A read-only parameter is undeclared or changed."""
-
-    def __init__(self, parameters: object) -> None:
-        super().__init__("Attempted to modify read-only parameter(s)", parameters)

@@ -17,7 +17,7 @@ from typing import Any
 from ami_embedded import dds
 
 from .exceptions import NotInitializedException
-from .task import Future, Task
+from .task import Task
 from .utilities import get_default_context
 
 _FOREVER_NS = 3_600_000_000_000  # one sleep at most; then the loop looks around and sleeps again
@@ -194,16 +194,14 @@ class Executor:
         if self._is_shutdown:
             raise ShutdownException("Executor has been shutdown")
 
-    def _next(self, deadline_ns: int | None, until: Future | None = None) -> tuple[Any, Callable[[], Any]]:
+    def _next(self, deadline_ns: int | None) -> tuple[Any, Callable[[], Any]]:
         """Wait for the next callback: (entity or task, callable).
 
         Raises:
-            TimeoutException: nothing by `deadline_ns` (steady clock), or `until` is done.
+            TimeoutException: nothing by `deadline_ns` (steady clock).
         """
         while True:
             self._check()
-            if until is not None and until.done():
-                raise TimeoutException()
             if self._changed:
                 self._update_attachments()
             if self._tasks and self._may_run():
@@ -272,7 +270,12 @@ class Executor:
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Run at most one callback, waiting for it at most that long (None: for ever)."""
-        self._spin_once_or_until(None, timeout_sec)
+        deadline_ns = None
+        if timeout_sec is not None and timeout_sec >= 0:
+            deadline_ns = time.monotonic_ns() + int(timeout_sec * 1e9)
+        self._thread = threading.get_ident()
+        with suppress(TimeoutException):
+            self._dispatch(*self._next(deadline_ns))
 
     def spin(self) -> None:
         """Run callbacks until the context or the executor is shut down."""
@@ -282,31 +285,8 @@ class Executor:
             except ShutdownException:
                 return
 
-    def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
-        """Run callbacks until the future is done."""
-        future._on_done(lambda _: self.wake())
-        deadline = None if timeout_sec is None or timeout_sec < 0 else time.monotonic() + timeout_sec
-        while self._context.ok() and not self._is_shutdown and not future.done():
-            remaining = None if deadline is None else deadline - time.monotonic()
-            if remaining is not None and remaining <= 0:
-                return
-            self._spin_once_or_until(future, remaining)
-
-    def _spin_once_or_until(self, until: Future | None, timeout_sec: float | None) -> None:
-        deadline_ns = None
-        if timeout_sec is not None and timeout_sec >= 0:
-            deadline_ns = time.monotonic_ns() + int(timeout_sec * 1e9)
-        self._thread = threading.get_ident()
-        with suppress(TimeoutException):
-            self._dispatch(*self._next(deadline_ns, until))
-
     def _dispatch(self, entity: Any, call: Callable[[], Any]) -> None:
         raise NotImplementedError
-
-    def spin_once_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
-        """Run at most one callback, or return when the future is done."""
-        future._on_done(lambda _: self.wake())
-        self._spin_once_or_until(future, timeout_sec)
 
     def __enter__(self) -> Executor:
         return self

@@ -47,10 +47,6 @@ class RcutilsLogger:
             raise ValueError("Child logger name must not be empty.")
         return get_logger(f"{self.name}.{name}" if self.name else name)
 
-    def set_level(self, level: LoggingSeverity | int) -> None:
-        """Log from this severity up."""
-        _levels[self.name] = LoggingSeverity(level)
-
     def get_effective_level(self) -> LoggingSeverity:
         """The level that applies, own or inherited."""
         name = self.name
@@ -121,8 +117,6 @@ class RcutilsLogger:
         """Log something suspicious."""
         return self.log(message, LoggingSeverity.WARN, **kwargs)
 
-    warn = warning
-
     def error(self, message: str, **kwargs: Any) -> bool:
         """Log a failure."""
         return self.log(message, LoggingSeverity.ERROR, **kwargs)
@@ -140,11 +134,6 @@ def get_logger(name: str) -> RcutilsLogger:
 def set_logger_level(name: str, level: LoggingSeverity | int) -> None:
     """Log from this severity up; an empty name sets the default."""
     _levels[name] = LoggingSeverity(level)
-
-
-def get_logger_effective_level(name: str) -> LoggingSeverity:
-    """The level that applies to a logger."""
-    return get_logger(name).get_effective_level()
 
 
 def get_logging_severity_from_string(text: str) -> LoggingSeverity:

@@ -112,18 +112,9 @@ class Node(ParametersMixin, GraphMixin):
         else:
             executor.add_node(self)
 
-    @property
-    def default_callback_group(self) -> CallbackGroup:
-        """The group of whatever names none: one callback at a time."""
-        return self._default_callback_group
-
     def get_name(self) -> str:
         """The name."""
         return self._entry.name
-
-    def get_namespace(self) -> str:
-        """The namespace, `/` for none."""
-        return self._entry.namespace
 
     def get_fully_qualified_name(self) -> str:
         """Namespace and name."""
@@ -133,17 +124,13 @@ class Node(ParametersMixin, GraphMixin):
         """The logger of this node."""
         return self._logger
 
-    def get_clock(self) -> Clock:
+    def get_clock(self) -> ROSClock:
         """The ROS clock of this node."""
         return self._clock
 
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
         """Return the fully qualified and remapped name of a topic."""
         return self._resolve(topic, False, only_expand)
-
-    def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
-        """Return the fully qualified and remapped name of a service."""
-        return self._resolve(service, True, only_expand)
 
     def _resolve(self, name: str, is_service: bool, only_expand: bool = False) -> str:
         where = (self._entry.name, self._entry.namespace)

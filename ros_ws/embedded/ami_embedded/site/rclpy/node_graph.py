@@ -19,8 +19,6 @@ class TopicEndpointInfo:
     node_name: str
     node_namespace: str
     topic_type: str
-    topic_type_hash: str
-    endpoint_gid: bytes
     qos_profile: QoSProfile
 
 
@@ -33,10 +31,6 @@ class GraphMixin:
         """[(name, namespace)] of all nodes."""
         return [(n.name, n.namespace) for n in self.context.graph.nodes()]
 
-    def get_node_names(self) -> list[str]:
-        """The names of all nodes."""
-        return [n.name for n in self.context.graph.nodes()]
-
     def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
         """[(topic, [type])] of all topics."""
         return _listed(self.context.graph.topics())
@@ -44,18 +38,6 @@ class GraphMixin:
     def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
         """[(service, [type])] of all services."""
         return _listed(self.context.graph.services())
-
-    def get_publisher_names_and_types_by_node(
-        self, node_name: str, node_namespace: str, no_demangle: bool = False
-    ) -> list[tuple[str, list[str]]]:
-        """[(topic, [type])] that a node publishes."""
-        return _listed(self.context.graph.topics(self._node_entry(node_name, node_namespace).writers))
-
-    def get_subscriber_names_and_types_by_node(
-        self, node_name: str, node_namespace: str, no_demangle: bool = False
-    ) -> list[tuple[str, list[str]]]:
-        """[(topic, [type])] that a node subscribes to."""
-        return _listed(self.context.graph.topics(self._node_entry(node_name, node_namespace).readers))
 
     def get_service_names_and_types_by_node(self, node_name: str, node_namespace: str) -> list[tuple[str, list[str]]]:
         """[(service, [type])] that a node serves."""
@@ -85,9 +67,8 @@ class GraphMixin:
         result = []
         for e in self._on_topic(topic_name, endpoints):
             node = owner.get(e.gid, stranger)
-            data = dict(p.partition("=")[::2] for p in e.qos.user_data.split(";"))
             kind_name, qos = interfaces.ros_type_name(e.type_name), QoSProfile._from_dds(e.qos)
-            result.append(TopicEndpointInfo(node.name, node.namespace, kind_name, data.get("typehash", ""), e.gid, qos))
+            result.append(TopicEndpointInfo(node.name, node.namespace, kind_name, qos))
         return result
 
     def _on_topic(self, topic_name: str, endpoints: list[RemoteEndpoint]) -> list[RemoteEndpoint]:
@@ -97,10 +78,6 @@ class GraphMixin:
     def count_publishers(self, topic_name: str) -> int:
         """How many publishers a topic has."""
         return len(self._on_topic(topic_name, self.context.graph.writers()))
-
-    def count_subscribers(self, topic_name: str) -> int:
-        """How many subscriptions a topic has."""
-        return len(self._on_topic(topic_name, self.context.graph.readers()))
 
 
 def _listed(found: dict[str, set[str]]) -> list[tuple[str, list[str]]]:

@@ -1,9 +1,9 @@
-"""The parameters of a node: declaration, ranges, callbacks, and the six services by which others reach them."""
+"""The parameters of a node: declaration, ranges, and the six services by which others reach them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -22,14 +22,12 @@ from .exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterAlreadyDeclaredException,
-    ParameterImmutableException,
     ParameterNotDeclaredException,
     ParameterUninitializedException,
 )
 from .parameter import Parameter
 from .qos import qos_profile_parameter_events, qos_profile_parameters
 
-Callback = Callable[[list[Parameter]], SetParametersResult]
 _NOT_SET = Parameter.Type.NOT_SET
 
 
@@ -41,7 +39,6 @@ class ParametersMixin:
         self._descriptors: dict[str, Any] = {}
         self._parameter_overrides = overrides
         self._allow_undeclared_parameters = allow_undeclared
-        self._on_set: list[Callback] = []
         self._parameter_lock = threading.RLock()
         self._parameter_events = self.create_publisher(  # type: ignore[attr-defined]
             ParameterEvent, "/parameter_events", qos_profile_parameter_events
@@ -101,26 +98,13 @@ class ParametersMixin:
             parameter = Parameter(name, wanted, override.value)  # an empty list takes the declared type
         descriptor.name, descriptor.type = name, int(wanted if wanted != _NOT_SET else parameter.type_)
         if parameter.type_ != _NOT_SET:
-            reason = _out_of_range(descriptor, parameter) or self._refusal([parameter])
+            reason = _out_of_range(descriptor, parameter)
             if reason:
                 raise InvalidParameterValueException(name, parameter.value, reason)
         with self._parameter_lock:
             self._descriptors[name], self._parameters[name] = descriptor, parameter
         self._applied([parameter], new=True)
         return parameter
-
-    def undeclare_parameter(self, name: str) -> None:
-        """Remove a parameter.
-
-        Raises:
-            ParameterNotDeclaredException, ParameterImmutableException: it is not there, or read-only.
-        """
-        with self._parameter_lock:
-            if name not in self._parameters:
-                raise ParameterNotDeclaredException(name)
-            if self._descriptors[name].read_only:
-                raise ParameterImmutableException(name)
-            del self._parameters[name], self._descriptors[name]
 
     def has_parameter(self, name: str) -> bool:
         """Whether it is declared."""
@@ -141,17 +125,6 @@ class ParametersMixin:
         if self._allow_undeclared_parameters:
             return Parameter(name)
         raise ParameterNotDeclaredException(name)
-
-    def get_parameter_or(self, name: str, alternative_value: Parameter | None = None) -> Parameter:
-        """Return a parameter, or the alternative when it is not declared or has no value."""
-        parameter = self._parameters.get(name)
-        if parameter is not None and parameter.type_ != _NOT_SET:
-            return parameter
-        return Parameter(name) if alternative_value is None else alternative_value
-
-    def get_parameters(self, names: list[str]) -> list[Parameter]:
-        """Return several parameters."""
-        return [self.get_parameter(name) for name in names]
 
     def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
         """Return {rest of the name: parameter} of all below a prefix; of all when it is empty."""
@@ -180,22 +153,12 @@ class ParametersMixin:
                 descriptor = self._descriptors.get(p.name)
                 if descriptor is not None and (reason := _not_settable(descriptor, p)):
                     return SetParametersResult(successful=False, reason=reason)
-            if reason := self._refusal(parameter_list):
-                return SetParametersResult(successful=False, reason=reason)
             for p in parameter_list:
                 if p.name not in self._descriptors:
                     self._descriptors[p.name] = ParameterDescriptor(name=p.name, type=int(p.type_), dynamic_typing=True)
                 self._parameters[p.name] = p
         self._applied(parameter_list, new=False)
         return SetParametersResult(successful=True)
-
-    def add_on_set_parameters_callback(self, callback: Callback) -> None:
-        """Have every change approved by a callback: [Parameter] -> SetParametersResult. The newest is asked first."""
-        self._on_set.insert(0, callback)
-
-    def remove_on_set_parameters_callback(self, callback: Callback) -> None:
-        """Ask that callback no more."""
-        self._on_set.remove(callback)
 
     def describe_parameter(self, name: str) -> Any:
         """Return the ParameterDescriptor.
@@ -226,13 +189,6 @@ class ParametersMixin:
                     names.append(name)
         parents = sorted({n.rpartition(".")[0] for n in names if "." in n})
         return ListParametersResult(names=names, prefixes=parents)
-
-    def _refusal(self, parameters: list[Parameter]) -> str:
-        for callback in self._on_set:
-            result = callback(parameters)
-            if not result.successful:
-                return result.reason or "rejected by a callback"
-        return ""
 
     def _applied(self, parameters: list[Parameter], new: bool) -> None:
         for p in parameters:

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-PARAMETER_SEPARATOR_STRING = "."
-
 
 class _Type(IntEnum):
     """Types of a parameter, numbered as in rcl_interfaces/ParameterType."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from ami_embedded import dds, interfaces
 
-from .duration import Duration, Infinite
 from .qos import QoSProfile
 
 
@@ -38,10 +37,6 @@ class Publisher:
     def get_subscription_count(self) -> int:
         """How many subscriptions receive this."""
         return self._writer.matched_count
-
-    def wait_for_all_acked(self, timeout: Duration = Infinite) -> bool:
-        """Wait until every reliable subscription has what was sent; False after the timeout."""
-        return self._writer.wait_for_acks(timeout.nanoseconds)
 
     def destroy(self) -> None:
         """Delete it; use `Node.destroy_publisher`."""

@@ -50,8 +50,9 @@ class QoSPolicyKind(IntEnum):
     DEPTH = 1 << 7
 
 
-HistoryPolicy, ReliabilityPolicy, DurabilityPolicy = QoSHistoryPolicy, QoSReliabilityPolicy, QoSDurabilityPolicy
-LivelinessPolicy = QoSLivelinessPolicy
+HistoryPolicy = QoSHistoryPolicy
+ReliabilityPolicy = QoSReliabilityPolicy
+DurabilityPolicy = QoSDurabilityPolicy
 
 
 class QoSProfile:
@@ -129,9 +130,6 @@ def qos_from(value: Any) -> QoSProfile:
     raise TypeError(f"Expected QoSProfile or int, but received {type(value)!r}")
 
 
-qos_profile_default = QoSProfile(depth=10)
-qos_profile_system_default = QoSProfile(depth=10)
-qos_profile_sensor_data = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 qos_profile_services_default = QoSProfile(depth=10)
 qos_profile_parameters = QoSProfile(depth=1000)
 qos_profile_parameter_events = QoSProfile(depth=1000)
@@ -139,18 +137,3 @@ qos_profile_action_status_default = QoSProfile(depth=1, durability=QoSDurability
 qos_profile_rosout_default = QoSProfile(
     depth=1000, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL, lifespan=Duration(seconds=10)
 )
-
-
-class QoSPresetProfiles:
-    """The presets by name: `QoSPresetProfiles.SENSOR_DATA.value`."""
-
-    class _Preset:
-        def __init__(self, value: QoSProfile) -> None:
-            self.value = value
-
-    SYSTEM_DEFAULT = _Preset(qos_profile_system_default)
-    SENSOR_DATA = _Preset(qos_profile_sensor_data)
-    SERVICES_DEFAULT = _Preset(qos_profile_services_default)
-    PARAMETERS = _Preset(qos_profile_parameters)
-    PARAMETER_EVENTS = _Preset(qos_profile_parameter_events)
-    ACTION_STATUS_DEFAULT = _Preset(qos_profile_action_status_default)

@@ -77,10 +77,6 @@ class Subscription:
         times = MessageInfo(source_timestamp=info.source_timestamp, received_timestamp=0)
         return partial(self.callback, message, times)
 
-    def get_publisher_count(self) -> int:
-        """How many publishers this hears."""
-        return self._reader.matched_count
-
     def destroy(self) -> None:
         """Delete it; use `Node.destroy_subscription`."""
         self._reader.close()

@@ -34,21 +34,12 @@ class Time:
         """The kind of clock."""
         return self._type
 
-    def seconds_nanoseconds(self) -> tuple[int, int]:
-        """Whole seconds, and the rest in ns."""
-        return divmod(self._ns, _NS)
-
     def to_msg(self) -> Any:
         """Return a builtin_interfaces/Time."""
         from builtin_interfaces.msg import Time as Message
 
         sec, nanosec = divmod(self._ns, _NS)
         return Message(sec=sec, nanosec=nanosec)
-
-    @classmethod
-    def from_msg(cls, msg: Any, clock_type: ClockType = ClockType.ROS_TIME) -> Time:
-        """Read a builtin_interfaces/Time."""
-        return cls(nanoseconds=msg.sec * _NS + msg.nanosec, clock_type=clock_type)
 
     def __add__(self, other: object) -> Time:
         if isinstance(other, Duration):

@@ -28,8 +28,7 @@ class Timer:
         self.callback, self.callback_group, self.clock = callback, callback_group, clock
         self.timer_period_ns, self._wake = timer_period_ns, wake
         self._canceled = not autostart
-        self._last_ns = clock.ns()
-        self.next_ns = self._last_ns + timer_period_ns
+        self.next_ns = clock.ns() + timer_period_ns
         if isinstance(clock, ROSClock):
             clock._timers.add(self)
 
@@ -41,34 +40,20 @@ class Timer:
         """Stop until `reset`."""
         self._canceled = True
 
-    def is_canceled(self) -> bool:
-        """Whether it is stopped."""
-        return self._canceled
-
     def reset(self) -> None:
         """Start again: due one period from now."""
         self._canceled = False
         self._clock_jumped()
 
     def _clock_jumped(self) -> None:
-        self._last_ns = self.clock.ns()
-        self.next_ns = self._last_ns + self.timer_period_ns
+        self.next_ns = self.clock.ns() + self.timer_period_ns
         self._wake()
-
-    def time_until_next_call(self) -> int | None:
-        """Return ns until it is due (negative: late), None when it is stopped."""
-        return None if self._canceled else self.next_ns - self.clock.ns()
-
-    def time_since_last_call(self) -> int:
-        """Return ns since it was called."""
-        return self.clock.ns() - self._last_ns
 
     def _take(self) -> Callable[[], Any] | None:
         """Claim the call that is due. Missed periods are skipped, the phase is kept (as rcl does)."""
         now = self.clock.ns()
         if self._canceled or now < self.next_ns:
             return None
-        self._last_ns = now
         if self.timer_period_ns:
             self.next_ns += self.timer_period_ns * ((now - self.next_ns) // self.timer_period_ns + 1)
         return self.callback

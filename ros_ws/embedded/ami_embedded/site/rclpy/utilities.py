@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from .arguments import Arguments
 from .context import Context
 
 _default = Context()
@@ -23,13 +20,3 @@ def ok(*, context: Context | None = None) -> bool:
 def try_shutdown(*, context: Context | None = None) -> None:
     """Shut the context down unless that was done already."""
     (context or _default).try_shutdown()
-
-
-def remove_ros_args(args: list[str] | None = None) -> list[str]:
-    """Return the arguments that are not for ROS."""
-    return Arguments(sys.argv if args is None else args).others
-
-
-def get_rmw_implementation_identifier() -> str:
-    """Name the middleware."""
-    return "ami_embedded_cyclonedds"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,6 @@ from rclpy.action.goal import ENDED
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
 from rclpy.task import Future
-
-_POLL_S = 0.02
 
 
 class ClientGoalHandle:
@@ -62,23 +59,9 @@ class ClientGoalHandle:
         request = CancelGoal.Request(goal_info=GoalInfo(goal_id=self._goal_id))
         return self._client._cancel.call_async(request)
 
-    def cancel_goal(self) -> Any:
-        """Ask to cancel and wait for the answer; not in a callback, where it would never come."""
-        return _wait(self.cancel_goal_async())
-
     def get_result_async(self) -> Future:
         """Ask for the result; a future of a response with ``status`` and ``result``, done when the goal has ended."""
         return self._client._request_result(self)
-
-    def get_result(self) -> Any:
-        """Ask for the result and wait for it; not in a callback, where it would never come."""
-        return _wait(self.get_result_async())
-
-
-def _wait(future: Future) -> Any:
-    while not future.done():
-        time.sleep(_POLL_S)
-    return future.result()
 
 
 class ActionClient:
@@ -128,15 +111,6 @@ class ActionClient:
             self._node.count_publishers(subscription.topic_name) for subscription in self._subscriptions
         )
 
-    def wait_for_server(self, timeout_sec: float | None = None) -> bool:
-        """Wait for a server; whether there is one."""
-        deadline_s = None if timeout_sec is None else time.monotonic() + timeout_sec
-        while not (ready := self.server_is_ready()) and self._node.context.ok():
-            if deadline_s is not None and time.monotonic() >= deadline_s:
-                break
-            time.sleep(_POLL_S)
-        return ready
-
     def send_goal_async(
         self, goal: Any, feedback_callback: Callable[[Any], Any] | None = None, goal_uuid: Any = None
     ) -> Future:
@@ -155,12 +129,13 @@ class ActionClient:
         sent = self._send.call_async(self._action_type.Impl.SendGoalService.Request(goal_id=goal_id, goal=goal))
 
         def on_answer(sent: Future) -> None:
-            if sent.exception() is not None or sent.cancelled():
+            if sent.cancelled():
                 self._forget(key)
-                if sent.cancelled():
-                    answered.cancel()
-                else:
-                    answered.set_exception(sent.exception())
+                answered.cancel()
+                return
+            if (error := sent.exception()) is not None:
+                self._forget(key)
+                answered.set_exception(error)
                 return
             handle = ClientGoalHandle(self, goal_id, sent.result())
             if handle.accepted:
@@ -176,10 +151,6 @@ class ActionClient:
 
         sent.add_done_callback(on_answer)
         return answered
-
-    def send_goal(self, goal: Any, **kwargs: Any) -> Any:
-        """Send a goal and wait for its result response; not in a callback, where it would never come."""
-        return _wait(self.send_goal_async(goal, **kwargs)).get_result()
 
     def destroy(self) -> None:
         """Destroy clients and subscriptions."""

@@ -6,7 +6,6 @@ from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.lifecycle.state_machine import LifecycleState, TransitionCallbackReturn
 
 Node = LifecycleNode
-NodeMixin = LifecycleNodeMixin
 State = LifecycleState
 Publisher = LifecyclePublisher
 

@@ -53,11 +53,6 @@ class SimpleManagedEntity(ManagedEntity):
         self._enabled = False
         return TransitionCallbackReturn.SUCCESS
 
-    @property
-    def is_activated(self) -> bool:
-        """Whether it is enabled."""
-        return self._enabled
-
     @staticmethod
     def when_enabled(
         wrapped: Callable[..., None] | None = None, *, when_not_enabled: Callable[..., None] | None = None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from lifecycle_msgs.msg import State, Transition, TransitionDescription, TransitionEvent
+from lifecycle_msgs.msg import State, TransitionDescription, TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle.managed_entity import ManagedEntity
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.lifecycle.state_machine import (
@@ -35,16 +34,11 @@ _CALLBACKS = {
 class LifecycleNodeMixin(ManagedEntity):
     """The lifecycle of a Node; use it beside Node in the bases (LifecycleNode does)."""
 
-    def __init__(
-        self, *, enable_communication_interface: bool = True, callback_group: CallbackGroup | None = None
-    ) -> None:
+    def __init__(self) -> None:
         if not isinstance(self, Node):
             raise RuntimeError("LifecycleNodeMixin has to be a base beside Node")
         self._state_machine = StateMachine()
         self._managed_entities: set[ManagedEntity] = set()
-        self._transition_event: Any = None
-        if not enable_communication_interface:
-            return
         self._transition_event = self.create_publisher(TransitionEvent, "~/transition_event", QoSProfile(depth=10))
         for service_type, name, callback in (
             (ChangeState, "change_state", self.__on_change_state),
@@ -53,35 +47,7 @@ class LifecycleNodeMixin(ManagedEntity):
             (GetAvailableTransitions, "get_available_transitions", self.__on_get_available_transitions),
             (GetAvailableTransitions, "get_transition_graph", self.__on_get_transition_graph),
         ):
-            self.create_service(service_type, f"~/{name}", callback, callback_group=callback_group)
-
-    def trigger_configure(self) -> TransitionCallbackReturn:
-        """Configure."""
-        return self.__change_state(Transition.TRANSITION_CONFIGURE)
-
-    def trigger_cleanup(self) -> TransitionCallbackReturn:
-        """Clean up."""
-        return self.__change_state(Transition.TRANSITION_CLEANUP)
-
-    def trigger_activate(self) -> TransitionCallbackReturn:
-        """Activate."""
-        return self.__change_state(Transition.TRANSITION_ACTIVATE)
-
-    def trigger_deactivate(self) -> TransitionCallbackReturn:
-        """Deactivate."""
-        return self.__change_state(Transition.TRANSITION_DEACTIVATE)
-
-    def trigger_shutdown(self) -> TransitionCallbackReturn:
-        """Shut down, from any primary state. Raises RuntimeError when finalized or within a transition."""
-        if not any(step.label == "shutdown" for step in self._state_machine.available):
-            raise RuntimeError(f"shutdown is not possible from state {self._state_machine.current_state[1]}")
-        return self.__change_state("shutdown")
-
-    def add_managed_entity(self, entity: ManagedEntity) -> None:
-        """Let an entity follow the default transition callbacks. Raises TypeError if it cannot."""
-        if not isinstance(entity, ManagedEntity):
-            raise TypeError("Expected a rclpy.lifecycle.ManagedEntity instance.")
-        self._managed_entities.add(entity)
+            self.create_service(service_type, f"~/{name}", callback)
 
     def create_lifecycle_publisher(
         self, msg_type: Any, topic: str, qos_profile: QoSProfile | int, **kwargs: Any
@@ -99,8 +65,8 @@ class LifecycleNodeMixin(ManagedEntity):
         self._managed_entities.discard(publisher)
         return self.destroy_publisher(publisher)
 
-    # The default callbacks hand on to the managed entities, giving up at the first that does not succeed. A node that
-    # overrides one calls super() of it, else its lifecycle publishers are never enabled.
+    # The default callbacks hand on to the lifecycle publishers: a node that overrides one calls super() of it, else its
+    # publishers are never enabled.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unconfigured to inactive."""
@@ -128,11 +94,7 @@ class LifecycleNodeMixin(ManagedEntity):
 
     def __hand_on(self, callback: str, state: LifecycleState) -> TransitionCallbackReturn:
         for entity in self._managed_entities:
-            outcome = getattr(entity, callback)(state)
-            if not isinstance(outcome, TransitionCallbackReturn):
-                raise TypeError(f"{callback} of {entity!r} returned {outcome!r}, not a TransitionCallbackReturn")
-            if outcome is not TransitionCallbackReturn.SUCCESS:
-                return outcome
+            getattr(entity, callback)(state)
         return TransitionCallbackReturn.SUCCESS
 
     def __change_state(self, transition: int | str) -> TransitionCallbackReturn:
@@ -140,8 +102,6 @@ class LifecycleNodeMixin(ManagedEntity):
         state_id, label = self._state_machine.current_state
         before = LifecycleState(label, state_id)
         try:
-            if state_id in _CALLBACKS:  # a request must not play the outcome of a callback that is still running
-                raise RuntimeError(f"transition {transition} has to wait: the node is {label}")
             self.__step(transition)
         except RuntimeError as error:
             assert isinstance(self, Node)
@@ -155,11 +115,10 @@ class LifecycleNodeMixin(ManagedEntity):
 
     def __step(self, transition: int | str) -> None:
         step = self._state_machine.take(transition)
-        if self._transition_event is not None:
-            assert isinstance(self, Node)
-            event = TransitionEvent(timestamp=max(0, self.get_clock().now().nanoseconds))
-            _fill(event, step)
-            self._transition_event.publish(event)
+        assert isinstance(self, Node)
+        event = TransitionEvent(timestamp=max(0, self.get_clock().now().nanoseconds))
+        _fill(event, step)
+        self._transition_event.publish(event)
 
     def __run_callback(self, before: LifecycleState) -> TransitionCallbackReturn:
         """The callback of the present state; whatever goes wrong in it is an ERROR, with the reason in the log."""
@@ -207,6 +166,6 @@ def _fill(message: Any, step: Step) -> Any:
 class LifecycleNode(LifecycleNodeMixin, Node):
     """A Node with a lifecycle, unconfigured at first."""
 
-    def __init__(self, node_name: str, *, enable_communication_interface: bool = True, **kwargs: Any) -> None:
+    def __init__(self, node_name: str, **kwargs: Any) -> None:
         Node.__init__(self, node_name, **kwargs)
-        LifecycleNodeMixin.__init__(self, enable_communication_interface=enable_communication_interface)
+        LifecycleNodeMixin.__init__(self)
