@@ -71,7 +71,7 @@ class Episode:
         self.kind = ""
         self.sequence = self.sent = 0
         self.resting, self.spline, self.since_ns = JointState(REST, REST, REST), None, 0
-        self.guardrail = Guardrail(spec, kinematics, dynamics)
+        self.guardrail = Guardrail(spec, kinematics, dynamics, self._late_s)
         for _ in range(50):  # of which some are in a box
             self.resting = JointState(kinematics.inverse(self._place())[0], REST, REST)
             self._arm()
@@ -87,6 +87,10 @@ class Episode:
     def state(self) -> JointState:
         """Where the arm is."""
         return self.resting if self.spline is None else self.spline.sample((self.real_ns - self.since_ns) / NS_PER_S)
+
+    def _late_s(self) -> float:
+        """Seldom too late, or not a time."""
+        return 0.0 if self.rng.random() < 0.95 else float(self.rng.choice([np.nan, np.inf, -1.0, 1e308]))
 
     def turn(self) -> str:
         """Some good messages, then one input of some `kind` that is not; what came of it, of OUTCOMES."""
@@ -286,27 +290,27 @@ class Episode:
         self._decide(self._displacement())
 
     def _feed_last_gate(self, malformed: bool) -> None:
-        """The last gate is handed it: a trajectory that was exchanged, another sequence number, start or time."""
+        """The last gate is handed it: a trajectory that was exchanged, another sequence, start, time or lateness."""
 
-        def spoil(gate: Any, way: JointTrajectory, sequence: int, start: JointState, at_ns: int) -> tuple:
+        def spoil(
+            gate: Any, way: JointTrajectory, sequence: int, start: JointState, at_ns: int, late_s: float
+        ) -> tuple:
             change: Callable[[Array], Any] = (
                 self.spoiler.numbers if malformed else lambda x: x + self.rng.choice([5e-324, 1e-3])
             )
-            choice = self.rng.integers(7)
+            choice = self.rng.integers(8)
             if choice < 4:
                 name = ("times_s", "positions", "velocities", "accelerations")[choice]
-                return gate, replace(way, **{name: change(getattr(way, name))}), sequence, start, at_ns
-            if choice == 4:
-                return gate, way, sequence + int(self.rng.choice([-1, 1, 2**62])), start, at_ns
-            if choice == 5:
-                return (
-                    gate,
-                    way,
-                    sequence,
-                    replace(start, velocities=start.velocities + self.rng.choice([np.nan, 0.1])),
-                    at_ns,
-                )
-            return gate, way, sequence, start, at_ns + int(self.rng.choice([-(10**9), TICK_NS, 10**18]))
+                way = replace(way, **{name: change(getattr(way, name))})
+            elif choice == 4:
+                sequence += int(self.rng.choice([-1, 1, 2**62]))
+            elif choice == 5:
+                start = replace(start, velocities=start.velocities + self.rng.choice([np.nan, 0.1]))
+            elif choice == 6:
+                at_ns += int(self.rng.choice([-(10**9), TICK_NS, 10**18]))
+            else:
+                late_s = float(self.rng.choice([np.nan, np.inf, -np.inf, -1e-3, 5e-324, 1e308]))
+            return gate, way, sequence, start, at_ns, late_s
 
         self.stages.spoil["last_gate"] = spoil
         self._decide(self._displacement())
