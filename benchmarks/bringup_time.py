@@ -1,0 +1,158 @@
+"""How long does a graph take until it is active, and from Ctrl-C until every process has ended?
+
+    OMP_NUM_THREADS=1 python -m benchmarks.bringup_time          a quarter of an hour; writes results/bringup_time.json
+    OMP_NUM_THREADS=1 python -m benchmarks.bringup_time --starts 3 --no-write
+
+The whole graph and the loopback without what is learned, started one after the other, as a user starts them in a
+terminal: every second one is interrupted as soon as it is active, the others while the arm moves. Active is what the
+lifecycle manager says; ended is that no process of the launch is left. Exit status 1 when a bar is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from tqdm import tqdm
+
+from ami_robot.cli.demo import find_rclpy
+
+RCLPY, LAUNCHER = find_rclpy()
+
+import rclpy  # noqa: E402
+
+from ami_nodes.graph_client import GraphClient, position_goal  # noqa: E402
+from benchmarks.live_cell import LAUNCH_FILE  # noqa: E402
+from benchmarks.provenance import commit, machine  # noqa: E402
+
+RESULT = Path(__file__).parent / "results" / "bringup_time.json"
+LONGEST_S = 30.0
+AWAY = np.array([0.5, 0.1, 0.2])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A graph, how often it is started, and how long it may take to become active."""
+
+    name: str
+    file: str
+    arguments: tuple[str, ...]
+    starts: int
+    active_s: float
+
+
+KINDS = (
+    Kind("whole graph", "demo.launch.xml", ("config:=reach",), 20, 8.0),
+    Kind(
+        "loopback without what is learned", "bringup.launch.xml",
+        ("arm:=loopback", "vision:=false", "config:=analytic"), 100, 4.0,
+    ),
+)  # fmt: skip
+END_S = 2.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """One life of a graph; its times in s."""
+
+    active_s: float
+    end_s: float
+    exit_status: int
+    left: list[str]  # processes that outlived it
+
+
+def start(kind: Kind, client: GraphClient, move: bool) -> Start:
+    """Start it, wait until it is active, perhaps move the arm, interrupt it."""
+    command = [*LAUNCHER, str(LAUNCH_FILE.with_name(kind.file)), *kind.arguments]
+    with tempfile.TemporaryFile() as log:
+        began_s = time.monotonic()
+        launch = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            client.wait_until_active(LONGEST_S)
+            active_s = time.monotonic() - began_s
+            if move:
+                client.arm(True)
+                client.start(position_goal(AWAY), LONGEST_S)
+                time.sleep(random.uniform(0.2, 1.5))
+            nodes = psutil.Process(launch.pid).children(recursive=True)
+            ended_s = time.monotonic()
+            launch.send_signal(signal.SIGINT)
+            launch.wait(LONGEST_S)
+            _, left = psutil.wait_procs(nodes, timeout=0.0)
+            return Start(active_s, time.monotonic() - ended_s, launch.returncode, [node.name() for node in left])
+        finally:
+            if launch.poll() is None:
+                launch.kill()
+
+
+def row(kind: Kind, starts: list[Start]) -> dict[str, Any]:
+    """The figures of a kind, beside its bars."""
+    active_s, end_s = ([getattr(one, name) for one in starts] for name in ("active_s", "end_s"))
+    in_time = sum(one.end_s <= END_S and one.exit_status == 0 and not one.left for one in starts)
+    return {
+        "name": kind.name,
+        "starts": len(starts),
+        "active_s": {"p50": round(float(np.median(active_s)), 2), "worst": round(max(active_s), 2)},
+        "most_active_s": kind.active_s,
+        "end_s": {"p50": round(float(np.median(end_s)), 2), "worst": round(max(end_s), 2)},
+        "most_end_s": END_S,
+        "ended_well_in_time": in_time,
+        "kept": max(active_s) <= kind.active_s and in_time == len(starts),
+        "each": [asdict(one) for one in starts],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """For people."""
+    lines = ["| graph | starts | active after, s: median, worst | bar | ended after, s | ended well in 2 s | kept |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for one in rows:
+        active, end = one["active_s"], one["end_s"]
+        lines.append(
+            f"| {one['name']} | {one['starts']} | {active['p50']}, {active['worst']} | {one['most_active_s']:g} | "
+            f"{end['p50']}, {end['worst']} | {one['ended_well_in_time']} of {one['starts']} | {one['kept']} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Start all kinds, print a table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--starts", type=int, metavar="N", help="of each graph, instead of 20 and 100")
+    parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.name} as it is")
+    args = parser.parse_args()
+    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
+    load, rows = os.getloadavg()[0], []
+    rclpy.init()
+    try:
+        for kind in KINDS:
+            starts = []
+            for number in tqdm(range(args.starts or kind.starts), unit="start", desc=kind.name):
+                with GraphClient(f"bringup_time_{number}", LONGEST_S) as client:
+                    starts.append(start(kind, client, move=bool(number % 2)))
+            rows.append(row(kind, starts))
+    finally:
+        rclpy.try_shutdown()
+    print(table(rows))
+    if not args.no_write:
+        made = {"command": "OMP_NUM_THREADS=1 python -m benchmarks.bringup_time", "rclpy": RCLPY, "commit": commit()}
+        made |= {"machine": machine()}
+        loads = {"load_average": [round(load, 2), round(os.getloadavg()[0], 2)]}  # before and after
+        RESULT.write_text(json.dumps(made | loads | {"rows": rows}, indent=1) + "\n")
+    return int(not all(one["kept"] for one in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
