@@ -31,11 +31,10 @@ from ami_robot.cli.demo import find_rclpy
 
 RCLPY, LAUNCHER = find_rclpy()
 
-import rclpy  # noqa: E402
-
 from ami_nodes.graph_client import GraphClient, position_goal  # noqa: E402
 from benchmarks.live_cell import LAUNCH_FILE  # noqa: E402
-from benchmarks.provenance import commit, machine  # noqa: E402
+from benchmarks.own_domain import own_domain  # noqa: E402
+from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "bringup_time.json"
 LONGEST_S = 30.0
@@ -133,24 +132,18 @@ def main() -> int:
     parser.add_argument("--starts", type=int, metavar="N", help="of each graph, instead of 20 and 100")
     parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.name} as it is")
     args = parser.parse_args()
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
     load, rows = os.getloadavg()[0], []
-    rclpy.init()
-    try:
+    with own_domain():
         for kind in KINDS:
             starts = []
             for number in tqdm(range(args.starts or kind.starts), unit="start", desc=kind.name):
                 with GraphClient(f"bringup_time_{number}", LONGEST_S) as client:
                     starts.append(start(kind, client, move=bool(number % 2)))
             rows.append(row(kind, starts))
-    finally:
-        rclpy.try_shutdown()
     print(table(rows))
     if not args.no_write:
-        made = {"command": "OMP_NUM_THREADS=1 python -m benchmarks.bringup_time", "rclpy": RCLPY, "commit": commit()}
-        made |= {"machine": machine()}
-        loads = {"load_average": [round(load, 2), round(os.getloadavg()[0], 2)]}  # before and after
-        RESULT.write_text(json.dumps(made | loads | {"rows": rows}, indent=1) + "\n")
+        made = made_with("OMP_NUM_THREADS=1 python -m benchmarks.bringup_time", load) | {"rclpy": RCLPY}
+        RESULT.write_text(json.dumps(made | {"rows": rows}, indent=1) + "\n")
     return int(not all(one["kept"] for one in rows))
 
 

@@ -34,8 +34,6 @@ from ami_robot.cli.demo import find_rclpy
 
 RCLPY, LAUNCHER = find_rclpy()
 
-import rclpy  # noqa: E402
-
 from ami_nodes.demo_graph import GraphError  # noqa: E402
 from ami_nodes.graph_client import GraphClient, image_goal  # noqa: E402
 from ami_robot.perception.camera import load_camera  # noqa: E402
@@ -44,7 +42,8 @@ from ami_sim.scene import Scene  # noqa: E402
 from ami_sim.world import render_goal_image  # noqa: E402
 from benchmarks.live_cell import Cell, CellKind, launched  # noqa: E402
 from benchmarks.live_stories import verified  # noqa: E402
-from benchmarks.provenance import ROOT, commit, machine  # noqa: E402
+from benchmarks.own_domain import own_domain  # noqa: E402
+from benchmarks.provenance import ROOT, made_with  # noqa: E402
 from benchmarks.safety_faults import motion_bounds_s  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "chaos.json"
@@ -66,7 +65,7 @@ BOUNDS = {
 
 
 MISCHIEFS = ("kill", "restart", "freeze", "slow")
-MOVES_RAD_PER_S, RESTS_RAD_PER_S = 0.1, 0.02
+MOVES_RAD_PER_S = 0.1
 GOAL_S, SET_OUT_S, ON_THE_WAY_S, BACK_S = 8.0, 40.0, 0.8, 60.0
 FROZEN_S = (0.05, 7.0)  # the manager misses a node after 5 s
 SLOWED_S, SLICE_S, STOPPED = 3.0, 0.05, 0.7  # of each slice
@@ -198,7 +197,7 @@ class Chaos:
         moving = [
             state.stamp_ns
             for state in self.cell.states[since:until]
-            if np.abs(state.velocities[:7]).max() > RESTS_RAD_PER_S
+            if np.abs(state.velocities[:7]).max() > self.cell.spec.arming.rest_velocity_rad_per_s
         ]
         return (max(moving, default=began_ns) - began_ns) / NS_PER_S
 
@@ -210,20 +209,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.name} as it is")
     args = parser.parse_args()
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
     load = os.getloadavg()[0]
-    rclpy.init()
-    try:
+    with own_domain():
         document = play(args.minutes * 60.0, args.seed)
-    finally:
-        rclpy.try_shutdown()
-    document |= {
-        "command": f"OMP_NUM_THREADS=1 python -m benchmarks.chaos --minutes {args.minutes:g} --seed {args.seed}",
-        "rclpy": RCLPY,
-        "commit": commit(),
-        "machine": machine(),
-        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after; the graph is a part of it
-    }
+    command = f"OMP_NUM_THREADS=1 python -m benchmarks.chaos --minutes {args.minutes:g} --seed {args.seed}"
+    document |= made_with(command, load) | {"rclpy": RCLPY}
     print(table(document))
     if not args.no_write:
         RESULT.write_text(json.dumps(document, indent=1) + "\n")

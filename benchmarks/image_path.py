@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
 import time
@@ -38,6 +37,8 @@ from ami_nodes.recording_topics import definition, type_name  # noqa: E402
 from ami_robot.episodes.recording import RecordingWriter  # noqa: E402
 from ami_robot.perception.camera import load_camera  # noqa: E402
 from ami_robot.types import NS_PER_S  # noqa: E402
+from benchmarks.own_domain import own_domain  # noqa: E402
+from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "image_path.json"
 SECONDS, BRING_UP_S = 30, 60.0
@@ -85,25 +86,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each; default: %(default)s")
     parser.add_argument("--out", type=Path, default=RESULT, help="default: %(default)s")
     args = parser.parse_args()
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
     load = os.getloadavg()[0]
-    rclpy.init()
-    try:
-        with tempfile.TemporaryDirectory(prefix="ami_image_path_") as folder:
-            recording = write_recording(Path(folder) / "recording")
-            rows = [
-                measure(PICTURES, str(recording), args.seconds, Path(folder)),
-                measure(JOINT_STATES, f"{JOINT_STATES.hz:.1f}", args.seconds, Path(folder)),
-            ]
-    finally:
-        rclpy.try_shutdown()
-    figures = {
-        "command": "OMP_NUM_THREADS=1 python -m benchmarks.image_path",
-        "rclpy": RCLPY,
-        "cpus": os.cpu_count(),
-        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after
-        "streams": rows,
-    }
+    with own_domain(), tempfile.TemporaryDirectory(prefix="ami_image_path_") as folder:
+        recording = write_recording(Path(folder) / "recording")
+        rows = [
+            measure(PICTURES, str(recording), args.seconds, Path(folder)),
+            measure(JOINT_STATES, f"{JOINT_STATES.hz:.1f}", args.seconds, Path(folder)),
+        ]
+    made = made_with("OMP_NUM_THREADS=1 python -m benchmarks.image_path", load)
+    figures = made | {"rclpy": RCLPY, "streams": rows}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(figures, indent=2) + "\n")
     print(table(rows))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 import time
 import traceback
@@ -14,38 +13,33 @@ from typing import Any
 from tqdm import tqdm
 
 from ami_robot.cli.demo import find_rclpy
+from benchmarks.own_domain import own_domain
 
 SEEDS = 3
 
 
 def play_all(names: list[str], seeds: int = SEEDS) -> dict[str, Any]:
     """Play them, the stories of one cell in one graph; a graph that dies fails each of its stories."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
     _, launcher = find_rclpy()
-    import rclpy
-
     from ami_nodes.graph_client import GraphClient
     from benchmarks.live_stories import LIVE, play_in_one_graph
 
     runs = [(name, seed) for name, live in LIVE.items() if name in names for seed in live.seeds(seeds)]
     began_s, load = time.monotonic(), os.getloadavg()[0]
     outcomes: list[dict[str, Any]] = []
-    rclpy.init()
-    try:
-        with (
-            GraphClient("scenarios") as client,
-            tqdm(total=len(runs), unit="run", mininterval=0.5 if sys.stderr.isatty() else 10.0) as bar,
-        ):
-            for kind, group in groupby(runs, lambda run: LIVE[run[0]].cell):
-                members = list(group)
-                try:
-                    outcomes += [asdict(outcome) for outcome in play_in_one_graph(kind, members, client, launcher)]
-                except Exception:  # noqa: BLE001  # whatever it is, these stories have not passed
-                    broken = {"exception": traceback.format_exc(limit=-3)}
-                    outcomes += [{"story": n, "seed": s, "broken": broken, "figures": {}} for n, s in members]
-                bar.update(len(members))
-    finally:
-        rclpy.try_shutdown()
+    with (
+        own_domain(),
+        GraphClient("scenarios") as client,
+        tqdm(total=len(runs), unit="run", mininterval=0.5 if sys.stderr.isatty() else 10.0) as bar,
+    ):
+        for kind, group in groupby(runs, lambda run: LIVE[run[0]].cell):
+            members = list(group)
+            try:
+                outcomes += [asdict(outcome) for outcome in play_in_one_graph(kind, members, client, launcher)]
+            except Exception:  # noqa: BLE001  # whatever it is, these stories have not passed
+                broken = {"exception": traceback.format_exc(limit=-3)}
+                outcomes += [{"story": n, "seed": s, "broken": broken, "figures": {}} for n, s in members]
+            bar.update(len(members))
     return {
         "stories": [_row(name, [one for one in outcomes if one["story"] == name]) for name in names],
         "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after; the graph is a part of it

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,6 +15,16 @@ def commit() -> str:
     """The hash of the commit that is checked out; "unknown" where there is no repository."""
     found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else "unknown"
+
+
+def made_with(command: str, load: float) -> dict[str, Any]:
+    """How figures came about; `load` is the machine's before. Where a graph ran, it is a part of the one after."""
+    return {
+        "command": command,
+        "commit": commit(),
+        "machine": machine(),
+        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],
+    }
 
 
 def machine() -> str:

@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.soak --minutes 5 --no-write
 
 Camera at 15 Hz, planning at 5 Hz, guardrail at 100 Hz: goal pictures are pursued one after the other, 8 s each. Memory
-is each process's own (what it shares with no other, PSS of the rest), every 30 s; its growth is the slope of a line
+is each process's proportional set size (PSS), every 30 s; its growth is the slope of a line
 through all but the first tenth. Deadlines: joint states that the guardrail was late for while armed, frames that did
 not come, and plans that did not come while a goal was pursued. Left behind: zombies, and files in /dev/shm once all has
 ended. Exit status 1 when a bar is not kept.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
 import time
@@ -30,8 +29,7 @@ from ami_robot.cli.demo import find_rclpy
 
 RCLPY, LAUNCHER = find_rclpy()
 
-import rclpy  # noqa: E402
-from ami_interfaces.msg import CycleTimes, Plan  # noqa: E402
+from ami_interfaces.msg import CycleTimes, GuardrailReport, Plan  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 
 from ami_nodes import qos  # noqa: E402
@@ -45,7 +43,8 @@ from ami_sim.judge import EPISODE_S  # noqa: E402
 from ami_sim.scene import Scene  # noqa: E402
 from ami_sim.world import PHYSICS_HZ, render_goal_image  # noqa: E402
 from benchmarks.live_cell import LAUNCH_FILE  # noqa: E402
-from benchmarks.provenance import commit, machine  # noqa: E402
+from benchmarks.own_domain import own_domain  # noqa: E402
+from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
 MINUTES, SAMPLE_S, BRING_UP_S, FIRST_SEED = 60.0, 30.0, 60.0, 20_000
@@ -64,22 +63,24 @@ class Soak:
         self.frames_ns: list[int] = []
         self.plans = self.due_plans = self.goals = self.disarmed = 0
         self.cycles: CycleTimes | None = None
+        self._armed = False
         node = client.node
         node.create_subscription(
             CameraInfo, "camera/camera_info", lambda info: self.frames_ns.append(to_ns(info.header.stamp)), qos.EVENTS
         )
         node.create_subscription(Plan, "plan", self._on_plan, qos.EVENTS)
+        node.create_subscription(GuardrailReport, "guardrail_report", self._on_report, qos.EVENTS)
         node.create_subscription(CycleTimes, "guardrail_cycles", self._on_cycles, qos.LATCHED)
 
     def pursue_one(self) -> None:
-        """One goal; a late joint state may end it, which counts."""
+        """One goal; a late joint state may disarm the guardrail before its end, which counts."""
         scene = Scene.from_seed(FIRST_SEED + self.goals)
         self._client.begin_episode(scene.seed)
         before = self.plans
         handle = self._client.start(image_goal(render_goal_image(scene, self._camera), self._camera), EPISODE_S)
-        result = self._client.finish(handle, 4 * EPISODE_S, self._sample)
+        self._client.finish(handle, 4 * EPISODE_S, self._sample)
         self.goals += 1
-        self.disarmed += result.refusals > result.steps // 2
+        self.disarmed += not self._armed
         self.due_plans += round(EPISODE_S / MODEL_STEP_S)
         self.plans = min(self.plans, before + round(EPISODE_S / MODEL_STEP_S))
 
@@ -119,6 +120,9 @@ class Soak:
 
     def _on_plan(self, _: Plan) -> None:
         self.plans += 1
+
+    def _on_report(self, message: GuardrailReport) -> None:
+        self._armed = message.armed
 
     def _on_cycles(self, message: CycleTimes) -> None:
         self.cycles = message
@@ -177,23 +181,18 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="default: %(default)g")
     parser.add_argument("--no-write", action="store_true", help=f"leave {RESULT.name} as it is")
     args = parser.parse_args()
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
     load = os.getloadavg()[0]
-    rclpy.init()
     try:
-        with tempfile.TemporaryDirectory(prefix="ami_soak_") as folder:
+        with own_domain(), tempfile.TemporaryDirectory(prefix="ami_soak_") as folder:
             figures = run(args.minutes, Path(folder) / "graph.log")
     except GraphError as error:
         print(f"the graph did not last: {error}", file=sys.stderr)
         return 1
-    finally:
-        rclpy.try_shutdown()
     print(table(figures))
     if not args.no_write:
-        made = {"command": f"OMP_NUM_THREADS=1 python -m benchmarks.soak --minutes {args.minutes:g}", "rclpy": RCLPY}
-        made |= {"commit": commit(), "machine": machine()}
-        loads = {"load_average": [round(load, 2), round(os.getloadavg()[0], 2)]}  # before and after
-        RESULT.write_text(json.dumps(made | loads | figures, indent=1) + "\n")
+        command = f"OMP_NUM_THREADS=1 python -m benchmarks.soak --minutes {args.minutes:g}"
+        document = made_with(command, load) | {"rclpy": RCLPY} | figures
+        RESULT.write_text(json.dumps(document, indent=1) + "\n")
     return int(bool(broken(figures)))
 
 

@@ -46,7 +46,7 @@ from ami_robot.safety.motion import MOVE_DURATIONS_S  # noqa: E402
 from ami_robot.safety.spec import load_spec  # noqa: E402
 from ami_robot.types import NS_PER_S  # noqa: E402
 from benchmarks.cable import Cable, NotPossibleError, make_host, measure  # noqa: E402
-from benchmarks.provenance import commit, machine  # noqa: E402
+from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "two_hosts.json"
 LAUNCH_FILE = ("ami_bringup", "bringup.launch.xml")
@@ -145,15 +145,9 @@ def main() -> int:
             print(f"{logs}two_hosts: error: {error}", file=sys.stderr)
             return 1
         figures |= verify(Path(name) / "bag")
-    figures = {
-        "command": shlex.join(["OMP_NUM_THREADS=1", "python", "-m", "benchmarks.two_hosts", *sys.argv[1:]]),
-        "commit": commit(),
-        "machine": machine(),
-        "rclpy": RCLPY,
-        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after
-        "bound_s": round(BOUND_S, 2),
-        **figures,
-    }
+    command = shlex.join(["OMP_NUM_THREADS=1", "python", "-m", "benchmarks.two_hosts", *sys.argv[1:]])
+    settings = {"rclpy": RCLPY, "bound_s": round(BOUND_S, 2), "silent_s": args.silent_s}
+    figures = made_with(command, load) | settings | figures
     figures["held"] = held(figures)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(figures, indent=2) + "\n")
@@ -307,15 +301,15 @@ def held(figures: dict[str, Any]) -> bool:
         and not figures["findings"]
         and set(figures["goals"][0]["outcomes"]) <= {"done"}  # over a bad cable a goal may be given up
         and not figures["ip_fragments"]
-        and all(cut_held(row) for row in figures["cuts"])
+        and all(cut_held(row, figures["silent_s"]) for row in figures["cuts"])
     )
 
 
-def cut_held(row: dict[str, Any]) -> bool:
+def cut_held(row: dict[str, Any], silent_s: float) -> bool:
     """Of one cut. One that is over before the planner gives up may end in motion again: the goal is still wanted."""
     if row["away_s"] < GIVES_UP_S:
         return True
-    disarmed = row["away_s"] < SILENT_S or (not row["armed"] and row["moved_disarmed"] is False)
+    disarmed = row["away_s"] < silent_s or (not row["armed"] and row["moved_disarmed"] is False)
     return row["rest_s"] <= BOUND_S and not row["moved_untold"] and row["goes_on"] and disarmed
 
 
