@@ -102,9 +102,14 @@ class GuardrailNode(AmiNode):
         return Health("no joint states" if age_s > self.spec.staleness.joint_state_s else "", figures)
 
     def sense_ns(self) -> int:
-        """The node clock, behind neither joint states nor reports: simulated time may reach us after what it stamps."""
-        self.sensed_s = time.monotonic()
-        return max(self.now_ns(), to_ns(self.latest.header.stamp) if self.latest else 0, self.told_ns)
+        """The node clock. Simulated time may reach us after what it stamps: it is behind no joint state and no report.
+
+        A system clock is taken as it is: the guardrail has to see one that was set back.
+        """
+        self.sensed_s, now_ns = time.monotonic(), self.now_ns()
+        if not self.get_clock().ros_time_is_active:
+            return now_ns
+        return max(now_ns, to_ns(self.latest.header.stamp) if self.latest else 0, self.told_ns)
 
     def late_s(self) -> float:
         """How long ago sense_ns was right. Simulated time came with the joint states, and waited with them."""

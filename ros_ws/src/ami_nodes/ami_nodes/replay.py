@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ami_interfaces.action import PursueGoal
 
 from ami_nodes.convert import as_array, from_latent_msg, from_people_msg, to_ns, xyz
 from ami_nodes.eye import Eye
@@ -44,7 +45,6 @@ TOPICS = {
     PEOPLE: "ami_interfaces/msg/PersonArray",  # where there is a detector of people
 }
 
-POSE = 1  # as in PursueGoal
 SHOWN = 12
 """Digits of a SHA-256 that tell two files apart for people."""
 
@@ -165,7 +165,7 @@ def _decide_again(
 
 
 def _goal(message: Any, eye: Eye) -> Goal:
-    if message.kind == POSE:
+    if message.kind == PursueGoal.Goal.POSE:
         return Goal(tool_position=xyz(message.tool_position))
     return image_goal(from_latent_msg(eye.see_goal(message.image, message.camera_info)))
 
