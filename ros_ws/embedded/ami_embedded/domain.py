@@ -14,10 +14,10 @@ from ami_embedded.dds import DDSError, Participant
 
 _RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 
-# Fragments of 64 kB suit the loopback device (an image costs a fifth of the time), but overflow the default socket
-# buffers of Fast DDS peers. In a SUBNET no datagram is larger than a frame of Ethernet: of larger ones that lose a part
-# the kernel keeps the rest for 30 s, and when its 4 MB are full (25 s of small pictures at 2 % loss) nothing large
-# arrives any more. MaxAutoParticipantIndex as in rmw_cyclonedds.
+# Fragments of 64 kB suit the loopback device (an image costs far less time), but overflow the default socket buffers
+# of Fast DDS peers. In a SUBNET no datagram is larger than a frame of Ethernet: of larger ones that lose a part
+# the kernel keeps the rest for 30 s, and when its 4 MB are full nothing large arrives any more.
+# MaxAutoParticipantIndex as in rmw_cyclonedds.
 # A writer that is deleted lingers for acknowledgements, which a peer that ended at the same moment, or was killed,
 # never sends; one writer after the other does so: Ctrl-C must not take Cyclone's second for each. WhcHigh: ten images
 # of 640x480 may wait for a reliable reader, then publishing blocks.
