@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from ami_nodes.common import URGENT_NICENESS
+from ami_nodes.urgency import be_urgent
 
 CLONE_NEWNET = 0x40000000  # sched.h
 TUNSETIFF, TUNSETCARRIER, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x400454E2, 0x0002, 0x1000  # linux/if_tun.h
@@ -125,8 +125,7 @@ class Cable:
             fcntl.ioctl(host.wire, TUNSETCARRIER, struct.pack("i", there))
 
     def _carry(self) -> None:
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), URGENT_NICENESS)
+        be_urgent()
         first, second = (host.wire for host in self.ends)
         other = {first: second, second: first}
         under_way: list[tuple[float, int, int, bytes]] = []  # due, number, where to, frame

@@ -5,9 +5,6 @@ The arm keeps the rules of the stock joint_trajectory_controller and no others: 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from ami_nodes import qos
-from ami_nodes.common import URGENT_NICENESS, result_within
+from ami_nodes.common import result_within
 from ami_nodes.convert import (
     from_trajectory_msg,
     to_field,
@@ -32,6 +29,7 @@ from ami_nodes.convert import (
     to_proposal_msg,
     to_time,
 )
+from ami_nodes.urgency import be_urgent
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import HeldTool as HeldToolRecord
 from ami_robot.types import People, Person, Proposal
@@ -86,8 +84,7 @@ class Cell:
 
     def spin(self) -> None:
         """For a thread; until `close`. It goes before others where the system allows it, as the arm node does."""
-        with contextlib.suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), URGENT_NICENESS)
+        be_urgent()
         try:
             self._executor.spin()
         except ExternalShutdownException:

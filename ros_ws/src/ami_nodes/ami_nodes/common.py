@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -27,12 +25,12 @@ from rclpy.timer import Timer
 from ami_nodes import qos
 from ami_nodes.health import ACTIVE, EVERY_S, NOT_ACTIVE, Health, to_diagnostics
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
+from ami_nodes.urgency import NOT_ALLOWED, be_urgent, start_ordinary_threads
 from ami_robot.safety.spec import Spec, load_spec
 
 GUARDRAIL_FILE = Param("guardrail_file", "", "guardrail YAML; empty is the shipped one; one and the same for all nodes")
 
 EXIT_BAD_PARAMETER = 2
-URGENT_NICENESS = -10
 COMPLAIN_EVERY_S = 1.0
 
 
@@ -193,9 +191,7 @@ def run_node(name: str, make_node: Callable[[], Any], threads: int = 1, urgent: 
 
     An urgent one, in the loop that has to close every 10 ms, goes before others where the system allows it.
     """
-    if urgent:
-        with contextlib.suppress(PermissionError):  # an ordinary user's nodes take their turn, as on a desktop
-            os.setpriority(os.PRIO_PROCESS, 0, URGENT_NICENESS)
+    realtime = urgent and be_urgent()
     rclpy.init()
     try:
         node = make_node()
@@ -203,6 +199,10 @@ def run_node(name: str, make_node: Callable[[], Any], threads: int = 1, urgent: 
         print(f"{name}: error: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return EXIT_BAD_PARAMETER
+    if urgent:
+        start_ordinary_threads()  # those of the middleware are there
+        if not realtime:
+            node.get_logger().warning(NOT_ALLOWED)
     executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
     executor.add_node(node)
     gc.freeze()  # what the imports made stays: no collection walks it, neither between two messages nor at the end
