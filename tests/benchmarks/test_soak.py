@@ -4,11 +4,7 @@ import copy
 
 import pytest
 
-from ami_robot.cli.demo import find_rclpy
-
-find_rclpy()
-
-from benchmarks import soak  # noqa: E402
+from benchmarks import soak
 
 WELL = {
     "minutes": 60.0,

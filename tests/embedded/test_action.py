@@ -1,6 +1,5 @@
 """Actions between two processes: the server is subjects/counter.py."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,24 +7,18 @@ import time
 from contextlib import contextmanager
 
 import pytest
-
-from ami_embedded import finder
-
-sys.path.insert(0, os.path.dirname(__file__))
-finder.install()
-
-import rclpy  # noqa: E402
-from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray  # noqa: E402
-from action_msgs.srv import CancelGoal  # noqa: E402
-from ami_interfaces.action import PursueGoal  # noqa: E402
-from core import WAIT_S, spin_until  # noqa: E402
-from geometry_msgs.msg import Point  # noqa: E402
-from peers import importing_from, subject, unique_namespace  # noqa: E402
-from rclpy.action import ActionClient, ActionServer, CancelResponse  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
-from rclpy.qos import qos_profile_action_status_default  # noqa: E402
-from rclpy.task import Future  # noqa: E402
-from unique_identifier_msgs.msg import UUID  # noqa: E402
+import rclpy
+from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray
+from action_msgs.srv import CancelGoal
+from ami_interfaces.action import PursueGoal
+from core import WAIT_S, spin_until
+from geometry_msgs.msg import Point
+from peers import importing_from, subject, unique_namespace
+from rclpy.action import ActionClient, ActionServer, CancelResponse
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import qos_profile_action_status_default
+from rclpy.task import Future
+from unique_identifier_msgs.msg import UUID
 
 SUCCEED, ABORT, RAISE, FORGET, WRONG_RESULT, KEEP_ON = range(6)
 

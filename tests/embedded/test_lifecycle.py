@@ -1,27 +1,19 @@
 """Lifecycle nodes: the state machine, and subjects/phases.py driven by its services from another process."""
 
-import os
-import sys
 import time
 
 import pytest
-
-from ami_embedded import finder
-
-sys.path.insert(0, os.path.dirname(__file__))
-finder.install()
-
-import rclpy  # noqa: E402
-from core import spin_until  # noqa: E402
-from lifecycle_msgs.msg import State, Transition, TransitionEvent  # noqa: E402
-from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState  # noqa: E402
-from peers import read_until, subject, unique_namespace  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
-from rclpy.lifecycle import (  # noqa: E402
+import rclpy
+from core import spin_until
+from lifecycle_msgs.msg import State, Transition, TransitionEvent
+from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
+from peers import read_until, subject, unique_namespace
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import (
     LifecycleState,
     SimpleManagedEntity,
 )
-from std_msgs.msg import String  # noqa: E402
+from std_msgs.msg import String
 
 WAIT_S = 5.0
 

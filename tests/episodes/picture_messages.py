@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo, Image
 
-from ami_embedded import finder
-
-finder.install()
-
-from rclpy.serialization import serialize_message  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
-
-from ami_nodes.convert import to_camera_info_msg, to_image_msg  # noqa: E402
-from ami_nodes.recording_topics import definition, type_name  # noqa: E402
-from ami_robot.episodes.recording import RecordingWriter  # noqa: E402
-from ami_robot.perception.camera import load_camera  # noqa: E402
+from ami_nodes.convert import to_camera_info_msg, to_image_msg
+from ami_nodes.recording_topics import definition, type_name
+from ami_robot.episodes.recording import RecordingWriter
+from ami_robot.perception.camera import load_camera
 
 Pair = tuple[Image, CameraInfo]
 IMAGES, INFOS = "/camera/image_raw", "/camera/camera_info"

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ami_embedded import finder
+from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg
 
-finder.install()
-
-from ami_interfaces.msg import GuardrailReport as GuardrailReportMsg  # noqa: E402
-
-from ami_embedded.interfaces import serialize  # noqa: E402
-from ami_nodes.convert import to_report_msg  # noqa: E402
-from ami_nodes.recording_topics import definition  # noqa: E402
-from ami_robot.episodes.recording import REPORT_TOPIC, REPORT_TYPE, RecordingWriter  # noqa: E402
-from ami_robot.types import GuardrailReport  # noqa: E402
+from ami_embedded.interfaces import serialize
+from ami_nodes.convert import to_report_msg
+from ami_nodes.recording_topics import definition
+from ami_robot.episodes.recording import REPORT_TOPIC, REPORT_TYPE, RecordingWriter
+from ami_robot.types import GuardrailReport
 
 DEFINITION = definition(GuardrailReportMsg)
 

@@ -5,17 +5,13 @@ import time
 import numpy as np
 import pytest
 
-from ami_embedded import finder
-
-finder.install()
-
-from ami_nodes import qos  # noqa: E402
-from ami_nodes.convert import as_array, to_ns  # noqa: E402
-from ami_nodes.graph_client import GraphClient  # noqa: E402
-from ami_robot.perception.checkpoint import save_checkpoint  # noqa: E402
-from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead  # noqa: E402
-from ami_robot.world_model.predictor import Predictor, PredictorConfig  # noqa: E402
-from tests.nodes.graph import DOMAIN, listening  # noqa: E402
+from ami_nodes import qos
+from ami_nodes.convert import as_array, to_ns
+from ami_nodes.graph_client import GraphClient
+from ami_robot.perception.checkpoint import save_checkpoint
+from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead
+from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from tests.nodes.graph import DOMAIN, listening
 
 
 class Pictures:

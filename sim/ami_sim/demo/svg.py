@@ -80,9 +80,11 @@ def histogram(title: str, x_label: str, values: Array, bins: int = 24) -> str:
     values = values[np.isfinite(values)]
     if not values.size:
         return f'<p class="note">{escape(title)}: nothing was measured.</p>'
-    top = max(float(values.max()), 1e-9)
-    counts, edges = np.histogram(values, bins=bins, range=(0.0, top))
-    axes = Axes(title, x_label, (0.0, top), (0.0, float(counts.max()) * 1.18))
+    low, top = float(values.min()), max(float(values.max()), 1e-9)
+    if low < 0.5 * top:  # else there would be little but an empty stretch on the left
+        low = 0.0
+    counts, edges = np.histogram(values, bins=bins, range=(low, top))
+    axes = Axes(title, x_label, (float(edges[0]), float(edges[-1])), (0.0, float(counts.max()) * 1.18))
     drawn = "".join(
         f'<rect x="{axes.across(left) + 0.5:.1f}" y="{axes.down(count):.1f}" '
         f'width="{axes.across(right) - axes.across(left) - 1:.1f}" '
