@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +57,26 @@ def test_a_candidate_is_imagined_alike_alone_and_among_others(model):
     latent, proprio, actions = inputs()
     together, alone = model.predict(latent, proprio, actions), model.predict(latent, proprio, actions[3:4])
     np.testing.assert_allclose(together.image_latents[3], alone.image_latents[0], atol=1e-5)
+
+
+def test_the_number_of_candidates_does_not_take_memory_for_good():
+    """The planner asks for as many as are allowed: oneDNN keeps something for each size that it is given."""
+    program = (
+        "import numpy as np, resource\n"
+        "from ami_robot.perception.checkpoint import load_checkpoint\n"
+        "from ami_robot.types import ACTION_DIM, PROPRIO_DIM\n"
+        "from ami_robot.world_model.model import LatentWorldModel\n"
+        "model = LatentWorldModel(load_checkpoint(None))\n"
+        "latent, proprio = np.zeros(model.latent_dim), np.zeros(PROPRIO_DIM)\n"
+        "def peak_mb(sizes):\n"
+        "    for size in sizes:\n"
+        "        assert len(model.predict(latent, proprio, np.zeros((size, 6, ACTION_DIM))).proprio) == size\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "before = peak_mb([128] * 3)\n"
+        "print(peak_mb(range(1, 129)) - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) < 30.0, "MB"
 
 
 def test_before_training_nothing_changes():
