@@ -54,10 +54,7 @@ class World:
 
     def __init__(self, scene: Scene, camera: CameraModel | None = None, gui: bool = False):
         """Raise RuntimeError when PyBullet gives no client (no display for gui=True)."""
-        self.camera = camera
-        self.client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
-        if self.client < 0:
-            raise RuntimeError("PyBullet gave no physics client; with gui=True a display is needed.")
+        self.camera, self._gui, self.client = camera, gui, -1
         self.reset(scene)
 
     def close(self) -> None:
@@ -68,12 +65,11 @@ class World:
 
     def reset(self, scene: Scene, gripper_width: float = 0.0) -> None:
         """Build the scene from nothing, so that what happened before leaves no trace in the solver's caches."""
-        client = self.client
+        client = self._empty()
         self.scene = scene
         self.people: PeopleInWorld | None = None
         self.held_tool: ToolInHand | None = None
         self._substeps = 0  # since the scene's start
-        pybullet.resetSimulation(physicsClientId=client)
         pybullet.setGravity(0, 0, -9.81, client)
         pybullet.setTimeStep(1.0 / PHYSICS_HZ, client)
         pybullet.setPhysicsEngineParameter(
@@ -88,6 +84,17 @@ class World:
         self._forces = [info[10] for info in joints]  # N m and N, from the URDF
         self._speeds = np.array([info[11] for info in joints])  # rad/s and m/s, from the URDF
         self._set_joints(np.concatenate([scene.start_joint_positions, [gripper_width / 2] * 2]))
+
+    def _empty(self) -> int:
+        """A client with nothing in it: a new one, since resetSimulation keeps memory of each mesh; a window stays."""
+        if self.client >= 0 and self._gui:
+            pybullet.resetSimulation(physicsClientId=self.client)
+            return self.client
+        self.close()
+        self.client = pybullet.connect(pybullet.GUI if self._gui else pybullet.DIRECT)
+        if self.client < 0:
+            raise RuntimeError("PyBullet gave no physics client; with gui=True a display is needed.")
+        return self.client
 
     def substep(self, positions: Array, velocities: Array, gripper_width: float) -> None:
         """Advance 1/PHYSICS_HZ s towards positions (7,) rad and velocities (7,) rad/s wanted at its end.
