@@ -11,7 +11,6 @@ from ami_robot.perception.encoder import EncoderConfig
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
 from ami_robot.world_model.predictor import Predictor, PredictorConfig
 
-
 ROWS_AT_A_TIME = 16
 """Batches are filled up to a multiple of it. oneDNN keeps what it makes for each size: all up to 128 take 340 MB."""
 
