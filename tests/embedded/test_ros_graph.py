@@ -9,12 +9,25 @@ from std_srvs.srv import Trigger
 STRING_HASH = "RIHS01_df668c740482bbd48fb39d76a70dfd4bd59db1288021743503259e948f6b1a18"
 
 
+def names(names_and_types):
+    return {name for name, _ in names_and_types}
+
+
 def test_another_process_and_all_that_it_offers_is_seen_and_leaves():
     with running() as (node, executor):
         space = namespace_of(node)
         with companion(space):
             spin_until(executor, lambda: ("companion", space) in node.get_node_names_and_namespaces())
-            spin_until(executor, lambda: node.count_publishers("latched") == 1)
+            services = {f"{space}/switch", f"{space}/companion/set_parameters"}  # each is found by itself, in any order
+            spin_until(
+                executor, lambda: services <= names(node.get_service_names_and_types_by_node("companion", space))
+            )
+            for find, topic in (
+                (node.get_publishers_info_by_topic, "latched"),
+                (node.get_publishers_info_by_topic, "unreliable"),
+                (node.get_subscriptions_info_by_topic, "image_in"),
+            ):
+                spin_until(executor, lambda find=find, topic=topic: [x.node_name for x in find(topic)] == ["companion"])
             assert dict(node.get_topic_names_and_types())[f"{space}/image_in"] == ["sensor_msgs/msg/Image"]
             assert dict(node.get_service_names_and_types())[f"{space}/switch"] == ["std_srvs/srv/SetBool"]
             (info,) = node.get_publishers_info_by_topic("latched")
@@ -22,8 +35,6 @@ def test_another_process_and_all_that_it_offers_is_seen_and_leaves():
             assert info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
             (info,) = node.get_publishers_info_by_topic("unreliable")
             assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-            offered = dict(node.get_service_names_and_types_by_node("companion", space))
-            assert f"{space}/switch" in offered and f"{space}/companion/set_parameters" in offered
             (info,) = node.get_subscriptions_info_by_topic("image_in")
             assert (info.node_name, info.node_namespace) == ("companion", space)
         spin_until(executor, lambda: ("companion", space) not in node.get_node_names_and_namespaces())
