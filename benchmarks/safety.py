@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     found = summary(shards, folder, spec_sha256)
     result.write_text(json.dumps(found, indent=1) + "\n")
-    events = sum(family["events"] for family in found["families"]) + found["kinematic"]["events"]
+    events = sum(row["events"] for row in (*found["families"], found["kinematic"], *found["adversary"]))
     late = [fault["name"] for fault in found["faults"] if not fault["brake_ms"] <= fault["bound_ms"]]
     print(f"{events} events, {len(late)} faults beyond their bound {late}; {result}")
     return 1 if events or late else 0
