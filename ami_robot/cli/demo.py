@@ -165,13 +165,13 @@ def _conclude(
 
 
 def find_rclpy() -> tuple[str, list[str]]:
-    """Which rclpy there is, and the command that reads launch files."""
-    if find_spec("rclpy"):
-        return "ros2", ["ros2", "launch"]
-    from ami_embedded import finder
+    """Which rclpy there is, and the command that reads launch files. Idempotent."""
+    if find_spec("ami_embedded") or not find_spec("rclpy"):  # with neither, the import says what is absent
+        from ami_embedded import finder
 
-    finder.install()
-    return "embedded", [sys.executable, "-m", "ami_embedded.launch"]
+        if finder.install():
+            return "embedded", [sys.executable, "-m", "ami_embedded.launch"]
+    return "ros2", ["ros2", "launch"]
 
 
 def _goal_image(scene: Scene, camera: CameraModel) -> np.ndarray:
