@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ami_robot.cli.demo import find_rclpy
 from benchmarks.own_domain import own_domain
+from benchmarks.provenance import load_average
 
 SEEDS = 3
 
@@ -42,7 +43,7 @@ def play_all(names: list[str], seeds: int = SEEDS) -> dict[str, Any]:
             bar.update(len(members))
     return {
         "stories": [_row(name, [one for one in outcomes if one["story"] == name]) for name in names],
-        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after; the graph is a part of it
+        "load_average": load_average(load),
         "wall_s": round(time.monotonic() - began_s, 1),
     }
 

@@ -18,13 +18,18 @@ def commit() -> str:
 
 
 def made_with(command: str, load: float) -> dict[str, Any]:
-    """How figures came about; `load` is the machine's before. Where a graph ran, it is a part of the one after."""
+    """How figures came about; `load` is the machine's before."""
     return {
         "command": command,
         "commit": commit(),
         "machine": machine(),
-        "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "load_average": load_average(load),
     }
+
+
+def load_average(before: float) -> list[float]:
+    """Of the last minute: before, and now. Where a graph ran, it is a part of the second."""
+    return [round(before, 2), round(os.getloadavg()[0], 2)]
 
 
 def machine() -> str:

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from benchmarks import soak
+from benchmarks.own_domain import own_domain
 
 WELL = {
     "minutes": 60.0,
@@ -36,15 +37,10 @@ def test_a_node_that_grows_or_misses_a_zombie_and_a_file_left_behind_are_named()
 @pytest.mark.slow
 @pytest.mark.graph
 def test_two_minutes_of_the_whole_graph_leave_nothing_behind(tmp_path, monkeypatch):
-    import rclpy
-
     monkeypatch.setattr(soak, "SAMPLE_S", 5.0)
     monkeypatch.setenv("ROS_DOMAIN_ID", "101")
-    rclpy.init()
-    try:
+    with own_domain():
         figures = soak.run(2.0, tmp_path / "graph.log")
-    finally:
-        rclpy.try_shutdown()
     assert figures["goals"] > 10 and figures["zombies"] == figures["left_in_dev_shm"] == []
     assert set(figures["memory"]) >= {"arm", "camera", "encoder", "guardrail", "planner", "world_model"}
     assert figures["missed_share"]["planner"] < 0.1 and figures["missed_share"]["camera"] < 0.1

@@ -77,6 +77,11 @@ class Graph:
             os.killpg(launcher.pid, signal.SIGKILL)
             launcher.wait()
 
+    @property
+    def exit_status(self) -> int | None:
+        """The launch's, once it has ended."""
+        return None if self._launcher is None else self._launcher.poll()
+
     def check(self) -> None:
         """Raise GraphError with the name of the node that has died and its reason, before the launch itself ends."""
         if self._launcher is not None and not self._broken:
