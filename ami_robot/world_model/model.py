@@ -12,7 +12,7 @@ from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
 from ami_robot.world_model.predictor import Predictor, PredictorConfig
 
 ROWS_AT_A_TIME = 16
-"""Batches are filled up to a multiple of it. oneDNN keeps what it makes for each size: all up to 128 take 340 MB."""
+"""Batches are filled up to a multiple of it. oneDNN keeps what it makes for each size it ever saw."""
 
 
 class LatentWorldModel:

@@ -9,19 +9,14 @@ from std_srvs.srv import Trigger
 STRING_HASH = "RIHS01_df668c740482bbd48fb39d76a70dfd4bd59db1288021743503259e948f6b1a18"
 
 
-def names(names_and_types):
-    return {name for name, _ in names_and_types}
-
-
 def test_another_process_and_all_that_it_offers_is_seen_and_leaves():
     with running() as (node, executor):
         space = namespace_of(node)
         with companion(space):
             spin_until(executor, lambda: ("companion", space) in node.get_node_names_and_namespaces())
             services = {f"{space}/switch", f"{space}/companion/set_parameters"}  # each is found by itself, in any order
-            spin_until(
-                executor, lambda: services <= names(node.get_service_names_and_types_by_node("companion", space))
-            )
+            offers = node.get_service_names_and_types_by_node
+            spin_until(executor, lambda: services <= dict(offers("companion", space)).keys())
             for find, topic in (
                 (node.get_publishers_info_by_topic, "latched"),
                 (node.get_publishers_info_by_topic, "unreliable"),
