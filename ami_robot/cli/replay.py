@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("run", type=Path, metavar="RUN", help="folder of a recording, as record:=true makes it")
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
     add("--config", default="reach", metavar="TASK", help="task: a name, or a path to a YAML (default %(default)s)")
-    add("--guardrail-file", type=Path, metavar="F", help="guardrail file instead of the one that ships")
+    add("--guardrail-file", default="panda", metavar="F", help="a robot's, or a path to a YAML (default %(default)s)")
     add("--json", action="store_true", help="print the result as JSON")
 
 
@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
     from ami_nodes.replay import load_recorded, replay
     from ami_robot.configurator.configurator import load_task, task_file
     from ami_robot.perception.checkpoint import load_checkpoint
-    from ami_robot.safety.spec import load_spec
+    from ami_robot.safety.spec import load_spec, spec_file
 
     began_s = time.monotonic()
-    spec, task = load_spec(args.guardrail_file), load_task(task_file(args.config))
+    spec, task = load_spec(spec_file(args.guardrail_file)), load_task(task_file(args.config))
     replayed = replay(load_recorded(args.run), spec, task, load_checkpoint(args.checkpoint))
     took_s = time.monotonic() - began_s
     if args.json:

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a recording of guardrail_report")
     parser.add_argument(
-        "--guardrail-file", type=Path, metavar="F", help="guardrail file of the run instead of the one that ships"
+        "--guardrail-file", default="panda", metavar="F", help="the run's: a robot's, or a YAML (default %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -59,9 +59,9 @@ class Result:
 def run(args: argparse.Namespace) -> int:
     """Read the recording through and print what was seen."""
     from ami_robot.safety.certificate import Verifier
-    from ami_robot.safety.spec import load_spec
+    from ami_robot.safety.spec import load_spec, spec_file
 
-    spec = load_spec(args.guardrail_file)
+    spec = load_spec(spec_file(args.guardrail_file))
     verifier = Verifier(spec)
     began_s = time.process_time()
     folder, findings = _verify(args.run, verifier)

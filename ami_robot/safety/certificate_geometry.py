@@ -16,7 +16,7 @@ import coal
 import numpy as np
 import pinocchio
 
-from ami_robot.safety.arm_inertias import PANDA
+from ami_robot.safety.arm_inertias import BODIES
 from ami_robot.safety.arm_spheres import SPHERES
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, Person
@@ -58,7 +58,7 @@ class Arm:
     """The arm and what stands around it. Not thread-safe: Pinocchio and Coal write into one workspace."""
 
     def __init__(self, spec: Spec) -> None:
-        self._model = _model()
+        self._model = _model(spec.robot)
         self._data = self._model.createData()
         self._tool = self._model.getFrameId("tool")
         self._last_link = self._model.inertias[_JOINTS].copy()
@@ -156,12 +156,12 @@ def _capsule(person: Person) -> tuple[Any, pinocchio.SE3]:
     return coal.Capsule(radius_m, length_m), pinocchio.SE3(turn, (person.end_a + person.end_b) / 2.0)
 
 
-def _model() -> pinocchio.Model:
+def _model(robot: str) -> pinocchio.Model:
     model, parent = pinocchio.Model(), 0
     for joint, (x, y, z, roll) in enumerate(_JOINT_ORIGINS):
         origin = pinocchio.SE3(pinocchio.rpy.rpyToMatrix(roll, 0.0, 0.0), np.array([x, y, z]))
         parent = model.addJoint(parent, pinocchio.JointModelRZ(), origin, f"joint{joint + 1}")
-    for body in PANDA:
+    for body in BODIES[robot]:
         xx, yy, zz, xy, xz, yz = body.inertia_kg_m2
         about_center = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         inertia = pinocchio.Inertia(body.mass_kg, np.array(body.center_m), about_center)

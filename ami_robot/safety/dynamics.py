@@ -1,4 +1,4 @@
-"""Which torques a motion of the Panda takes: Pinocchio's recursive Newton-Euler algorithm on a model built here.
+"""Which torques a motion of the arm takes: Pinocchio's recursive Newton-Euler algorithm on a model built here.
 
     tau = M(q) ddq + C(q, dq) dq + g(q)
 
@@ -8,12 +8,10 @@ not modelled; it stays below 1 N m per joint (Gaz et al., 2019) and belongs to w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pinocchio
 
-from ami_robot.safety.arm_inertias import PANDA, Body
+from ami_robot.safety.arm_inertias import BODIES, Body
 from ami_robot.safety.kinematics import (
     FLANGE_M,
     HAND_YAW_RAD,
@@ -32,8 +30,9 @@ TOOL_FRAME = "tool"
 class Dynamics:
     """Torques of the rigid-body model. Not thread-safe: Pinocchio writes its results into one workspace."""
 
-    def __init__(self, bodies: Sequence[Body] = PANDA) -> None:
-        self._model = panda_model(bodies)
+    def __init__(self, robot: str = "panda") -> None:
+        """Of a robot of `arm_inertias`."""
+        self._model = arm_model(robot)
         self._workspace = self._model.createData()
         self._last_link = self._model.inertias[JOINTS].copy()
         self._tool = self._model.frames[self._model.getFrameId(TOOL_FRAME)].placement.translation
@@ -56,15 +55,15 @@ class Dynamics:
         return measured - self.torques(q, dq, ddq, mass_kg)
 
 
-def panda_model(bodies: Sequence[Body] = PANDA) -> pinocchio.Model:
+def arm_model(robot: str) -> pinocchio.Model:
     """The arm with the hand as a Pinocchio model of 7 revolute joints about z; the frame TOOL_FRAME is the tool."""
     model, parent = pinocchio.Model(), 0
     placements = [_placement(joint) for joint in range(JOINTS)]
     for joint, placement in enumerate(placements):
-        parent = model.addJoint(parent, pinocchio.JointModelRZ(), placement, f"panda_joint{joint + 1}")
+        parent = model.addJoint(parent, pinocchio.JointModelRZ(), placement, f"joint{joint + 1}")
     yaw = pinocchio.utils.rotate("z", HAND_YAW_RAD)
     hand = pinocchio.SE3(yaw, np.array([0.0, 0.0, FLANGE_M]))
-    for body in bodies:
+    for body in BODIES[robot]:
         joint = min(body.link, JOINTS)  # the hand is bolted to link 7
         frame = hand if body.link > JOINTS else pinocchio.SE3.Identity()
         model.appendBodyToJoint(joint, _inertia(body), frame)

@@ -1,7 +1,7 @@
-"""Kinematics of the Franka Emika Panda with its hand, batched: positions in m, base_link; angles in rad.
+"""Kinematics of the Franka Emika Panda and the Franka Research 3 with their hand, batched: positions in m, base_link; angles in rad.
 
 Modified Denavit-Hartenberg parameters (Craig's convention): Franka Control Interface documentation, "Denavit-Hartenberg
-parameters" of the Panda. The tool is the point between the fingertips. All functions take any batch shape (...).
+parameters", the same for both. The tool is the point between the fingertips. All functions take any batch shape (...).
 """
 
 from __future__ import annotations

@@ -138,8 +138,9 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Gripper:
-    """Range of the gripper's width, m."""
+    """Range of the gripper's width, m; each of its joints opens by an equal share."""
 
+    joint_names: tuple[str, ...]
     lower_m: NotNegative
     upper_m: Positive
     tolerance_m: NotNegative

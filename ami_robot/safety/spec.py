@@ -27,6 +27,8 @@ class SpecError(ValueError):
 class Spec:
     """The whole guardrail file. Rows are named as in the file; `sha256` is that of the file's bytes."""
 
+    robot: Literal["panda", "fr3"]
+    """Whose kinematics, spheres and inertias are meant."""
     joint_names: tuple[str, ...]
     joint_position: rows.JointPosition
     joint_velocity: rows.JointVelocity
@@ -56,6 +58,11 @@ class Spec:
     e_stop: rows.EStop
     deadman: rows.Deadman
     sha256: str
+
+
+def spec_file(name: str) -> Path:
+    """The guardrail file that the name of a robot, or a path to a YAML, means."""
+    return Path(name) if name.endswith((".yaml", ".yml")) else DEFAULT_SPEC.with_name(f"{name}.yaml")
 
 
 def load_spec(path: Path | None = None) -> Spec:
@@ -165,6 +172,9 @@ def _check_together(spec: Spec, where: str) -> None:
     joints = 7
     if not len(spec.joint_names) == len(set(spec.joint_names)) == joints:
         raise SpecError(f"{where}: joint_names must be the {joints} different names of the arm's joints.")
+    fingers = spec.gripper.joint_names
+    if not fingers or len({*fingers, *spec.joint_names}) < len(fingers) + joints:
+        raise SpecError(f"{where}: gripper.joint_names must be one different name or more, none of them the arm's.")
     ordered: dict[str, tuple[Array | float, Array | float]] = {
         "joint_position": (spec.joint_position.command_lower_rad, spec.joint_position.command_upper_rad),
         "workspace": (spec.workspace.lower_m, spec.workspace.upper_m),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import yaml
+from sensor_msgs.msg import JointState
 from tf2_msgs.msg import TFMessage
 
 from ami_nodes.graph_client import position_goal
@@ -37,6 +38,20 @@ def reaches(client, launch):
 def test_commands_that_only_come_back_bring_the_tool_to_its_goal(client):
     with launched(BRINGUP, arm="loopback", vision="false", config="analytic") as launch:
         reaches(client, launch)
+
+
+def test_another_robot_moves_by_its_own_names_and_limits(client):
+    names = []
+    with listening(client, (JointState, "joint_states", lambda message: names.append(message.name))):
+        with launched(BRINGUP, arm="loopback", robot="fr3", vision="false", config="analytic") as launch:
+            reaches(client, launch)
+    assert names[-1] == [*(f"fr3_joint{joint}" for joint in range(1, 8)), "fr3_finger_joint1", "fr3_finger_joint2"]
+
+
+def test_the_simulated_arm_is_refused_the_limits_of_another_robot():
+    with launched(BRINGUP, robot="fr3", vision="false", config="analytic") as launch:
+        assert launch.popen.wait(30.0) == 1
+        assert "the simulated arm is a Panda and the guardrail file is for another robot, fr3" in launch.output()
 
 
 def test_a_robot_under_ros2_control_comes_to_its_goal_by_the_name_of_its_controller(client):

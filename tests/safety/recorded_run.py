@@ -23,7 +23,7 @@ class RecordedRun:
 
     def __init__(self, spec: Spec):
         kinematics = Kinematics()
-        self.guardrail = Guardrail(spec, kinematics, Dynamics())
+        self.guardrail = Guardrail(spec, kinematics, Dynamics(spec.robot))
         self.guardrail.select_source("planner")
         self.arm = JointTrajectoryController(spec.joint_names)
         self.arm.hold(kinematics.inverse(START_TOOL_M)[0], 0.0)

@@ -7,8 +7,8 @@ import pinocchio
 import pybullet
 import pytest
 
-from ami_robot.safety.arm_inertias import HAND, PANDA
-from ami_robot.safety.dynamics import TOOL_FRAME, Dynamics, min_singular_value, panda_model
+from ami_robot.safety.arm_inertias import BODIES, HAND
+from ami_robot.safety.dynamics import TOOL_FRAME, Dynamics, arm_model, min_singular_value
 from ami_robot.safety.kinematics import (
     FLANGE_M,
     HAND_YAW_RAD,
@@ -60,17 +60,17 @@ def link_poses(q: np.ndarray) -> list[np.ndarray]:
     return [*poses, pose @ shift(0.0, FLANGE_M) @ turn("z", HAND_YAW_RAD)]
 
 
-def potential_energy(q: np.ndarray, load_kg: float = 0.0) -> float:
+def potential_energy(bodies, q: np.ndarray, load_kg: float = 0.0) -> float:
     poses = link_poses(q)
-    heights = [(poses[body.link - 1] @ [*body.center_m, 1.0])[2] * body.mass_kg for body in PANDA]
+    heights = [(poses[body.link - 1] @ [*body.center_m, 1.0])[2] * body.mass_kg for body in bodies]
     return GRAVITY * (sum(heights) + load_kg * (poses[-1] @ [0.0, 0.0, TOOL_M, 1.0])[2])
 
 
-def kinetic_energy(q: np.ndarray, dq: np.ndarray, load_kg: float = 0.0, step: float = 1e-6) -> float:
+def kinetic_energy(bodies, q: np.ndarray, dq: np.ndarray, load_kg: float = 0.0, step: float = 1e-6) -> float:
     """From velocities of the links' poses by central differences."""
     before, here, after = (link_poses(q + shift * step * dq) for shift in (-1.0, 0.0, 1.0))
     energy = 0.0
-    for body in PANDA:
+    for body in bodies:
         rate = (after[body.link - 1] - before[body.link - 1]) / (2 * step)
         velocity = rate @ [*body.center_m, 1.0]
         spin = here[body.link - 1][:3, :3].T @ rate[:3, :3]  # in the link's frame, skew
@@ -83,7 +83,7 @@ def kinetic_energy(q: np.ndarray, dq: np.ndarray, load_kg: float = 0.0, step: fl
 
 
 def test_the_model_has_the_kinematics_of_the_guardrail(spec, kinematics):
-    model = panda_model()
+    model = arm_model("panda")
     workspace = model.createData()
     for q in random_states(spec, 50)[0]:
         pinocchio.framesForwardKinematics(model, workspace, q)
@@ -91,23 +91,25 @@ def test_the_model_has_the_kinematics_of_the_guardrail(spec, kinematics):
         np.testing.assert_allclose(pose, kinematics.tool_pose(q), atol=1e-9)
 
 
+@pytest.mark.parametrize("robot", BODIES)
 @pytest.mark.parametrize("load_kg", [0.0, LOAD_KG])
-def test_torques_at_rest_do_the_work_of_lifting_every_centre_of_mass(spec, dynamics, load_kg):
-    step, rest = 1e-5, np.zeros(7)
+def test_torques_at_rest_do_the_work_of_lifting_every_centre_of_mass(spec, robot, load_kg):
+    step, rest, dynamics, bodies = 1e-5, np.zeros(7), Dynamics(robot), BODIES[robot]
     for q in random_states(spec, 20)[0]:
         gradient = [
-            (potential_energy(q + nudge, load_kg) - potential_energy(q - nudge, load_kg)) / (2 * step)
+            (potential_energy(bodies, q + nudge, load_kg) - potential_energy(bodies, q - nudge, load_kg)) / (2 * step)
             for nudge in np.eye(7) * step
         ]
         np.testing.assert_allclose(dynamics.torques(q, rest, rest, load_kg), gradient, atol=1e-6)
 
 
+@pytest.mark.parametrize("robot", BODIES)
 @pytest.mark.parametrize("load_kg", [0.0, LOAD_KG])
-def test_the_torques_power_is_the_rate_of_the_energy(spec, dynamics, load_kg):
-    step = 1e-4
+def test_the_torques_power_is_the_rate_of_the_energy(spec, robot, load_kg):
+    step, dynamics, bodies = 1e-4, Dynamics(robot), BODIES[robot]
 
     def energy(q, dq):
-        return kinetic_energy(q, dq, load_kg) + potential_energy(q, load_kg)
+        return kinetic_energy(bodies, q, dq, load_kg) + potential_energy(bodies, q, load_kg)
 
     for q, dq, ddq in zip(*random_states(spec, 20), strict=True):
         path = [(q + t * dq + t**2 / 2 * ddq, dq + t * ddq) for t in (-step, step)]
@@ -115,20 +117,22 @@ def test_the_torques_power_is_the_rate_of_the_energy(spec, dynamics, load_kg):
         assert rate == pytest.approx(dynamics.torques(q, dq, ddq, load_kg) @ dq, rel=1e-4, abs=1e-4)
 
 
-def test_pybullet_computes_the_same_torques_from_the_same_bodies(spec, dynamics, tmp_path):
+@pytest.mark.parametrize("robot", BODIES)
+def test_pybullet_computes_the_same_torques_from_the_same_bodies(spec, robot, tmp_path):
+    dynamics = Dynamics(robot)
     client = pybullet.connect(pybullet.DIRECT)
     try:
         pybullet.setGravity(0, 0, -GRAVITY, client)
         flags = pybullet.URDF_USE_INERTIA_FROM_FILE
-        robot = pybullet.loadURDF(write_urdf(tmp_path), useFixedBase=True, flags=flags, physicsClientId=client)
+        arm = pybullet.loadURDF(write_urdf(tmp_path, robot), useFixedBase=True, flags=flags, physicsClientId=client)
         for q, dq, ddq in zip(*random_states(spec, 20), strict=True):
-            oracle = pybullet.calculateInverseDynamics(robot, list(q), list(dq), list(ddq), physicsClientId=client)
+            oracle = pybullet.calculateInverseDynamics(arm, list(q), list(dq), list(ddq), physicsClientId=client)
             np.testing.assert_allclose(dynamics.torques(q, dq, ddq), oracle, atol=1e-3)
     finally:
         pybullet.disconnect(client)
 
 
-def write_urdf(folder: Path) -> str:
+def write_urdf(folder: Path, robot: str) -> str:
     """The arm as URDF: bodies alone, every one on a fixed joint of its own."""
     parts, links = [], ["base", *(f"link{number}" for number in range(1, 8)), "hand"]
     nothing = '<inertial><mass value="1e-9"/><inertia ixx="1e-12" iyy="1e-12" izz="1e-12" ixy="0" ixz="0" iyz="0"/>'
@@ -145,7 +149,7 @@ def write_urdf(folder: Path) -> str:
         f'<joint name="flange" type="fixed"><parent link="link7"/><child link="hand"/>'
         f'<origin xyz="0 0 {FLANGE_M}" rpy="0 0 {HAND_YAW_RAD}"/></joint>'
     )
-    for index, body in enumerate(PANDA):
+    for index, body in enumerate(BODIES[robot]):
         xx, yy, zz, xy, xz, yz = body.inertia_kg_m2
         parts.append(
             f'<link name="body{index}"><inertial><mass value="{body.mass_kg}"/><origin xyz="{body.center_m[0]} '
@@ -236,6 +240,7 @@ def test_ordinary_motions_through_the_workspace_stay_far_from_the_torque_and_sin
     assert spec.singularity.min_singular_value * 1.5 < least < 0.3
 
 
-def test_the_hand_and_its_fingers_are_in_the_table():
-    assert [body.link for body in PANDA] == [1, 2, 3, 4, 5, 6, 7, HAND, HAND]
-    assert sum(body.mass_kg for body in PANDA) == pytest.approx(16.82, abs=0.01)
+@pytest.mark.parametrize(("robot", "mass_kg"), [("panda", 16.82), ("fr3", 16.25)])
+def test_the_hand_and_its_fingers_are_in_the_table(robot, mass_kg):
+    assert [body.link for body in BODIES[robot]] == [1, 2, 3, 4, 5, 6, 7, HAND, HAND]
+    assert sum(body.mass_kg for body in BODIES[robot]) == pytest.approx(mass_kg, abs=0.01)

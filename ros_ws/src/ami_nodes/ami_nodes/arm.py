@@ -70,6 +70,11 @@ class ArmNode(CommandedArmNode):
     def build(self) -> None:
         """Make the world; the judge starts with the episode."""
         self.spec = self.load_spec()
+        if self.spec.robot != "panda":
+            raise ValueError(
+                f"the simulated arm is a Panda and the guardrail file is for another robot, {self.spec.robot}; that one "
+                "moves with arm:=loopback or arm:=ros2_control."
+            )
         self.arm = SimulatedArm(Scene.from_seed(self.settings.scene_seed), gui=self.settings.gui)
         self.arm.step_count = self.steps_before
         self.clock_publisher = self.publisher(ClockMsg, "/clock", qos.CLOCK)

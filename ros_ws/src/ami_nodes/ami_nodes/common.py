@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from copy import copy
-from pathlib import Path
 from typing import Any, ClassVar
 
 import rclpy
@@ -26,9 +25,9 @@ from ami_nodes import qos
 from ami_nodes.health import ACTIVE, EVERY_S, NOT_ACTIVE, Health, to_diagnostics
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
 from ami_nodes.urgency import NOT_ALLOWED, be_urgent, start_ordinary_threads
-from ami_robot.safety.spec import Spec, load_spec
+from ami_robot.safety.spec import Spec, load_spec, spec_file
 
-GUARDRAIL_FILE = Param("guardrail_file", "", "guardrail YAML; empty is the shipped one; one and the same for all nodes")
+GUARDRAIL_FILE = Param("guardrail_file", "panda", "guardrail YAML, or the robot of a shipped one; the same for all nodes")
 
 EXIT_BAD_PARAMETER = 2
 COMPLAIN_EVERY_S = 1.0
@@ -72,7 +71,7 @@ class AmiNode(LifecycleNode):
 
     def load_spec(self) -> Spec:
         """What the parameter guardrail_file names; raises SpecError, one sentence."""
-        return load_spec(Path(self.settings.guardrail_file) if self.settings.guardrail_file else None)
+        return load_spec(spec_file(self.settings.guardrail_file))
 
     def build(self) -> None:
         """Make the library's objects and the publishers."""

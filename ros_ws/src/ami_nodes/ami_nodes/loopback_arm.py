@@ -27,7 +27,6 @@ class LoopbackArmNode(CommandedArmNode):
         GUARDRAIL_FILE,
         Param("lag_s", 0.02, "time constant with which the arm follows", minimum=1e-3, maximum=0.2),
         Param("rate_hz", 100.0, "of the joint states", minimum=1.0, maximum=1000.0),
-        Param("finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "which open by half the width each"),
     )
 
     def build(self) -> None:
@@ -35,7 +34,7 @@ class LoopbackArmNode(CommandedArmNode):
         spec = self.load_spec()
         start, _ = Kinematics().inverse((spec.workspace.lower_m + spec.workspace.upper_m) / 2.0)
         self.arm = LoopbackArm(spec.joint_names, start, spec.gripper.upper_m, self.settings.lag_s, self.now_s())
-        self.fingers = self.settings.finger_joints
+        self.fingers = spec.gripper.joint_names
         self.names = [*spec.joint_names, *self.fingers]
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
         self.tool_frame = ToolFrame(self)
@@ -57,7 +56,7 @@ class LoopbackArmNode(CommandedArmNode):
         self.arm.advance(now_ns / NS_PER_S)
         fingers = len(self.fingers)
         message = JointState(name=self.names)
-        message.position = to_field([*self.arm.positions, *[self.arm.gripper.width_m / 2.0] * fingers])
+        message.position = to_field([*self.arm.positions, *[self.arm.gripper.width_m / fingers] * fingers])
         message.velocity = to_field([*self.arm.velocities, *[0.0] * fingers])
         message.header.stamp = to_time(now_ns)
         self.joint_states_publisher.publish(message)

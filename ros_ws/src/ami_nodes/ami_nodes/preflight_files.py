@@ -11,7 +11,7 @@ from ami_nodes.preflight import FaultError, Skipped
 from ami_nodes.preflight_rehearsal import Tried
 from ami_robot.configurator.configurator import build_monitor, load_task, task_file
 from ami_robot.perception.checkpoint import Checkpoint, load_checkpoint
-from ami_robot.safety.spec import DEFAULT_SPEC, Spec, load_spec
+from ami_robot.safety.spec import Spec, load_spec, spec_file
 from ami_robot.types import Refusal
 
 SHOWN = 12
@@ -25,7 +25,7 @@ def settings_named(tried: Sequence[Tried], parameter: str) -> dict[str, Any]:
 
 def check_guardrail_file(tried: Sequence[Tried]) -> str:
     """One valid file for all nodes."""
-    files = {label: Path(value or DEFAULT_SPEC) for label, value in settings_named(tried, "guardrail_file").items()}
+    files = {label: spec_file(value) for label, value in settings_named(tried, "guardrail_file").items()}
     if not files:
         raise Skipped("no node reads a guardrail file.")
     specs = {label: load_spec(file) for label, file in files.items()}
@@ -42,7 +42,7 @@ def guardrails(tried: Sequence[Tried]) -> Spec:
     if len(files) != 1:
         raise Skipped("there is not one guardrail file.")
     try:
-        return load_spec(Path(value) if (value := files.pop()) else None)
+        return load_spec(spec_file(files.pop()))
     except ValueError as error:
         raise Skipped("the guardrail file cannot be used.") from error
 

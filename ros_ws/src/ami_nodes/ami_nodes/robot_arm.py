@@ -41,7 +41,6 @@ class RobotArmNode(AmiNode):
         Param("timeout_s", 10.0, "longest wait for the controller and for joint states", minimum=0.1, maximum=600.0),
         Param("max_offset_rad", 0.02, "between measured and commanded joints at the start", minimum=0.0, maximum=0.2),
         Param("gripper_action", "", "ParallelGripperCommand action of the gripper, empty for none"),
-        Param("finger_joint", "panda_finger_joint1", "joint of that action; it opens by half the width"),
     )
 
     REHEARSES = False  # it asks the controller
@@ -97,7 +96,8 @@ class RobotArmNode(AmiNode):
             return
         self.told_width_m = message.data
         goal = ParallelGripperCommand.Goal()
-        goal.command.name, goal.command.position = [self.settings.finger_joint], [message.data / 2.0]
+        fingers = self.spec.gripper.joint_names
+        goal.command.name, goal.command.position = [fingers[0]], [message.data / len(fingers)]
         self.gripper.send_goal_async(goal)
 
     def _agree(self) -> None:
