@@ -2,9 +2,8 @@
 
 Panda: identified by C. Gaz, M. Cognetti, A. Oliva, P. Robuffo Giordano and A. De Luca, "Dynamic Identification of the
 Franka Emika Panda Robot With Retrieval of Feasible Parameters Using Penalty-Based Optimization", IEEE RA-L 4(4), 2019.
-FR3: franka_description, robots/fr3/inertials.yaml; gravity takes torques that differ from the Panda's
-by 1.3 N m at most. Both carry the Franka Hand: end_effectors/franka_hand/inertials.yaml there. Link 0 does not move. The
-fingers stand here on the hand's axis: at every width the middle of the two lies there.
+FR3: franka_description, robots/fr3/inertials.yaml. Both carry the Franka Hand: end_effectors/franka_hand/inertials.yaml
+there. Link 0 does not move. The fingers stand here on the hand's axis: at every width the middle of the two lies there.
 """
 
 from __future__ import annotations

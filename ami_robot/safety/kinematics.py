@@ -1,4 +1,4 @@
-"""Kinematics of the Franka Emika Panda and the Franka Research 3 with their hand, batched: positions in m, base_link; angles in rad.
+"""Kinematics of the Franka Emika Panda and the FR3 with their hand, batched: positions in m, base_link; angles in rad.
 
 Modified Denavit-Hartenberg parameters (Craig's convention): Franka Control Interface documentation, "Denavit-Hartenberg
 parameters", the same for both. The tool is the point between the fingertips. All functions take any batch shape (...).

@@ -42,9 +42,11 @@ def test_commands_that_only_come_back_bring_the_tool_to_its_goal(client):
 
 def test_another_robot_moves_by_its_own_names_and_limits(client):
     names = []
-    with listening(client, (JointState, "joint_states", lambda message: names.append(message.name))):
-        with launched(BRINGUP, arm="loopback", robot="fr3", vision="false", config="analytic") as launch:
-            reaches(client, launch)
+    with (
+        listening(client, (JointState, "joint_states", lambda message: names.append(message.name))),
+        launched(BRINGUP, arm="loopback", robot="fr3", vision="false", config="analytic") as launch,
+    ):
+        reaches(client, launch)
     assert names[-1] == [*(f"fr3_joint{joint}" for joint in range(1, 8)), "fr3_finger_joint1", "fr3_finger_joint2"]
 
 

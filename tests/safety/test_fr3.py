@@ -1,4 +1,4 @@
-"""The guardrail file of the Franka Research 3: the robot's own limits, which shrink near its end stops, hold everywhere."""
+"""The guardrail file of the Franka Research 3: what that robot allows, less near its end stops, is kept everywhere."""
 
 import numpy as np
 import pytest

@@ -72,8 +72,8 @@ class ArmNode(CommandedArmNode):
         self.spec = self.load_spec()
         if self.spec.robot != "panda":
             raise ValueError(
-                f"the simulated arm is a Panda and the guardrail file is for another robot, {self.spec.robot}; that one "
-                "moves with arm:=loopback or arm:=ros2_control."
+                f"the simulated arm is a Panda and the guardrail file is for another robot, {self.spec.robot}; that "
+                "one moves with arm:=loopback or arm:=ros2_control."
             )
         self.arm = SimulatedArm(Scene.from_seed(self.settings.scene_seed), gui=self.settings.gui)
         self.arm.step_count = self.steps_before

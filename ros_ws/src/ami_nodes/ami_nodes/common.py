@@ -27,7 +27,7 @@ from ami_nodes.parameters import Param, ParameterError, checked_parameters
 from ami_nodes.urgency import NOT_ALLOWED, be_urgent, start_ordinary_threads
 from ami_robot.safety.spec import Spec, load_spec, spec_file
 
-GUARDRAIL_FILE = Param("guardrail_file", "panda", "guardrail YAML, or the robot of a shipped one; the same for all nodes")
+GUARDRAIL_FILE = Param("guardrail_file", "panda", "guardrail YAML, or the robot of a shipped one; one for all nodes")
 
 EXIT_BAD_PARAMETER = 2
 COMPLAIN_EVERY_S = 1.0
