@@ -119,7 +119,7 @@ class Verifier:
         if self._armed is None:
             self._sequence = 0  # armed when the recording begins: only a guardrail that sent nothing yet is known
         self._command_ns, self._motion, self._tip, self._others = None, None, None, []
-        if _is_vector(report.target_joint_positions, 7):
+        if _is_vector(report.target_joint_positions, len(self._spec.joint_names)):
             self._motion, self._began_ns = Motion.at_rest(report.target_joint_positions), report.stamp_ns
         else:
             yield "arming", "The guardrail was armed without saying where the arm rests."
@@ -251,7 +251,9 @@ def why_malformed(spec: Spec, trajectory: JointTrajectory) -> str | None:
     states = [np.asarray(trajectory.positions), np.asarray(trajectory.velocities), np.asarray(trajectory.accelerations)]
     if tuple(trajectory.joint_names) != spec.joint_names:
         return "Its trajectory does not name the arm's joints in order."
-    if not 1 <= count <= spec.trajectory.max_points or any(values.shape != (count, 7) for values in states):
+    if not 1 <= count <= spec.trajectory.max_points or any(
+        values.shape != (count, len(spec.joint_names)) for values in states
+    ):
         return "Its trajectory has no or too many points, or points without position, velocity and acceleration."
     if not all((np.abs(values) <= GREATEST).all() for values in (times_s, *states)):
         return "Its trajectory has numbers that are not finite, or so large that nothing can be reckoned with them."

@@ -37,7 +37,7 @@ def people_margins(
     if people is None or not people.persons:
         return {}
     row, tip = spec.people, _tip(report)
-    neighbours = Neighbours(people.persons, tip)
+    neighbours = Neighbours(spec.robot, people.persons, tip)
     age_s = max(0.0, (report.stamp_ns - people.stamp_ns) / NS_PER_S)
     errors_m = row.measurement_error_m + row.intrusion_m
     times_s = sample_times(motion.duration_s)

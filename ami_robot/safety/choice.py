@@ -181,7 +181,7 @@ class Chooser:
         shortest_s = float(MOVE_DURATIONS_S[0])
         if trajectory is not None and trajectory.times_s[-1] <= shortest_s:
             return None
-        rest = np.zeros(7)
+        rest = np.zeros_like(target)
         control = quintic(start, JointState(target, rest, rest), np.asarray(shortest_s))
         rows = {
             row: float(m.min()) for row, m in limit_margins(bounds(control, np.asarray(shortest_s)), self._spec).items()

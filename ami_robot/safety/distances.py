@@ -14,15 +14,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.arms import ARMS
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, People, Person
-
-_LINKS_THAT_CAN_MEET = (
-    *((base, far) for base in (0, 1, 2) for far in (5, 6, 7, 8)),
-    *((5, far) for far in (7, 8)),
-)
-"""Of links that are not neighbours the others stay 25 mm apart whatever the joints do within their limits."""
 
 _LONGEST_AXIS_M = 1e6
 """Of a capsule; the nearest point of a longer one is lost in rounding, so its distance is NaN."""
@@ -31,13 +26,13 @@ _LONGEST_AXIS_M = 1e6
 def table_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Height (..., S) above the table beyond the row's clearance, m."""
     clearance = centers[..., 2] - radii - (spec.table.height_m + spec.table.clearance_m)
-    return _without_base(clearance)
+    return _without_base(spec, clearance)
 
 
 def arm_space_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., S) to the nearest wall of the arm's space, m; negative where a sphere reaches through it."""
     inside = np.minimum(centers - spec.arm_space.lower_m, spec.arm_space.upper_m - centers).min(axis=-1)
-    return _without_base(inside - radii)
+    return _without_base(spec, inside - radii)
 
 
 def obstacle_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
@@ -50,7 +45,7 @@ def obstacle_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
 
 def self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., P) between the P pairs of spheres that can meet, beyond the row's clearance, m."""
-    return _apart(centers)[1] - _asked_apart(spec, radii)
+    return _apart(spec, centers)[1] - _asked_apart(spec, radii)
 
 
 def capsule_distance(centers: Array, people: People) -> Array:
@@ -67,10 +62,10 @@ def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tu
         A displacement x of the joints, rad, keeps the rows when G x >= -slack.
         Two spheres with one centre have no direction apart: their row of G is zero, so no x mends it.
     """
-    layout, batch = _row_layout(len(spec.obstacles.boxes)), centers.shape[:-2]
+    layout, batch = _row_layout(spec.robot, len(spec.obstacles.boxes)), centers.shape[:-2]
     arm = centers.take(layout.arm, axis=-2)  # `take` costs a third of what an index does
     inside = np.concatenate([arm - spec.arm_space.lower_m, spec.arm_space.upper_m - arm], axis=-1)  # 6 walls
-    apart, distance = _apart(centers)
+    apart, distance = _apart(spec, centers)
     slacks = (
         table_clearance(spec, centers, radii).take(layout.arm, axis=-1),
         inside - radii[layout.arm, None],
@@ -96,16 +91,16 @@ class _RowLayout:
     arm: NDArray[np.intp]  # indices of the spheres that table and walls are asked for
     from_planes: Array  # (.., 3): unit vectors off the table and the walls
     sphere: NDArray[np.intp]  # (R,): the sphere of each row; of a pair the first
-    moved_by: Array  # (R, 7): 1 for joints that move it; for a pair less those that move the second, which cancel
+    moved_by: Array  # (R, J): 1 for joints that move it; for a pair less those that move the second, which cancel
     names: tuple[str, ...]
 
 
 @lru_cache(maxsize=8)
-def _row_layout(boxes: int) -> _RowLayout:
-    links = Kinematics().sphere_links
-    spheres, arm, (first, second) = np.arange(len(links)), np.flatnonzero(_moving()), sphere_pairs()
+def _row_layout(robot: str, boxes: int) -> _RowLayout:
+    links = Kinematics(robot).sphere_links
+    spheres, arm, (first, second) = np.arange(len(links)), np.flatnonzero(_moving(robot)), sphere_pairs(robot)
     walls = np.concatenate([np.eye(3), -np.eye(3)])
-    moved = (np.arange(1, 8) <= links[:, None]).astype(np.float64)
+    moved = (np.arange(1, ARMS[robot].joints + 1) <= links[:, None]).astype(np.float64)
     blocks = {
         "table": arm,
         "arm_space": np.repeat(arm, len(walls)),
@@ -120,12 +115,12 @@ def _row_layout(boxes: int) -> _RowLayout:
     return _RowLayout(arm, from_planes, sphere, moved_by, names)
 
 
-def _apart(centers: Array) -> tuple[list[Array], Array]:
+def _apart(spec: Spec, centers: Array) -> tuple[list[Array], Array]:
     """From the second to the first sphere of each pair: 3 components (..., P) and distance (..., P), m.
 
     Component by component, which is five times faster.
     """
-    first, second = sphere_pairs()
+    first, second = sphere_pairs(spec.robot)
     components = (np.ascontiguousarray(centers[..., axis]) for axis in range(3))
     apart: list[Array] = [values.take(first, axis=-1) - values.take(second, axis=-1) for values in components]
     distance: Array = np.sqrt(sum(component * component for component in apart))
@@ -133,7 +128,7 @@ def _apart(centers: Array) -> tuple[list[Array], Array]:
 
 
 def _asked_apart(spec: Spec, radii: Array) -> Array:
-    first, second = sphere_pairs()
+    first, second = sphere_pairs(spec.robot)
     return radii[first] + radii[second] + spec.self_collision.clearance_m
 
 
@@ -158,29 +153,29 @@ def _axis_distance(centers: Array, person: Person) -> Array:
         return np.sqrt((x - along * axis[0]) ** 2 + (y - along * axis[1]) ** 2 + (z - along * axis[2]) ** 2)
 
 
-def _without_base(clearance: Array) -> Array:
-    return np.where(_moving(), clearance, np.inf)
+def _without_base(spec: Spec, clearance: Array) -> Array:
+    return np.where(_moving(spec.robot), clearance, np.inf)
 
 
-@lru_cache(maxsize=1)
-def _moving() -> NDArray[np.bool_]:
-    return Kinematics().sphere_links >= 2
+@lru_cache(maxsize=8)
+def _moving(robot: str) -> NDArray[np.bool_]:
+    return Kinematics(robot).sphere_links >= 2
 
 
-@lru_cache(maxsize=1)
-def sphere_pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+@lru_cache(maxsize=8)
+def sphere_pairs(robot: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices (P,) of the first and of the second sphere of each pair that `self_clearance` looks at.
 
-    Left out are pairs that overlap in the ready posture. It is one pair, round the wrist: the covers of links 5 and 7
-    are fatter there than the 18 mm of air between them, at any angle of the joints. Where the links really meet
-    (joint 6 below 0.7 rad) other spheres of theirs meet no later.
+    Left out are pairs that overlap in the ready posture. Of a Panda it is one pair, round the wrist: the covers of
+    links 5 and 7 are fatter there than the 18 mm of air between them, at any angle of the joints. Where the links
+    really meet (joint 6 below 0.7 rad) other spheres of theirs meet no later.
     """
-    kinematics = Kinematics()
+    kinematics, arm = Kinematics(robot), ARMS[robot]
     links, radii = kinematics.sphere_links, kinematics.sphere_radii
-    candidates = [np.argwhere((links[:, None] == a) & (links == b)) for a, b in _LINKS_THAT_CAN_MEET]
+    candidates = [np.argwhere((links[:, None] == a) & (links == b)) for a, b in arm.can_meet]
     first, second = np.concatenate(candidates).T
-    home = kinematics.spheres(HOME)
-    apart = np.linalg.norm(home[first] - home[second], axis=-1) > radii[first] + radii[second]
+    ready = kinematics.spheres(np.array(arm.ready))
+    apart = np.linalg.norm(ready[first] - ready[second], axis=-1) > radii[first] + radii[second]
     return first[apart], second[apart]
 
 

@@ -42,7 +42,7 @@ a distance by at most 1 m/rad^2 x 7 x 0.005^2 / 2, which is within LINEARISATION
 """
 
 _WEIGHTS = np.array([1.0, 1.0, 1.0, 0.3, 0.3, 0.3])[:, None]  # a tilt of 0.1 rad is as bad as a miss of 3 cm
-_REGULARISED = 1e-3 * np.eye(7)  # m^2/rad^2, so that a swing of the elbow costs something
+_REGULARISED = 1e-3  # m^2/rad^2, so that a swing of the elbow costs something
 _FEASIBLE = 1e-6  # by how much, m or rad, an answer may miss a row; DAQP's own tolerance
 _STILL = 1e-9  # a row that grows slower than this with the target does not depend on it
 _SOLVED = 1  # DAQP's exit flag for an optimal point
@@ -117,7 +117,7 @@ def nearest_target(
     Nearest: least deviation of the tool's pose. No input raises; what is not finite, of a wrong shape or without
     an answer is a Refusal that names the row in the way.
     """
-    states = _finite([start.positions, start.velocities, start.accelerations, nominal], (4, 7))
+    states = _finite([start.positions, start.velocities, start.accelerations, nominal], (4, len(spec.joint_names)))
     duration = _finite(duration_s, ())
     if states is None or duration is None:
         return Refusal("Start, target or duration of the motion are not finite numbers.", "filter", _UNKNOWN)
@@ -244,7 +244,7 @@ def _geometric_rows(
 ) -> _Rows:
     """Distances at the poses, and the tool in its workspace at the end, for a displacement of the target."""
     gradients, slack, names = distances
-    matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, 7), linear, -linear]
+    matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, gradients.shape[-1]), linear, -linear]
     least = [(keep_m - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
     return _Rows(np.concatenate(matrix), np.concatenate(least), names)
 
@@ -252,7 +252,7 @@ def _geometric_rows(
 def _hessian(jacobian: Array) -> Array:
     """Of half the squared deviation of the tool and the joints, (7, 7)."""
     weighted = jacobian * _WEIGHTS
-    return weighted.T @ weighted + _REGULARISED
+    return weighted.T @ weighted + _REGULARISED * np.eye(jacobian.shape[-1])
 
 
 def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Array) -> Array | Refusal:
@@ -271,7 +271,7 @@ def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Arra
         worst = int(rows.least.argmax())
         reason = f"No target near the proposed one keeps the row {rows.name(worst)} and all the others."
         return Refusal(reason, rows.name(worst), float(-rows.least[worst]))
-    x = _finite(answer, (7,))
+    x = _finite(answer, wanted.shape)
     if x is None or not ((x >= lower - _FEASIBLE) & (x <= upper + _FEASIBLE)).all():
         return Refusal(
             "The filter's solver gave an answer that is not finite or not within bounds.", "filter", _UNKNOWN

@@ -25,7 +25,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from ami_robot.safety.arm_spheres import SPHERES
 from ami_robot.safety.distances import (
     arm_space_clearance,
     obstacle_clearance,
@@ -34,14 +33,7 @@ from ami_robot.safety.distances import (
     table_clearance,
 )
 from ami_robot.safety.dynamics import Dynamics, least_singular_value
-from ami_robot.safety.kinematics import (
-    FLANGE_M,
-    LINK_LENGTHS_M,
-    LINK_OFFSETS_M,
-    TOOL_M,
-    Kinematics,
-    tool_jacobian,
-)
+from ami_robot.safety.kinematics import Kinematics, tool_jacobian
 from ami_robot.safety.motion import ROUNDING, Extremes, Spline, bounds, bounds_of_joining, limit_margins, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, JointState, Refusal
@@ -92,10 +84,10 @@ def check_motion(
         if not margin >= -ROUNDING:
             return Verdict(least, Refusal(f"The motion would exceed the limits of the row {row}.", row, margin))
     tip_m = 0.0 if tip is None else float(np.linalg.norm(tip))
-    curvature = _curvature(pieces, tip_m)
+    curvature = _curvature(kinematics, pieces, tip_m)
     if len(also_from.states.positions):
         pieces = bounds_of_joining(also_from, motion.sample(motion.join_s), motion.lengths_s[:1])
-        curvature = np.maximum(curvature, _curvature(pieces, tip_m))  # keeps NaN
+        curvature = np.maximum(curvature, _curvature(kinematics, pieces, tip_m))  # keeps NaN
         for row, margins in limit_margins(pieces, spec, whole_limits=True).items():
             if not (margin := float(margins.min())) >= -ROUNDING:
                 reason = f"Arriving {spec.transport.jitter_s} s early or late the motion would exceed the row {row}."
@@ -124,10 +116,10 @@ class _Samples:
     steps_s: list[float]  # of each
     cuts: list[int]  # where the next one begins
     line_m: float  # how far a centre may stray from its chord
-    states: JointState  # (N, 7) each
+    states: JointState  # (N, J) each
     centers: Array  # (N, S, 3), m
     tool: Array  # (N, 3), m
-    twists: Array  # (N, 6, 7), of the joints
+    twists: Array  # (N, 6, J), of the joints
     tip: Array | None  # (N, 3), m, of what the gripper holds
 
     def of_each(self, values: Array) -> list[Array]:
@@ -158,9 +150,10 @@ def _sampled(
     times_s, join_times_s = times_until(motion.duration_s, step_s), times_until(motion.join_s, step_s)
     own, others = motion.states(times_s), sample(joining[:, None], motion.join_s, join_times_s)
     states = JointState(
-        np.concatenate([own.positions, others.positions.reshape(-1, 7)]),
-        np.concatenate([own.velocities, others.velocities.reshape(-1, 7)]),
-        np.concatenate([own.accelerations, others.accelerations.reshape(-1, 7)]),
+        *(
+            np.concatenate([here, there.reshape(-1, here.shape[-1])])
+            for here, there in zip(_values(own), _values(others), strict=True)
+        )
     )
     tool, centers, twists = kinematics.points_and_twists(states.positions)
     steps_s = [float(times_s[1]), *[float(join_times_s[1])] * len(joining)]
@@ -174,6 +167,10 @@ def _sampled(
         twists,
         None if tip is None else _at_tip(kinematics, states.positions, tip),
     )
+
+
+def _values(states: JointState) -> tuple[Array, Array, Array]:
+    return states.positions, states.velocities, states.accelerations
 
 
 def times_until(until_s: float, step_s: float = SAMPLE_S) -> Array:
@@ -244,7 +241,7 @@ def _obstacles(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m
 
 def _self_collision(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
     clearance = _least(lambda part: self_clearance(spec, part, radii), centers)  # (P,)
-    first, second = sphere_pairs()
+    first, second = sphere_pairs(spec.robot)
     apart_m = radii[first] + radii[second] + spec.self_collision.clearance_m
     return _nearest(clearance, 2.0 * line_m + (chords_m[first] + chords_m[second]) ** 2 / (4.0 * apart_m))
 
@@ -309,23 +306,8 @@ def between_means(velocities: Array) -> Array:
     return sum(np.linalg.norm(d, axis=-1).max(axis=0, initial=0.0) for d in (change, np.diff(change, axis=0))) / 2.0
 
 
-def _curvature(pieces: Extremes, tip_m: float) -> float:
+def _curvature(kinematics: Kinematics, pieces: Extremes, tip_m: float) -> float:
     """Bound of |c''|, m/s^2, of every centre, of the tool, and of a tip this far from it."""
     speeds, accelerations = pieces.speed_rad_per_s, pieces.acceleration_rad_per_s2
-    levers_m = _LEVERS_M + tip_m
+    levers_m = kinematics.levers_m + tip_m
     return float((accelerations @ levers_m + speeds.sum(axis=-1) ** 2 * levers_m[0]).max())
-
-
-def _levers() -> Array:
-    """The farthest (7,), m, that a sphere's centre or the tool can be from each joint's axis."""
-    table = np.array(SPHERES)
-    farthest = [np.linalg.norm(table[table[:, 0] == link, 1:4], axis=1).max() for link in range(9)]
-    farthest[7] = max(farthest[7], FLANGE_M + max(TOOL_M, farthest[8]))
-    levers = [farthest[7]]
-    for joint in range(5, -1, -1):  # to the next joint, and on from there
-        to_next = np.hypot(LINK_LENGTHS_M[joint + 1], LINK_OFFSETS_M[joint + 1])
-        levers.insert(0, max(farthest[joint + 1], to_next + levers[0]))
-    return np.array(levers)
-
-
-_LEVERS_M = _levers()

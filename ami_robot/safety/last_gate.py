@@ -73,7 +73,7 @@ class LastGate:
         ends_s = np.cumsum(self._lengths_s)
         piece = int(np.searchsorted(ends_s, elapsed_s, side="right"))
         if piece == len(ends_s):
-            return np.stack([self._rest, np.zeros(7), np.zeros(7)])
+            return np.stack([self._rest, np.zeros_like(self._rest), np.zeros_like(self._rest)])
         length_s = self._lengths_s[piece]
         s = (elapsed_s - ends_s[piece] + length_s) / length_s
         values = _derivatives(

@@ -107,7 +107,9 @@ def _distance_margins(
     spec: Spec, kinematics: Kinematics, joint_path: Array, start: Array, people: People | None, widen_m: float
 ) -> dict[str, Array]:
     """Clearance (N,) beyond what each row asks for, as a share of the workspace's height."""
-    centers = kinematics.spheres(np.concatenate([joint_path.reshape(-1, 7), np.reshape(start, (1, 7))]))
+    centers = kinematics.spheres(
+        np.concatenate([joint_path.reshape(-1, start.size), np.reshape(start, (1, start.size))])
+    )
     radii = kinematics.sphere_radii
     clearances = {
         "table": table_clearance(spec, centers, radii).min(axis=-1),

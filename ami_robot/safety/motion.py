@@ -251,8 +251,9 @@ def bounds_of_joining(also_from: Strays, ends: JointState, length_s: Array) -> E
     length: motions that differ in where they end only, and most candidates do, share that.
     """
     lengths_s, which = np.unique(length_s, return_inverse=True)
-    nowhere = JointState(np.zeros(7), np.zeros(7), np.zeros(7))
     states = also_from.states
+    zero = np.zeros(states.positions.shape[-1])
+    nowhere = JointState(zero, zero, zero)
     starts = JointState(states.positions[:, None], states.velocities[:, None], states.accelerations[:, None])
     of_starts = enclosing(quintic(starts, nowhere, lengths_s), lengths_s)  # (S, lengths, values, 7) each
     of_ends = enclosing(quintic(nowhere, ends, length_s), length_s)  # (n, values, 7) each
@@ -295,7 +296,7 @@ def spreading(spread: Array, length_s: Array) -> tuple[Array, Array, Array, Arra
 
 def _to_rest(start: JointState, ends: Array, durations_s: Array) -> Array:
     """Coefficients (n, 6, 7) of the motions from `start` to rest at `ends` (n, 7)."""
-    rest = np.zeros(7)
+    rest = np.zeros(ends.shape[-1])
     return quintic(start, JointState(ends, rest, rest), durations_s)
 
 

@@ -71,5 +71,6 @@ class CommandRecord:
 
 def standing(joint_names: tuple[str, ...], q: Array) -> tuple[JointState, JointTrajectory]:
     """The arm at rest at q (7,), rad, as a state and as a motion that stays there."""
-    q, rest = np.array(q, dtype=np.float64), np.zeros(7)
+    q = np.array(q, dtype=np.float64)
+    rest = np.zeros_like(q)
     return JointState(q, rest, rest), JointTrajectory(joint_names, np.array([_HOLD_S]), q[None], rest[None], rest[None])

@@ -25,13 +25,13 @@ Fraction = Annotated[float, Allowed(above=0.0, most=1.0)]
 Cosine = Annotated[float, Allowed(least=-1.0, most=1.0)]
 Count = Annotated[float, Allowed(least=1.0, whole=True)]
 Point = Annotated[Array, Allowed(length=3)]
-Joints = Annotated[Array, Allowed(length=7)]
-PositiveJoints = Annotated[Array, Allowed(length=7, above=0.0)]
+Joints = Array  # as many as the arm has: J
+PositiveJoints = Annotated[Array, Allowed(above=0.0)]
 
 
 @dataclass(frozen=True, eq=False)
 class JointPosition:
-    """End stops (7,), rad, and the distance that a command keeps from them, rad."""
+    """End stops (J,), rad, and the distance that a command keeps from them, rad."""
 
     lower_rad: Joints
     upper_rad: Joints
@@ -40,18 +40,18 @@ class JointPosition:
 
     @property
     def command_lower_rad(self) -> Array:
-        """Least commanded position (7,), rad."""
+        """Least commanded position (J,), rad."""
         return self.lower_rad + self.margin_rad
 
     @property
     def command_upper_rad(self) -> Array:
-        """Greatest commanded position (7,), rad."""
+        """Greatest commanded position (J,), rad."""
         return self.upper_rad - self.margin_rad
 
 
 @dataclass(frozen=True, eq=False)
 class JointVelocity:
-    """Greatest speed of each joint (7,), rad/s."""
+    """Greatest speed of each joint (J,), rad/s."""
 
     limit_rad_per_s: PositiveJoints
     command_fraction: Fraction
@@ -59,13 +59,13 @@ class JointVelocity:
 
     @property
     def command_limit_rad_per_s(self) -> Array:
-        """Greatest commanded speed (7,), rad/s."""
+        """Greatest commanded speed (J,), rad/s."""
         return self.limit_rad_per_s * self.command_fraction
 
 
 @dataclass(frozen=True, eq=False)
 class JointAcceleration:
-    """Greatest acceleration of each joint (7,), rad/s^2."""
+    """Greatest acceleration of each joint (J,), rad/s^2."""
 
     limit_rad_per_s2: PositiveJoints
     command_fraction: Fraction
@@ -73,13 +73,13 @@ class JointAcceleration:
 
     @property
     def command_limit_rad_per_s2(self) -> Array:
-        """Greatest commanded acceleration (7,), rad/s^2."""
+        """Greatest commanded acceleration (J,), rad/s^2."""
         return self.limit_rad_per_s2 * self.command_fraction
 
 
 @dataclass(frozen=True, eq=False)
 class JointJerk:
-    """Greatest jerk of each joint (7,), rad/s^3."""
+    """Greatest jerk of each joint (J,), rad/s^3."""
 
     limit_rad_per_s3: PositiveJoints
     command_fraction: Fraction
@@ -87,7 +87,7 @@ class JointJerk:
 
     @property
     def command_limit_rad_per_s3(self) -> Array:
-        """Greatest commanded jerk (7,), rad/s^3."""
+        """Greatest commanded jerk (J,), rad/s^3."""
         return self.limit_rad_per_s3 * self.command_fraction
 
 
@@ -195,7 +195,7 @@ class Arming:
 
 @dataclass(frozen=True, eq=False)
 class Torque:
-    """Greatest torque of each joint (7,), N m, of the rigid-body model along a motion."""
+    """Greatest torque of each joint (J,), N m, of the rigid-body model along a motion."""
 
     limit_n_m: PositiveJoints
     command_fraction: Fraction
@@ -203,7 +203,7 @@ class Torque:
 
     @property
     def command_limit_n_m(self) -> Array:
-        """Greatest commanded torque (7,), N m."""
+        """Greatest commanded torque (J,), N m."""
         return self.limit_n_m * self.command_fraction
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from ami_robot.safety import rows
+from ami_robot.safety.arms import ARMS
 from ami_robot.types import Array
 
 DEFAULT_SPEC = Path(__file__).with_name("panda.yaml")
@@ -27,8 +28,8 @@ class SpecError(ValueError):
 class Spec:
     """The whole guardrail file. Rows are named as in the file; `sha256` is that of the file's bytes."""
 
-    robot: Literal["panda", "fr3"]
-    """Whose kinematics, spheres and inertias are meant."""
+    robot: str
+    """Which of `arms` is meant: its kinematics, its shape and its weight."""
     joint_names: tuple[str, ...]
     joint_position: rows.JointPosition
     joint_velocity: rows.JointVelocity
@@ -169,7 +170,13 @@ def _numbers(values: list[Any], where: str) -> Array:
 
 def _check_together(spec: Spec, where: str) -> None:
     """What one number alone cannot show: names, order of bounds, and that every class and region is there."""
-    joints = 7
+    if spec.robot not in ARMS:
+        raise SpecError(f"{where}: robot must be one of {', '.join(ARMS)}, got {spec.robot!r}.")
+    joints = ARMS[spec.robot].joints
+    for row in (spec.joint_position, spec.joint_velocity, spec.joint_acceleration, spec.joint_jerk, spec.torque):
+        for name, value in vars(row).items():
+            if isinstance(value, np.ndarray) and len(value) != joints:
+                raise SpecError(f"{where}: {name} has {len(value)} numbers, it needs {joints}.")
     if not len(spec.joint_names) == len(set(spec.joint_names)) == joints:
         raise SpecError(f"{where}: joint_names must be the {joints} different names of the arm's joints.")
     fingers = spec.gripper.joint_names

@@ -41,15 +41,17 @@ def strays(motion: Spline, elapsed_s: float, before_s: float, after_s: float) ->
     off = _stacked(sample(off[:, None], motion.join_s, np.minimum(times_s, motion.join_s)))  # (3, T, 3, 7)
     sums, left = way + off, _left(motion, times_s[[0, -1]] / motion.join_s)
     spread = bent + np.abs(off).max(axis=(0, 1)) + _bow(off) + left
-    corners = sums[::2, [0, -1]].reshape(-1, 3, 7)
-    return Strays(_state(sums[:, ::2].reshape(-1, 3, 7)), _bow(sums) + left, _state(corners), _state(nodes), spread)
+    corners = sums[::2, [0, -1]].reshape(-1, *way.shape[1:])
+    return Strays(
+        _state(sums[:, ::2].reshape(-1, *way.shape[1:])), _bow(sums) + left, _state(corners), _state(nodes), spread
+    )
 
 
 def _left(motion: Spline, shares: Array) -> Array:
     """What is left (3, 7) of the spread with which a motion begins, between two shares of its first piece."""
     parts = slice(int(shares[0] * PARTS), max(int(np.ceil(min(shares[1], 1.0) * PARTS)), 1))
     values = spreading(motion.also_from.spread, motion.lengths_s[0])[:3]
-    return np.array([value.reshape(PARTS, -1, 7)[parts].max(axis=(0, 1)) for value in values])
+    return np.array([value.reshape(PARTS, -1, value.shape[-1])[parts].max(axis=(0, 1)) for value in values])
 
 
 @lru_cache(maxsize=64)

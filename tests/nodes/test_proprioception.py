@@ -6,7 +6,8 @@ from sensor_msgs.msg import JointState
 
 from ami_nodes.convert import to_field, to_time
 from ami_nodes.proprioception import JointHistory
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.arm_panda import HOME
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 
 NAMES = load_spec().joint_names

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.certificate_motion import Motion
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import move_to_rest
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import GuardrailReport, JointState, Person

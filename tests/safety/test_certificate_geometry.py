@@ -7,10 +7,11 @@ import pytest
 from certificate_cases import KINEMATICS, RADII, SPEC, TIP, random_joints, somebody, with_row
 
 from ami_robot.safety import distances
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.certificate_geometry import Arm, Neighbours
 from ami_robot.safety.distances import capsule_distance
 from ami_robot.safety.dynamics import Dynamics
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import People
 
 
@@ -51,7 +52,7 @@ def test_people_are_as_far_as_the_guardrail_has_them(arm, changes):
     points = np.concatenate([KINEMATICS.spheres(q)[:, turning], tip[:, None]], axis=1)
     for everybody in (persons, persons[:1], (somebody(x_m=-0.4),)):
         distances = capsule_distance(points, People(0, everybody)) - np.append(RADII[turning], 0.0)[:, None]
-        measured = Neighbours(everybody, TIP).distances(arm, q)
+        measured = Neighbours("panda", everybody, TIP).distances(arm, q)
         np.testing.assert_allclose(measured, distances.min(axis=(-2, -1)), atol=1e-9)
 
 
@@ -59,7 +60,7 @@ def test_a_tip_far_from_the_hand_is_measured_too(arm):
     far = np.array([0.9, 0.0, 0.0])
     tip = KINEMATICS.tool_position(HOME) + KINEMATICS.tool_pose(HOME)[:3, :3] @ far
     expected = capsule_distance(tip[None], People(0, (somebody(),)))[0, 0]
-    assert Neighbours((somebody(),), far).distances(arm, HOME[None])[0] == pytest.approx(expected, abs=1e-9)
+    assert Neighbours("panda", (somebody(),), far).distances(arm, HOME[None])[0] == pytest.approx(expected, abs=1e-9)
 
 
 def test_it_agrees_with_the_gate_to_rounding_on_random_postures():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from certificate_cases import SPEC, move
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.certificate_motion import QUANTITIES, Motion
 from ami_robot.safety.certificate_people import _brake
-from ami_robot.safety.kinematics import HOME
 from ami_robot.types import JointState, JointTrajectory
 
 

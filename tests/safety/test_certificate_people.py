@@ -23,6 +23,7 @@ from certificate_cases import (
 )
 
 from ami_robot.safety import separation
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.certificate_motion import Motion
 from ami_robot.safety.certificate_people import (
     _brake,
@@ -40,7 +41,6 @@ from ami_robot.safety.certificate_rows import (
     sample_times,
 )
 from ami_robot.safety.distances import capsule_distance
-from ami_robot.safety.kinematics import HOME
 from ami_robot.types import HeldTool, JointState, People
 
 

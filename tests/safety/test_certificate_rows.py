@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from certificate_cases import KINEMATICS, RADII, SPEC, dense, move, with_row
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.certificate_geometry import Arm
 from ami_robot.safety.certificate_motion import QUANTITIES, Motion
 from ami_robot.safety.certificate_rows import (
@@ -22,7 +23,6 @@ from ami_robot.safety.certificate_rows import (
     sample_times,
 )
 from ami_robot.safety.dynamics import Dynamics, min_singular_value
-from ami_robot.safety.kinematics import HOME
 from ami_robot.types import JointState, JointTrajectory
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from guardrail_bench import CENTRE, KINEMATICS, REST, SPEC, START, Bench, assert_refused, offer, through, trajectory_to
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.dynamics import min_singular_value
-from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.motion import Spline
 from ami_robot.safety.rows import Box
 from ami_robot.types import JointTrajectory

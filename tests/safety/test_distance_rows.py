@@ -7,8 +7,8 @@ import pytest
 from distance_cases import BOXES, CLEARANCES, JOINTS, KINEMATICS, RADII, SPEC, with_boxes
 from hypothesis import given, settings
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.distances import distance_rows
-from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.rows import Box
 
 

@@ -9,6 +9,7 @@ from distance_cases import BOXES, CLEARANCES, JOINTS, KINEMATICS, POINTS, RADII,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.distances import (
     arm_space_clearance,
     capsule_distance,
@@ -16,7 +17,6 @@ from ami_robot.safety.distances import (
     self_clearance,
     table_clearance,
 )
-from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.rows import Box
 from ami_robot.types import People, Person
 

@@ -7,18 +7,11 @@ import pinocchio
 import pybullet
 import pytest
 
-from ami_robot.safety.arm_inertias import BODIES, HAND
+from ami_robot.safety.arm_panda import HAND, HOME
+from ami_robot.safety.arms import ARMS
 from ami_robot.safety.dynamics import TOOL_FRAME, Dynamics, arm_model, min_singular_value
-from ami_robot.safety.kinematics import (
-    FLANGE_M,
-    HAND_YAW_RAD,
-    HOME,
-    LINK_LENGTHS_M,
-    LINK_OFFSETS_M,
-    LINK_TWISTS,
-    TOOL_M,
-)
 from ami_robot.safety.motion import Spline, move_to_rest
+from ami_robot.safety.spec import load_spec, spec_file
 from ami_robot.types import JointState
 
 GRAVITY = 9.81
@@ -32,12 +25,12 @@ def dynamics() -> Dynamics:
 
 
 def random_states(spec, count: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(seed)
-    q = generator.uniform(spec.joint_position.lower_rad, spec.joint_position.upper_rad, (count, 7))
-    return q, generator.normal(0.0, 1.0, (count, 7)), generator.normal(0.0, 3.0, (count, 7))
+    generator, shape = np.random.default_rng(seed), (count, len(spec.joint_names))
+    q = generator.uniform(spec.joint_position.lower_rad, spec.joint_position.upper_rad, shape)
+    return q, generator.normal(0.0, 1.0, shape), generator.normal(0.0, 3.0, shape)
 
 
-def link_poses(q: np.ndarray) -> list[np.ndarray]:
+def link_poses(arm, q: np.ndarray) -> list[np.ndarray]:
     """Homogeneous transforms of links 1 to 7 and the hand, multiplied out from the Denavit-Hartenberg table."""
 
     def turn(axis: str, angle: float) -> np.ndarray:
@@ -53,24 +46,24 @@ def link_poses(q: np.ndarray) -> list[np.ndarray]:
         pose[0, 3], pose[2, 3] = x, z
         return pose
 
-    pose, poses = np.eye(4), []
-    for angle, a, alpha, d in zip(q, LINK_LENGTHS_M, LINK_TWISTS, LINK_OFFSETS_M, strict=True):
+    pose, poses = turn("z", arm.base_yaw_rad), []
+    for angle, a, alpha, d in zip(q, arm.lengths_m, arm.twists, arm.offsets_m, strict=True):
         pose = pose @ shift(a, 0.0) @ turn("x", alpha * np.pi / 2) @ shift(0.0, d) @ turn("z", angle)
         poses.append(pose)
-    return [*poses, pose @ shift(0.0, FLANGE_M) @ turn("z", HAND_YAW_RAD)]
+    return [*poses, pose @ shift(0.0, arm.flange_m) @ turn("z", arm.hand_yaw_rad)]
 
 
-def potential_energy(bodies, q: np.ndarray, load_kg: float = 0.0) -> float:
-    poses = link_poses(q)
-    heights = [(poses[body.link - 1] @ [*body.center_m, 1.0])[2] * body.mass_kg for body in bodies]
-    return GRAVITY * (sum(heights) + load_kg * (poses[-1] @ [0.0, 0.0, TOOL_M, 1.0])[2])
+def potential_energy(arm, q: np.ndarray, load_kg: float = 0.0) -> float:
+    poses = link_poses(arm, q)
+    heights = [(poses[body.link - 1] @ [*body.center_m, 1.0])[2] * body.mass_kg for body in arm.bodies]
+    return GRAVITY * (sum(heights) + load_kg * (poses[-1] @ [0.0, 0.0, arm.tool_m, 1.0])[2])
 
 
-def kinetic_energy(bodies, q: np.ndarray, dq: np.ndarray, load_kg: float = 0.0, step: float = 1e-6) -> float:
+def kinetic_energy(arm, q: np.ndarray, dq: np.ndarray, load_kg: float = 0.0, step: float = 1e-6) -> float:
     """From velocities of the links' poses by central differences."""
-    before, here, after = (link_poses(q + shift * step * dq) for shift in (-1.0, 0.0, 1.0))
+    before, here, after = (link_poses(arm, q + shift * step * dq) for shift in (-1.0, 0.0, 1.0))
     energy = 0.0
-    for body in bodies:
+    for body in arm.bodies:
         rate = (after[body.link - 1] - before[body.link - 1]) / (2 * step)
         velocity = rate @ [*body.center_m, 1.0]
         spin = here[body.link - 1][:3, :3].T @ rate[:3, :3]  # in the link's frame, skew
@@ -78,7 +71,7 @@ def kinetic_energy(bodies, q: np.ndarray, dq: np.ndarray, load_kg: float = 0.0, 
         xx, yy, zz, xy, xz, yz = body.inertia_kg_m2
         inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         energy += 0.5 * body.mass_kg * velocity @ velocity + 0.5 * omega @ inertia @ omega
-    tool = (after[-1] - before[-1]) / (2 * step) @ [0.0, 0.0, TOOL_M, 1.0]
+    tool = (after[-1] - before[-1]) / (2 * step) @ [0.0, 0.0, arm.tool_m, 1.0]
     return float(energy + 0.5 * load_kg * tool @ tool)
 
 
@@ -91,35 +84,36 @@ def test_the_model_has_the_kinematics_of_the_guardrail(spec, kinematics):
         np.testing.assert_allclose(pose, kinematics.tool_pose(q), atol=1e-9)
 
 
-@pytest.mark.parametrize("robot", BODIES)
+@pytest.mark.parametrize("robot", ARMS)
 @pytest.mark.parametrize("load_kg", [0.0, LOAD_KG])
-def test_torques_at_rest_do_the_work_of_lifting_every_centre_of_mass(spec, robot, load_kg):
-    step, rest, dynamics, bodies = 1e-5, np.zeros(7), Dynamics(robot), BODIES[robot]
-    for q in random_states(spec, 20)[0]:
+def test_torques_at_rest_do_the_work_of_lifting_every_centre_of_mass(robot, load_kg):
+    step, dynamics, arm = 1e-5, Dynamics(robot), ARMS[robot]
+    rest = np.zeros(arm.joints)
+    for q in random_states(load_spec(spec_file(robot)), 20)[0]:
         gradient = [
-            (potential_energy(bodies, q + nudge, load_kg) - potential_energy(bodies, q - nudge, load_kg)) / (2 * step)
-            for nudge in np.eye(7) * step
+            (potential_energy(arm, q + nudge, load_kg) - potential_energy(arm, q - nudge, load_kg)) / (2 * step)
+            for nudge in np.eye(arm.joints) * step
         ]
         np.testing.assert_allclose(dynamics.torques(q, rest, rest, load_kg), gradient, atol=1e-6)
 
 
-@pytest.mark.parametrize("robot", BODIES)
+@pytest.mark.parametrize("robot", ARMS)
 @pytest.mark.parametrize("load_kg", [0.0, LOAD_KG])
-def test_the_torques_power_is_the_rate_of_the_energy(spec, robot, load_kg):
-    step, dynamics, bodies = 1e-4, Dynamics(robot), BODIES[robot]
+def test_the_torques_power_is_the_rate_of_the_energy(robot, load_kg):
+    step, dynamics, arm = 1e-4, Dynamics(robot), ARMS[robot]
 
     def energy(q, dq):
-        return kinetic_energy(bodies, q, dq, load_kg) + potential_energy(bodies, q, load_kg)
+        return kinetic_energy(arm, q, dq, load_kg) + potential_energy(arm, q, load_kg)
 
-    for q, dq, ddq in zip(*random_states(spec, 20), strict=True):
+    for q, dq, ddq in zip(*random_states(load_spec(spec_file(robot)), 20), strict=True):
         path = [(q + t * dq + t**2 / 2 * ddq, dq + t * ddq) for t in (-step, step)]
         rate = (energy(*path[1]) - energy(*path[0])) / (2 * step)
         assert rate == pytest.approx(dynamics.torques(q, dq, ddq, load_kg) @ dq, rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("robot", BODIES)
-def test_pybullet_computes_the_same_torques_from_the_same_bodies(spec, robot, tmp_path):
-    dynamics = Dynamics(robot)
+@pytest.mark.parametrize("robot", ARMS)
+def test_pybullet_computes_the_same_torques_from_the_same_bodies(robot, tmp_path):
+    dynamics, spec = Dynamics(robot), load_spec(spec_file(robot))
     client = pybullet.connect(pybullet.DIRECT)
     try:
         pybullet.setGravity(0, 0, -GRAVITY, client)
@@ -134,22 +128,23 @@ def test_pybullet_computes_the_same_torques_from_the_same_bodies(spec, robot, tm
 
 def write_urdf(folder: Path, robot: str) -> str:
     """The arm as URDF: bodies alone, every one on a fixed joint of its own."""
-    parts, links = [], ["base", *(f"link{number}" for number in range(1, 8)), "hand"]
+    arm = ARMS[robot]
+    parts, links = [], ["base", *(f"link{number}" for number in range(1, arm.joints + 1)), "hand"]
     nothing = '<inertial><mass value="1e-9"/><inertia ixx="1e-12" iyy="1e-12" izz="1e-12" ixy="0" ixz="0" iyz="0"/>'
     parts += [f'<link name="{link}">{nothing}</inertial></link>' for link in links]
-    for joint in range(7):
-        twist = LINK_TWISTS[joint] * np.pi / 2
-        offset = LINK_OFFSETS_M[joint] * np.array([-np.sin(twist), np.cos(twist)])
+    for joint in range(arm.joints):
+        twist = arm.twists[joint] * np.pi / 2
+        offset = arm.offsets_m[joint] * np.array([-np.sin(twist), np.cos(twist)])
         parts.append(
             f'<joint name="j{joint}" type="revolute"><parent link="{links[joint]}"/><child link="{links[joint + 1]}"/>'
-            f'<origin xyz="{LINK_LENGTHS_M[joint]} {offset[0]} {offset[1]}" rpy="{twist} 0 0"/><axis xyz="0 0 1"/>'
+            f'<origin xyz="{arm.lengths_m[joint]} {offset[0]} {offset[1]}" rpy="{twist} 0 0"/><axis xyz="0 0 1"/>'
             '<limit lower="-9" upper="9" effort="99" velocity="9"/></joint>'
         )
     parts.append(
-        f'<joint name="flange" type="fixed"><parent link="link7"/><child link="hand"/>'
-        f'<origin xyz="0 0 {FLANGE_M}" rpy="0 0 {HAND_YAW_RAD}"/></joint>'
+        f'<joint name="flange" type="fixed"><parent link="{links[-2]}"/><child link="hand"/>'
+        f'<origin xyz="0 0 {arm.flange_m}" rpy="0 0 {arm.hand_yaw_rad}"/></joint>'
     )
-    for index, body in enumerate(BODIES[robot]):
+    for index, body in enumerate(arm.bodies):
         xx, yy, zz, xy, xz, yz = body.inertia_kg_m2
         parts.append(
             f'<link name="body{index}"><inertial><mass value="{body.mass_kg}"/><origin xyz="{body.center_m[0]} '
@@ -242,5 +237,5 @@ def test_ordinary_motions_through_the_workspace_stay_far_from_the_torque_and_sin
 
 @pytest.mark.parametrize(("robot", "mass_kg"), [("panda", 16.82), ("fr3", 16.25)])
 def test_the_hand_and_its_fingers_are_in_the_table(robot, mass_kg):
-    assert [body.link for body in BODIES[robot]] == [1, 2, 3, 4, 5, 6, 7, HAND, HAND]
-    assert sum(body.mass_kg for body in BODIES[robot]) == pytest.approx(mass_kg, abs=0.01)
+    assert [body.link for body in ARMS[robot].bodies] == [1, 2, 3, 4, 5, 6, 7, HAND, HAND]
+    assert sum(body.mass_kg for body in ARMS[robot].bodies) == pytest.approx(mass_kg, abs=0.01)

@@ -22,10 +22,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.distances import obstacle_clearance, self_clearance, table_clearance
 from ami_robot.safety.dynamics import min_singular_value
 from ami_robot.safety.gate import FINE_SAMPLE_S, SAMPLE_S, check_motion, times_until
-from ami_robot.safety.kinematics import HOME
 from ami_robot.safety.motion import Spline, move_to_rest
 from ami_robot.safety.rows import Box
 from ami_robot.types import JointState

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.distances import table_clearance
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 
 HAND_LINK = 8

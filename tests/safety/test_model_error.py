@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, read_description
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.drift import MOTION_FEATURES, DriftTest
-from ami_robot.safety.kinematics import HOME, Kinematics
+from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.model_error import (
     ModelErrorBound,
     ModelErrorError,

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ami_robot.safety.kinematics import HOME
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.motion import (
     BRAKE_DURATIONS_S,
     CONTROL_POINT_SPACING_S,

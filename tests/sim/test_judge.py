@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ami_robot.safety.kinematics import HOME
+from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.motion import move_to_rest
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import JointState, JointTrajectory
