@@ -36,8 +36,8 @@ class Observation:
 
     stamp_ns: int
     image: NDArray[np.uint8]  # (height, width, 3), rgb
-    joint_positions: Array  # (7,), rad
-    joint_velocities: Array  # (7,), rad/s
+    joint_positions: Array  # (J,), rad
+    joint_velocities: Array  # (J,), rad/s
     gripper_width: float  # m
 
 
@@ -61,7 +61,7 @@ class Belief:
     stamp_ns: int
     image_latent: Array  # (D,)
     proprio: Array  # (PROPRIO_DIM,), see the slices above
-    target_joint_positions: Array  # (7,), rad: where the last accepted command comes to rest
+    target_joint_positions: Array  # (J,), rad: where the last accepted command comes to rest
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class Refusal:
 class JointState:
     """Position, velocity and acceleration of the joints at one instant."""
 
-    positions: Array  # (7,), rad
-    velocities: Array  # (7,), rad/s
-    accelerations: Array  # (7,), rad/s^2
+    positions: Array  # (J,), rad
+    velocities: Array  # (J,), rad/s
+    accelerations: Array  # (J,), rad/s^2
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class GuardrailReport:
     observation_stamp_ns: int
     sequence: int  # of the sent trajectory; 0 when nothing was sent
     sent: JointTrajectory | None
-    target_joint_positions: Array  # (7,), rad: where the arm will come to rest
+    target_joint_positions: Array  # (J,), rad: where the arm will come to rest
     target_tool_position: Array  # (3,), m
     gripper_width: float  # m
     refusal: Refusal | None

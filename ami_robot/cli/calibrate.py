@@ -105,7 +105,9 @@ def _model_error(args: argparse.Namespace) -> int:
                 bar.update()
         with tqdm(total=args.episodes, unit="episode", desc="imagining") as bar:
             model, horizon = runs.world_model, task.icem.horizon
-            bound = calibrate(rollouts, model, checkpoint.sha256, horizon, spec, Kinematics(), args.seed, bar.update)
+            bound = calibrate(
+                rollouts, model, checkpoint.sha256, horizon, spec, Kinematics(spec.robot), args.seed, bar.update
+            )
     except KeyboardInterrupt:
         print("interrupted; nothing was written.", file=sys.stderr)
         return 130

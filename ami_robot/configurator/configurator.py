@@ -137,7 +137,7 @@ def build_agent(
         planner = StraightLine(task.straight_line, mask)
     else:
         raise ConfigError("the task has no planner; valid are icem with cost, straight_line")
-    memory = CommandMemory(spec.staleness.frame_s, spec.staleness.frame_s, checkpoint_sha256)
+    memory = CommandMemory(len(spec.joint_names), spec.staleness.frame_s, spec.staleness.frame_s, checkpoint_sha256)
     return Agent(memory, world_model, planner, spec, mask, monitor)
 
 

@@ -17,13 +17,13 @@ class InFlight:
     """What was accepted after the frame was taken: the belief does not show it yet."""
 
     action: Array  # (ACTION_DIM,), m: sum of the accepted displacements, and the gripper width they end with
-    target_joint_positions: Array  # (7,), rad: where the arm rests after it
+    target_joint_positions: Array  # (J,), rad: where the arm rests after it
 
 
 @dataclass(frozen=True)
 class _Target:
     stamp_ns: int
-    joint_positions: Array  # (7,), rad
+    joint_positions: Array  # (J,), rad
     tool_position: Array  # (3,), m
     gripper_width: float  # m
 
@@ -35,15 +35,18 @@ class CommandMemory:
     An input that is out of order, malformed or from another encoder is refused and changes nothing.
     """
 
-    def __init__(self, max_age_s: float, max_future_s: float, checkpoint_sha256: str | None = None) -> None:
+    def __init__(
+        self, joints: int, max_age_s: float, max_future_s: float, checkpoint_sha256: str | None = None
+    ) -> None:
         """Remember nothing yet.
 
         Args:
+            joints: of the arm, J.
             max_age_s: a belief is refused when its frame, or the last word on the commanded target, is older than this.
             max_future_s: and when one of them is stamped further ahead of the clock than this.
             checkpoint_sha256: the encoder that latents must come from; None takes the first latent's.
         """
-        self._max_age_s = max_age_s
+        self._joints, self._max_age_s = joints, max_age_s
         self._max_future_s = max_future_s
         self._checkpoint_sha256 = checkpoint_sha256
         self._latent: Latent | None = None
@@ -95,16 +98,15 @@ class CommandMemory:
         """Take in where the guardrail says the arm will come to rest; the refusal says why it was left out.
 
         Args:
-            target_joint_positions: (7,), rad.
+            target_joint_positions: (J,), rad.
             target_tool_position: (3,), m.
             gripper_width: commanded, m.
             stamp_ns: when the guardrail accepted it, or confirmed it in a heartbeat.
         """
         joints, tool = np.asarray(target_joint_positions, float), np.asarray(target_tool_position, float)
-        if joints.shape != (7,) or tool.shape != (3,):
-            return _refused(
-                f"the report has a target of shapes {joints.shape} and {tool.shape}; they must be (7,), (3,)"
-            )
+        if joints.shape != (self._joints,) or tool.shape != (3,):
+            shapes = f"{joints.shape} and {tool.shape}; they must be ({self._joints},), (3,)"
+            return _refused(f"the report has a target of shapes {shapes}")
         if not (np.isfinite(joints).all() and np.isfinite(tool).all() and np.isfinite(gripper_width)):
             return _refused("the report holds a value that is not finite; the target stays as it was")
         if self._targets and stamp_ns < self._targets[-1].stamp_ns:

@@ -72,7 +72,24 @@ _FRANKA = _Description(
     links_that_can_meet=frozenset({(base, far) for base in (0, 1, 2) for far in (5, 6, 7, 8)} | {(5, 7), (5, 8)}),
 )
 
-_DESCRIPTIONS = {"panda": _FRANKA, "fr3": _FRANKA}
+_UR5E = _Description(
+    joint_origins=(
+        (0.0, 0.0, 0.1625, 0.0, np.pi),
+        (0.0, 0.0, 0.0, _RIGHT_ANGLE, 0.0),
+        (-0.425, 0.0, 0.0, 0.0, 0.0),
+        (-0.3922, 0.0, 0.1333, 0.0, 0.0),
+        (0.0, -0.0997, 0.0, _RIGHT_ANGLE, 0.0),
+        (0.0, 0.0996, 0.0, -_RIGHT_ANGLE, 0.0),
+    ),
+    hand=(0.011, -_RIGHT_ANGLE),
+    tool_on_hand_m=0.15,
+    ready=(0.0, -_RIGHT_ANGLE, _RIGHT_ANGLE, -_RIGHT_ANGLE, -_RIGHT_ANGLE, 0.0),
+    links_that_can_meet=frozenset(
+        {(base, far) for base in (0, 1, 2) for far in (4, 5, 6, 7)} | {(0, 3), (1, 3), (3, 6), (3, 7)}
+    ),
+)
+
+_DESCRIPTIONS = {"panda": _FRANKA, "fr3": _FRANKA, "ur5e": _UR5E}
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,13 @@ class LastGate:
         self._spec = spec
         self._sequence = 0
         self._lengths_s: Array = np.zeros(0)  # (K,) of the pieces of what was let through last
-        self._pieces: Array = np.zeros((0, 6, 7))  # their coefficients over normalised time
+        self._pieces: Array = np.zeros((0, 6, len(spec.joint_names)))  # their coefficients over normalised time
         self._begin_ns = 0
-        self._rest: Array = np.full(7, np.nan)
+        self._rest: Array = np.full(len(spec.joint_names), np.nan)
 
     def hold(self, q: Array, now_ns: int) -> None:
         """The arm is at rest at q (7,), rad: the next trajectory begins there."""
-        self._lengths_s, self._pieces = np.zeros(0), np.zeros((0, 6, 7))
+        self._lengths_s, self._pieces = np.zeros(0), np.zeros((0, 6, len(q)))
         self._begin_ns, self._rest = now_ns, np.array(q, dtype=np.float64)
 
     def release(
@@ -102,7 +102,7 @@ def _is_well_formed(trajectory: JointTrajectory, spec: Spec) -> bool:
     states = (trajectory.positions, trajectory.velocities, trajectory.accelerations)
     if trajectory.joint_names != spec.joint_names or times_s.ndim != 1 or len(times_s) == 0:
         return False
-    if any(values.shape != (len(times_s), 7) or not np.isfinite(values).all() for values in states):
+    if any(values.shape != (len(times_s), len(spec.joint_names)) or not np.isfinite(values).all() for values in states):
         return False
     at_rest = not (trajectory.velocities[-1].any() or trajectory.accelerations[-1].any())
     return at_rest and bool((np.diff(times_s, prepend=0.0) > 0.0).all()) and bool(np.isfinite(times_s[-1]))
@@ -113,7 +113,7 @@ def _pieces(start: Array, trajectory: JointTrajectory) -> tuple[Array, Array]:
     lengths_s = np.diff(trajectory.times_s, prepend=0.0)
     states = np.stack([trajectory.positions, trajectory.velocities, trajectory.accelerations], axis=1)  # (K, 3, 7)
     begins = np.concatenate([start[None], states[:-1]])
-    ends = np.stack([begins, states], axis=2).reshape(len(lengths_s), 6, 7)  # value, slope, curvature; each 0 then 1
+    ends = np.stack([begins, states], axis=2).reshape(len(lengths_s), 6, -1)  # value, slope, curvature; each 0 then 1
     h = lengths_s[:, None]
     scales = np.concatenate([np.ones_like(h)] * 2 + [h] * 2 + [h**2] * 2, axis=1)
     return lengths_s, _TO_COEFFICIENTS @ (ends * scales[..., None])

@@ -12,6 +12,7 @@ motion, not only at samples, and no roots are needed. Arrays of control points a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -64,8 +65,11 @@ class Strays:
     spread: Array  # (3, 7): how far from that way it may begin
 
 
-_NOWHERE = JointState(np.zeros((0, 7)), np.zeros((0, 7)), np.zeros((0, 7)))
-NO_STRAYS = Strays(_NOWHERE, np.zeros((3, 7)), _NOWHERE, _NOWHERE, np.zeros((3, 7)))
+@lru_cache(maxsize=8)
+def no_strays(joints: int) -> Strays:
+    """It begins where it was said to."""
+    nowhere = JointState(*np.zeros((3, 0, joints)))
+    return Strays(nowhere, np.zeros((3, joints)), nowhere, nowhere, np.zeros((3, joints)))
 
 
 class Spline:
@@ -77,8 +81,8 @@ class Spline:
     lengths_s: Array
     """Of the pieces, (P,), s."""
 
-    def __init__(self, start: JointState, trajectory: JointTrajectory, also_from: Strays = NO_STRAYS):
-        self.start, self.also_from = start, also_from
+    def __init__(self, start: JointState, trajectory: JointTrajectory, also_from: Strays | None = None):
+        self.start, self.also_from = start, also_from or no_strays(len(start.positions))
         self.duration_s = float(trajectory.times_s[-1])
         self._times_s = np.concatenate([[0.0], trajectory.times_s])
         self.lengths_s = np.diff(self._times_s)
@@ -135,7 +139,7 @@ class Spline:
 
 
 def move_to_rest(
-    start: JointState, target: Array, spec: Spec, also_from: Strays = NO_STRAYS, at_least_s: float = 0.0
+    start: JointState, target: Array, spec: Spec, also_from: Strays | None = None, at_least_s: float = 0.0
 ) -> JointTrajectory | None:
     """Quintic from `start` to rest at `target` (7,), rad, as short as the limits allow; None if no duration does.
 
@@ -143,8 +147,9 @@ def move_to_rest(
 
     From wherever else the controller may begin, the whole limits hold; from `start`, the share that commands may use.
     """
+    also_from = also_from or no_strays(len(target))
     durations_s = MOVE_DURATIONS_S[at_least_s - ROUNDING <= MOVE_DURATIONS_S]
-    ends = np.broadcast_to(target, (len(durations_s), 7))
+    ends = np.broadcast_to(target, (len(durations_s), len(target)))
     joins_s = JOINS_S if len(also_from.states.positions) else JOINS_S[:1]
     for batch in (slice(0, 1), slice(1, 5), slice(5, 13), slice(13, None)):  # mostly the first one holds
         tried_s = durations_s[batch]
@@ -158,11 +163,12 @@ def move_to_rest(
     return None
 
 
-def brake(start: JointState, spec: Spec, also_from: Strays = NO_STRAYS) -> JointTrajectory:
+def brake(start: JointState, spec: Spec, also_from: Strays | None = None) -> JointTrajectory:
     """Shortest motion from `start` to rest, velocity a cubic Hermite: displacement v T/2 + a T^2/12.
 
     When no duration keeps all limits, the one that exceeds them least: an arm that has to stop must get something.
     """
+    also_from = also_from or no_strays(len(start.positions))
     tried: list[tuple[float, Array, float]] = []  # excess, end, duration
     for batch in (slice(0, 6), slice(6, 16), slice(16, None)):  # mostly an early one holds
         durations_s = BRAKE_DURATIONS_S[batch]

@@ -23,7 +23,7 @@ class CommandRecord:
         self._joint_names, self._jitter_s = spec.joint_names, spec.transport.jitter_s
         self._motion: Spline | None = None
         self._begin_ns = self._rest_ns = 0
-        self.target_joints, self.target_tool = np.full(7, np.nan), np.full(3, np.nan)
+        self.target_joints, self.target_tool = np.full(len(spec.joint_names), np.nan), np.full(3, np.nan)
         self.tip = None
         self.sequence = 0  # of the last sent trajectory
         self.braking = False  # the last sent motion is a brake

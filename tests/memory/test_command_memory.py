@@ -15,7 +15,7 @@ def latent(stamp_ms, sha="a" * 64, value=0.0, width=4):
 
 
 def memory():
-    return CommandMemory(max_age_s=0.4, max_future_s=0.05)
+    return CommandMemory(7, max_age_s=0.4, max_future_s=0.05)
 
 
 def report(mem, stamp_ms, steps_taken, width=0.04):
@@ -122,7 +122,7 @@ def test_a_latent_of_another_checkpoint_or_width_is_refused():
     mem.on_latent(latent(1000))
     assert "checkpoint" in mem.on_latent(latent(1100, sha="b" * 64)).reason
     assert "shape" in mem.on_latent(latent(1100, width=5)).reason
-    assert "checkpoint" in CommandMemory(0.4, 0.05, "c" * 64).on_latent(latent(1000)).reason
+    assert "checkpoint" in CommandMemory(7, 0.4, 0.05, "c" * 64).on_latent(latent(1000)).reason
 
 
 def test_recall_is_refused_while_either_side_is_missing():

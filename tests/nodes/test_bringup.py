@@ -8,13 +8,15 @@ from tf2_msgs.msg import TFMessage
 
 from ami_nodes.graph_client import position_goal
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import load_spec, spec_file
 from tests.nodes.graph import LAUNCH_FILE, launched, listening
 from tests.nodes.robot import Robot
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
+SPEC = load_spec()
 
 
-def reaches(client, launch):
+def reaches(client, launch, spec=SPEC):
     """A goal, and leaves without a word of a trajectory that was not taken."""
     goal = np.array([0.45, 0.1, 0.15])
     frames = []
@@ -23,7 +25,7 @@ def reaches(client, launch):
     with listening(client, (TFMessage, "/tf", frames.append)):
         result = client.pursue(position_goal(goal), 4.0)
     assert (result.outcome, result.refusals) == ("done", 0), launch.output()
-    reached = Kinematics().tool_position(client.ear.positions)
+    reached = Kinematics(spec.robot).tool_position(client.ear.positions[: len(spec.joint_names)])
     assert np.linalg.norm(reached - goal) < 0.005
     (last,) = frames[-1].transforms
     assert (last.header.frame_id, last.child_frame_id) == ("base_link", "tool")
@@ -40,14 +42,15 @@ def test_commands_that_only_come_back_bring_the_tool_to_its_goal(client):
         reaches(client, launch)
 
 
-def test_another_robot_moves_by_its_own_names_and_limits(client):
-    names = []
+@pytest.mark.parametrize("robot", ["fr3", "ur5e"])
+def test_another_robot_moves_by_its_own_names_and_limits(client, robot):
+    spec, names = load_spec(spec_file(robot)), []
     with (
-        listening(client, (JointState, "joint_states", lambda message: names.append(message.name))),
-        launched(BRINGUP, arm="loopback", robot="fr3", vision="false", config="analytic") as launch,
+        listening(client, (JointState, "joint_states", lambda message: names.append(tuple(message.name)))),
+        launched(BRINGUP, arm="loopback", robot=robot, vision="false", config="analytic") as launch,
     ):
-        reaches(client, launch)
-    assert names[-1] == [*(f"fr3_joint{joint}" for joint in range(1, 8)), "fr3_finger_joint1", "fr3_finger_joint2"]
+        reaches(client, launch, spec)
+    assert names[-1] == spec.joint_names + spec.gripper.joint_names
 
 
 def test_the_simulated_arm_is_refused_the_limits_of_another_robot():

@@ -10,8 +10,8 @@ from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 
-NAMES = load_spec().joint_names
-FINGERS = ("panda_finger_joint1", "panda_finger_joint2")
+SPEC = load_spec()
+NAMES, FINGERS = SPEC.joint_names, SPEC.gripper.joint_names
 MS = 1_000_000
 
 
@@ -27,7 +27,7 @@ def message(stamp_ns, arm, width=0.04, reverse=False, velocities=None):
 
 @pytest.fixture
 def history():
-    return JointHistory(NAMES, Kinematics())
+    return JointHistory(SPEC)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

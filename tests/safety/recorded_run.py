@@ -22,7 +22,7 @@ class RecordedRun:
     """A guardrail, an arm that does what it is sent, and everything that was reported."""
 
     def __init__(self, spec: Spec):
-        kinematics = Kinematics()
+        kinematics = Kinematics(spec.robot)
         self.guardrail = Guardrail(spec, kinematics, Dynamics(spec.robot))
         self.guardrail.select_source("planner")
         self.arm = JointTrajectoryController(spec.joint_names)

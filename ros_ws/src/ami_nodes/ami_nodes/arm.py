@@ -82,7 +82,7 @@ class ArmNode(CommandedArmNode):
         self.sim_state_publisher = self.publisher(SimState, "sim/state", qos.SENSOR_OUT)
         self.sim_people_publisher = self.publisher(PersonArray, "sim/people", qos.SENSOR_OUT)
         self.description_publisher = self.publisher(String, "robot_description", qos.LATCHED)
-        self.tool_frame = ToolFrame(self)
+        self.tool_frame = ToolFrame(self, self.spec.robot)
         self.names = list(self.arm.joint_names)
         self.guardrail_armed, self.report_time_s = True, float("-inf")  # unknown counts as armed
         self.ticks: deque[tuple[float, int]] = deque(maxlen=FACTOR_WINDOW)

@@ -30,7 +30,7 @@ class EncoderNode(AmiNode):
     def build(self) -> None:
         """Load and verify the checkpoint."""
         checkpoint = load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
-        self.eye = Eye(checkpoint, self.load_spec().joint_names)
+        self.eye = Eye(checkpoint, self.load_spec())
         self.waiting: deque[Image] = deque(maxlen=1)
         self.camera_info: CameraInfo | None = None
         self.blind_images = 0

@@ -13,16 +13,16 @@ from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
-from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import Spec
 from ami_robot.types import Latent
 
 
 class Eye:
     """Encodes pictures of any camera with the joint states around them, which are to be added to `history`."""
 
-    def __init__(self, checkpoint: Checkpoint, joint_names: tuple[str, ...]) -> None:
+    def __init__(self, checkpoint: Checkpoint, spec: Spec) -> None:
         """Raises CheckpointError when the checkpoint's tensors do not fit its configuration."""
-        self.history = JointHistory(joint_names, Kinematics())
+        self.history = JointHistory(spec)
         self._encoder = ImageEncoder(checkpoint)
         self._training_camera = load_camera()
         self._views: dict[tuple, TrainingView] = {}

@@ -57,7 +57,7 @@ class GuardrailNode(AmiNode):
         """Read the guardrail file; disarmed until guardrail/arm is called."""
         self.spec = self.load_spec()
         self.sensed_s, self.written_ns = float("-inf"), 0
-        self.guardrail = Guardrail(self.spec, Kinematics(), Dynamics(self.spec.robot), self.late_s)
+        self.guardrail = Guardrail(self.spec, Kinematics(self.spec.robot), Dynamics(self.spec.robot), self.late_s)
         self.guardrail.select_source(self.settings.source)
         self.trajectory_publisher = self.publisher(
             JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND

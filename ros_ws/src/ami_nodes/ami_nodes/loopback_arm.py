@@ -32,12 +32,12 @@ class LoopbackArmNode(CommandedArmNode):
     def build(self) -> None:
         """Stand with the tool in the middle of the workspace."""
         spec = self.load_spec()
-        start, _ = Kinematics().inverse((spec.workspace.lower_m + spec.workspace.upper_m) / 2.0)
+        start, _ = Kinematics(spec.robot).inverse((spec.workspace.lower_m + spec.workspace.upper_m) / 2.0)
         self.arm = LoopbackArm(spec.joint_names, start, spec.gripper.upper_m, self.settings.lag_s, self.now_s())
         self.fingers = spec.gripper.joint_names
         self.names = [*spec.joint_names, *self.fingers]
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
-        self.tool_frame = ToolFrame(self)
+        self.tool_frame = ToolFrame(self, spec.robot)
 
     def start(self) -> list[Any]:
         """Follow."""

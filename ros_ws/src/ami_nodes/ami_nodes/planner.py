@@ -61,12 +61,12 @@ class PlannerNode(AmiNode):
     def build(self) -> None:
         """Build the agent that the task file describes."""
         self.task = load_task(task_file(self.settings.config))
-        self.spec, kinematics = self.load_spec(), Kinematics()
+        self.spec = self.load_spec()
         self.concurrent = ReentrantCallbackGroup()
         self.world_model = self.make_world_model() if self.task.uses_world_model else None
-        self.agent = build_agent(self.task, self.spec, kinematics, self.world_model)
+        self.agent = build_agent(self.task, self.spec, Kinematics(self.spec.robot), self.world_model)
         self.encoder = self.create_client(EncodeImage, "encode_image", callback_group=self.concurrent)
-        self.history = JointHistory(self.spec.joint_names, kinematics)
+        self.history = JointHistory(self.spec)
         self.inbox = Inbox()
         self.sequence = 0  # of the last proposal
         self.became = 0  # the number of the proposal that the last plan became; 0 when it was held back

@@ -6,8 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ami_nodes.convert import as_array, to_ns
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.spec import Spec
 from ami_robot.types import Array
 
 KEPT = 100  # joint states: 1 s at 100 Hz
@@ -25,11 +28,11 @@ class Proprioception:
 
 
 class JointHistory:
-    """The last second of joint states of an arm and its two fingers."""
+    """The last second of joint states of an arm and its fingers, as the guardrail file names them."""
 
-    def __init__(self, joint_names: tuple[str, ...], kinematics: Kinematics) -> None:
-        self._names = joint_names
-        self._kinematics = kinematics
+    def __init__(self, spec: Spec) -> None:
+        self._names, self._fingers = spec.joint_names, spec.gripper.joint_names
+        self._kinematics = Kinematics(spec.robot)
         self._order: tuple[tuple[str, ...], list[int], list[int]] | None = None
         self._states: deque[tuple[int, Array, Array]] = deque(maxlen=KEPT)
 
@@ -56,19 +59,20 @@ class JointHistory:
         share = (stamp_ns - before[0]) / span_ns if span_ns else 0.0
         positions = before[1] + share * (after[1] - before[1])
         velocities = before[2] + share * (after[2] - before[2])
+        arm, fingers = np.split(positions, [len(self._names)])
         return Proprioception(
-            tool_position=self._kinematics.tool_position(positions[:7]),
-            tool_velocity=(self._kinematics.jacobian(positions[:7]) @ velocities[:7])[:3],
-            gripper_width=float(positions[7:].sum()),
+            tool_position=self._kinematics.tool_position(arm),
+            tool_velocity=(self._kinematics.jacobian(arm) @ velocities[: len(arm)])[:3],
+            gripper_width=float(fingers.sum()),
         )
 
     def _sorted(self, message: Any) -> tuple[Array, Array]:
-        """Positions and velocities: arm (7), then fingers. Raises ValueError on a missing joint."""
+        """Positions and velocities: arm, then the fingers that are there. Raises ValueError on a missing joint."""
         names = tuple(message.name)
         if self._order is None or self._order[0] != names:
             if missing := sorted(set(self._names) - set(names)):
                 raise ValueError(f"joint_states lacks {', '.join(missing)}.")
-            fingers = [index for index, name in enumerate(names) if "finger" in name]
+            fingers = [names.index(name) for name in self._fingers if name in names]
             self._order = (names, [names.index(name) for name in self._names], fingers)
         order = [*self._order[1], *self._order[2]]
         positions, velocities = as_array(message.position), as_array(message.velocity)

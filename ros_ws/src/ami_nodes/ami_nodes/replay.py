@@ -97,10 +97,10 @@ def replay(recorded: Recorded, spec: Spec, task: TaskSettings, checkpoint: Check
         ConfigError: the planner of the task is not iCEM.
         RecordingError: the pictures are missing or damaged.
     """
-    agent = build_agent(task, spec, Kinematics(), LatentWorldModel(checkpoint))
+    agent = build_agent(task, spec, Kinematics(spec.robot), LatentWorldModel(checkpoint))
     if not isinstance(agent.planner, ICEM):
         raise ConfigError("a replay needs a task with planner icem: no other imagines with what the encoder saw")
-    eye = Eye(checkpoint, spec.joint_names)
+    eye = Eye(checkpoint, spec)
     latents = [from_latent_msg(message) for message in recorded.messages[LATENT]]
     seen = _see_again(recorded, eye, {latent.stamp_ns for latent in latents})
     differences = [

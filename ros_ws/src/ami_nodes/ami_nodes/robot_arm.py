@@ -50,7 +50,7 @@ class RobotArmNode(AmiNode):
         self.spec = self.load_spec()
         self.others = ReentrantCallbackGroup()  # answers come in while a transition waits for them
         self.latest: JointState | None = None
-        self.joint_states, self.tool_frame = Meter("joint_states"), ToolFrame(self)
+        self.joint_states, self.tool_frame = Meter("joint_states"), ToolFrame(self, self.spec.robot)
         reason = why_not(self.settings.controller, read_parameters(self._ask), self.spec.joint_names)
         if reason is not None:
             raise RuntimeError(reason)

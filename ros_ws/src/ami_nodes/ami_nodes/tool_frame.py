@@ -17,13 +17,13 @@ EVERY_NS = NS_PER_S // 20
 class ToolFrame:
     """Follows the joint states of an arm's node."""
 
-    def __init__(self, node: AmiNode) -> None:
+    def __init__(self, node: AmiNode, robot: str) -> None:
         """To be made in `build`."""
         self._publisher = node.publisher(TFMessage, "/tf", qos.EVENTS)
-        self._kinematics, self._due_ns = Kinematics(), 0
+        self._kinematics, self._due_ns = Kinematics(robot), 0
 
     def follow(self, positions: Array, stamp_ns: int) -> None:
-        """Joint positions (7,), rad, measured at this time."""
+        """Joint positions (J,), rad, measured at this time."""
         if not (stamp_ns >= self._due_ns or stamp_ns < self._due_ns - EVERY_NS):  # a clock may go back
             return
         self._due_ns = stamp_ns + EVERY_NS
