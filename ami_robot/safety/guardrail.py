@@ -9,6 +9,7 @@ Not thread-safe.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,8 @@ class Guardrail:
         self._armed = False
         self._stopping: Refusal | None = None  # why a protective stop is wanted, until it began or the arm rests
         self._said: Refusal | None = None  # of which stop there was a report
+        self._ending: Refusal | None = None  # why it will be disarmed, once a brake begins or the arm rests
+        self._ends_ns = 0  # when it will rest in any case
         self._gripper_width = spec.gripper.lower_m
 
     @property
@@ -74,11 +77,14 @@ class Guardrail:
         self._gate.hold(q, int(now_ns))
         self._inbox.clear()
         self._joints.start(stamp_ns, now_ns)
-        self._armed, self._stopping = True, None
+        self._armed, self._stopping, self._ending = True, None, None
         return None
 
     def disarm(self, now_ns: int, reason: Refusal = _ON_REQUEST) -> GuardrailReport:
-        """Brake, and let nothing through until armed again. A status report when it was not armed."""
+        """Brake, and let nothing through until armed again. A status report when it was not armed.
+
+        Where no brake holds at this moment it stays armed for that alone: the next steps try again until the arm rests.
+        """
         return self._brake_and_disarm(reason, now_ns) if self._armed else self.status(now_ns)
 
     def select_source(self, name: str) -> None:
@@ -139,8 +145,8 @@ class Guardrail:
                 fault = self._e_stop.check(now_ns) or self._joints.fault(
                     names, positions, velocities, efforts, stamp_ns, now_ns, self._record, load_kg
                 )
-                if fault is not None:
-                    return self._brake_and_disarm(fault, now_ns, proposal)
+                if (reason := fault or self._ending) is not None:
+                    return self._end(reason, now_ns, proposal)
             self._let_go(now_ns)
             decided = None if proposal is None else self._decide(proposal, now_ns)
             if not self._armed or (decided is not None and decided.sent is not None):
@@ -148,11 +154,11 @@ class Guardrail:
             return self._protective_stop(int(now_ns), proposal) or decided
 
     def silence(self, now_ns: int) -> GuardrailReport | None:
-        """No joint states came for too long: brake and disarm, once."""
+        """No joint states came for too long: brake and disarm. To be said again while the guardrail stays armed."""
         if not self._armed:
             return None
         limit_s = self._spec.staleness.joint_state_s
-        return self._brake_and_disarm(Refusal(f"No joint states came for {limit_s} s.", "staleness", _UNKNOWN), now_ns)
+        return self._end(Refusal(f"No joint states came for {limit_s} s.", "staleness", _UNKNOWN), now_ns)
 
     def status(self, now_ns: int) -> GuardrailReport:
         """The heartbeat: armed or not, and where the arm will come to rest; NaN before it was first armed."""
@@ -230,10 +236,25 @@ class Guardrail:
             return None
         return self._report("refused", now_ns, proposal, refusal=refusal)
 
+    def _end(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport | None:
+        """Brake and disarm; None while that is tried again and there is nothing new to say."""
+        again = self._ending is not None
+        report = self._brake_and_disarm(reason, now_ns, proposal)
+        return None if again and report.armed and proposal is None else report
+
     def _brake_and_disarm(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport:
-        self._armed = False
-        believed_ns = self._joints.last_now_ns
-        return self._brake(reason, max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns, proposal)
+        """Disarmed when this returns, unless the arm moves and no brake holds now: then that is tried at each step.
+
+        How long it moves on is counted from the last time that was believed: the clock itself may be the fault.
+        """
+        self._armed, believed_ns = False, self._joints.last_now_ns
+        at_ns = max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns
+        if self._ending is None:
+            self._ends_ns = at_ns + int(self._record.rests_in_s(believed_ns) * NS_PER_S)
+        report = self._brake(reason, at_ns, proposal)
+        self._armed = report.sent is None and at_ns < self._ends_ns and not self._record.braking
+        self._ending = reason if self._armed else None
+        return replace(report, armed=self._armed)
 
     def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
         """Stop on a brake that holds; where there is none, the running motion ends at rest anyway.

@@ -230,3 +230,43 @@ def test_comments_do_not_change_the_code_that_was_tested():
     with mock.patch.object(Path, "read_text", lambda path: read(path) + "\nx = 1\n"):
         assert safety_blocks.code_sha256() != before
     safety_blocks.code_sha256.cache_clear()
+
+
+CONTACT = [
+    0.741924,
+    0.649506,
+    0.455396,
+    0.440114,
+    0.824402,
+    0.541341,
+    0.642687,
+    0.526225,
+    0.646794,
+    0.855141,
+    0.142964,
+    0.321388,
+    0.515502,
+    0.4291,
+    0.290594,
+    0.229569,
+    0.695961,
+    0.262869,
+    0.45251,
+    0.531243,
+    0.925036,
+    0.647198,
+    0.24277,
+    0.184796,
+    0.944285,
+    0.579008,
+    0.710867,
+    0.592654,
+    0.908682,
+]
+"""With spoilt inputs (seed 3): the clock jumps while the arm speeds up, when no brake can be verified; somebody comes
+in. Found by the search; the arm went on to the end of its motion."""
+
+
+def test_an_arm_for_which_no_brake_holds_at_a_fault_brakes_as_soon_as_one_does(cell):
+    base = draw("inputs", 3, SPEC, KINEMATICS, DYNAMICS)
+    assert cell.run(attacked(base, np.array(CONTACT))).events == []

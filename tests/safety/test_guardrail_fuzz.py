@@ -286,6 +286,7 @@ def test_no_switch_raises_and_what_is_not_clearly_released_is_pressed(pressed, h
         report = guardrail.e_stop(line, now_ns)
         assert (report is None) == (line is False)
     if any(line is not False for line, _ in pressed):
+        guardrail.silence(2**62)  # where no brake held it waits for one, or for the end of the motion
         assert not guardrail.armed
         assert guardrail.status(0).e_stopped
     guardrail.reset_e_stop(reset)

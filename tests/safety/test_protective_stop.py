@@ -82,11 +82,13 @@ def test_a_proposal_that_is_refused_in_the_same_step_does_not_put_off_the_stop()
     assert_stopped(cell, cell.wait(10).propose(), "people")
 
 
-def test_a_disarmed_guardrail_begins_no_stop():
+def test_a_guardrail_that_is_to_be_disarmed_stops_as_soon_as_there_is_a_place_for_it():
     cell = Cell(person(FAR)).moving()
     loose, cell.guardrail._spec = cell.guardrail._spec, NO_PLACE_TO_STOP
-    assert cell.guardrail.disarm(cell.now_ns).sent is None, "the running motion goes on to its end"
+    assert cell.guardrail.disarm(cell.now_ns).sent is None, "the running motion goes on"
     cell.persons, cell.guardrail._spec = [person(TOO_NEAR)], loose
+    report = cell.wait(10).step()
+    assert report.sent is not None and not report.armed
     assert cell.wait(10).step() is None
 
 

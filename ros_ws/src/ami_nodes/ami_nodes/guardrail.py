@@ -172,8 +172,8 @@ class GuardrailNode(AmiNode):
         self.quiet_ticks += 1
         overdue = time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s
         if not self.silent and overdue and self.quiet_ticks > 1:
-            self.silent = True
             self.publish(self.guardrail.silence(self.sense_ns()))
+            self.silent = not self.guardrail.armed  # else no brake holds at this moment
 
     def on_status(self) -> None:
         """The heartbeat: armed or not, and where the arm will come to rest; and a look round for other writers."""
@@ -203,7 +203,8 @@ class GuardrailNode(AmiNode):
         """Arm at the measured state, or brake and disarm."""
         if not request.data:
             self.publish(self.guardrail.disarm(self.sense_ns()))
-            response.success, response.message = True, "disarmed"
+            response.success = True
+            response.message = "disarming, as soon as a brake holds" if self.guardrail.armed else "disarmed"
             return response
         if self.latest is None or time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s:
             response.message = "refused: no joint states are coming in, so it is unknown where the arm is."
