@@ -1,0 +1,93 @@
+"""A failed test of a live graph is run again where the machine stood still meanwhile, and only there.
+
+A virtual machine that gets no core for 50 ms brakes the arm, as it should; that says nothing about the project's code.
+So a process of its own watches every core, at a priority above any node's. Run as a program, this file is that process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+PERIOD_S = 0.005
+
+STALL_S = 0.02
+"""Two of a guardrail's cycles."""
+
+PRIORITY = 60
+"""Of SCHED_FIFO: above the kernel's interrupt threads, and so above every node."""
+
+RERUNS = 2
+
+
+class StallWatch:
+    """Knows whether a core was away since the test began; a plugin of pytest. Close it."""
+
+    def __init__(self) -> None:
+        self._notes = tempfile.NamedTemporaryFile(prefix="stalls")  # noqa: SIM115 - open as long as the watch
+        self.process = subprocess.Popen([sys.executable, __file__, self._notes.name])
+        self._since_s = time.monotonic()
+
+    def pytest_runtest_setup(self) -> None:
+        """A test begins."""
+        self._since_s = time.monotonic()
+
+    def stalled(self) -> bool:
+        """Whether a core came back since the test began after it had been away."""
+        return any(float(line) >= self._since_s for line in Path(self._notes.name).read_text().splitlines())
+
+    def close(self) -> None:
+        """End it; RuntimeError if it had ended by itself, since then it has noted nothing."""
+        ended_by_itself = self.process.poll() is not None
+        self.process.kill()
+        self.process.wait()
+        self._notes.close()
+        if ended_by_itself:
+            raise RuntimeError("The watch for stalls ended by itself.")
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Mark those that start nodes."""
+    import pytest
+
+    live = [item for item in items if "ros" in item.fixturenames or item.get_closest_marker("graph")]
+    if live and config.pluginmanager.hasplugin("rerunfailures"):  # make test-ros does without plugins
+        watch = StallWatch()
+        config.add_cleanup(watch.close)
+        config.pluginmanager.register(watch, "stall_watch")
+        for item in live:
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS, condition=watch.stalled))
+
+
+def watch_core(core: int, notes: Path) -> None:
+    """Sleep on it, and note the time (`time.monotonic`) when that took too long."""
+    os.sched_setaffinity(0, {core})
+    with suppress(PermissionError):  # then a busy machine counts as one that stood still
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    last_s = time.monotonic()
+    while True:
+        time.sleep(PERIOD_S)
+        now_s = time.monotonic()
+        if now_s - last_s > PERIOD_S + STALL_S:
+            with notes.open("a") as file:
+                file.write(f"{now_s:.4f}\n")
+        last_s = now_s
+
+
+def main() -> None:
+    """Watch every core that this process may use, until the one that started it is gone."""
+    parent, notes = os.getppid(), Path(sys.argv[1])
+    for core in os.sched_getaffinity(0):
+        threading.Thread(target=watch_core, args=(core, notes), daemon=True).start()
+    while os.getppid() == parent:
+        time.sleep(1.0)
+
+
+if __name__ == "__main__":
+    main()
