@@ -37,7 +37,7 @@ def graph(client, tmp_path_factory):
 def test_the_arm_gives_way_to_a_hand_and_goes_on_when_it_is_gone(graph, client, reports):
     client.begin_episode(SEED)
     del reports[:]
-    result = client.pursue(position_goal(GOAL_M), 10.0)
+    result = client.pursue(position_goal(GOAL_M), 15.0)
     verdict = client.judge()
     assert result.outcome == "done" and result.goal_distance < 0.01
     assert result.refusals > 0  # while the hand was there
