@@ -78,6 +78,7 @@ class Outcomes:
 
     image_latents: Array  # (N, H, D)
     proprio: Array  # (N, H, PROPRIO_DIM)
+    spread: Array | None = None  # (N, H): RMS disagreement in units of the latent; None: the model has one opinion
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGE = Path(__file__).parents[1]
 _CONFIG = _PACKAGE / "learning" / "reach.yaml"
@@ -18,6 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, model card, log and state")
     parser.add_argument("--resume", action="store_true", help="go on after a run that was stopped")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default 1; more only on idle cores)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--tensorboard", action="store_true", help="write event files too, into OUT/tensorboard")
     parser.set_defaults(run=run)
 
 
@@ -26,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from ami_robot.episodes.shards import EpisodeSet
+    from ami_robot.learning import ranks
     from ami_robot.learning.config import load_config
     from ami_robot.learning.dataset import Episodes
     from ami_robot.learning.train import Provenance, TrainingError, train
@@ -33,12 +41,30 @@ def run(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise TrainingError(f"--threads has to be at least 1, got {args.threads}.")
     torch.set_num_threads(args.threads)
+    device = _device(args.device)
     config = load_config(args.config)
     data = EpisodeSet.open(args.data)
     provenance = Provenance(data.sha256, data.manifest, _revision())
-    train(Episodes.from_arrays(data.load()), config, provenance, args.out, args.resume)
-    print(f"checkpoint and model card in {args.out}")
+    with ranks.joined(device):
+        episodes = Episodes.from_arrays(data.load())
+        if train(episodes, config, provenance, args.out, args.resume, device, args.tensorboard):
+            print(f"checkpoint and model card in {args.out}")
     return 0
+
+
+def _device(wanted: str | None) -> torch.device:
+    """What was asked for, or the GPU if there is one; of several, the one that `torchrun` means for this process."""
+    import torch
+
+    from ami_robot.learning.train import TrainingError
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("torch finds no CUDA device; leave --device away to train on the CPU.")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
 
 
 def _revision() -> str:

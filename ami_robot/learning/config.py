@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal
 
 import yaml
 
 from ami_robot.perception.encoder import EncoderConfig
+from ami_robot.strict import StrictError, plain, read
 from ami_robot.world_model.predictor import PredictorConfig
 
 DEFAULT_CONFIG = Path(__file__).with_name("reach.yaml")
-
-Section = TypeVar("Section")
 
 
 class ConfigError(ValueError):
@@ -27,6 +25,7 @@ class WindowConfig:
 
     steps: int  # model steps that are imagined, H
     targets: int  # how many of those steps are compared with encoded frames; the first always is
+    contact_share: float = 0.0  # of the windows, at least this many show a block that moves; 0 takes them as they come
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,16 @@ class OptimiserConfig:
 
     steps: int
     warmup_steps: int
-    batch_sequences: int
+    batch_sequences: int  # of all processes together
     learning_rate: float
     weight_decay: float
     gradient_clip: float  # largest norm
+    precision: Literal["bf16", "fp32"] = "bf16"  # of matrix products
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each term in the sum; see losses.py."""
+    """Weight of each term in the sum; see losses.py. A term of weight 0 is not computed."""
 
     one_step: float
     multi_step: float
@@ -52,6 +52,22 @@ class LossWeights:
     inverse_dynamics: float
     variance: float
     covariance: float
+    sigreg: float = 0.0  # belongs to one batch size, see losses.sigreg
+    straightening: float = 0.0
+    code_prior: float = 0.0  # of the predictor's latent variable
+    reconstruction: float = 0.0  # of the pictures, from encoded and from imagined latents: the pixel baseline
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What the terms are made of."""
+
+    distance: Literal["l2", "smooth_l1"] = "l2"  # between imagined and encoded latents
+    target_decay: float = 0.0  # of an exponential moving average of the encoder that gives the targets; 0: no such one
+    inverse_dynamics_width: int = 512
+    sigreg_projections: int = 256
+    sigreg_knots: int = 17
+    code_temperature: float = 0.1  # latent error, mean-squared, by which outcomes of different codes are told apart
 
 
 @dataclass(frozen=True)
@@ -88,12 +104,35 @@ class TrainingConfig:
     loss: LossWeights
     augmentation: AugmentationConfig
     head: HeadConfig
+    objective: ObjectiveConfig = ObjectiveConfig()
+
+    def __post_init__(self) -> None:
+        """Raise StrictError on values that do not go together."""
+        window, optimiser, loss = self.window, self.optimiser, self.loss
+        for wrong, sentence in (
+            (not 0 < self.held_out_fraction < 1, "held_out_fraction has to be between 0 and 1"),
+            (not 1 <= window.targets <= window.steps, "window.targets has to be between 1 and window.steps"),
+            (window.contact_share > 1, "window.contact_share has to be between 0 and 1"),
+            (optimiser.warmup_steps >= optimiser.steps, "optimiser.warmup_steps has to be less than optimiser.steps"),
+            (optimiser.batch_sequences < 2, "optimiser.batch_sequences has to be at least 2"),
+            (min(self.evaluate_every, self.save_every, self.head.steps) < 1, "every number of steps has to be > 0"),
+            (self.objective.target_decay >= 1, "objective.target_decay has to be less than 1"),
+            (self.objective.sigreg_knots < 2, "objective.sigreg_knots has to be at least 2"),
+            (self.objective.sigreg_projections < 1, "objective.sigreg_projections has to be at least 1"),
+            (self.objective.code_temperature <= 0, "objective.code_temperature has to be > 0"),
+            (self.objective.inverse_dynamics_width < 1, "objective.inverse_dynamics_width has to be at least 1"),
+            (loss.straightening and window.targets < 2, "loss.straightening needs window.targets of at least 2"),
+            (
+                (self.predictor.codes > 1) != (loss.code_prior > 0),
+                "predictor.codes of more than 1 and loss.code_prior go together: one trains what the other needs",
+            ),
+        ):
+            if wrong:
+                raise StrictError(f"{sentence}.")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain YAML values."""
-        values = asdict(self)
-        values["encoder"]["channels"] = list(self.encoder.channels)
-        return values
+        return plain(self)
 
 
 def load_config(path: Path | str = DEFAULT_CONFIG) -> TrainingConfig:
@@ -109,41 +148,7 @@ def load_config(path: Path | str = DEFAULT_CONFIG) -> TrainingConfig:
         raise ConfigError(f"cannot read the training configuration {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the training configuration {path} is not YAML: {str(error).splitlines()[0]}.") from error
-    config = _section(data, TrainingConfig, str(path))
-    window, optimiser = config.window, config.optimiser
-    for wrong, sentence in (
-        (not 0 < config.held_out_fraction < 1, "held_out_fraction has to be between 0 and 1"),
-        (not 1 <= window.targets <= window.steps, "window.targets has to be between 1 and window.steps"),
-        (optimiser.warmup_steps >= optimiser.steps, "optimiser.warmup_steps has to be less than optimiser.steps"),
-        (optimiser.batch_sequences < 2, "optimiser.batch_sequences has to be at least 2"),
-        (min(config.evaluate_every, config.save_every, config.head.steps) < 1, "every number of steps has to be > 0"),
-    ):
-        if wrong:
-            raise ConfigError(f"{path}: {sentence}.")
-    return config
-
-
-def _section(data: Any, kind: type[Section], where: str) -> Section:
-    """A mapping as the dataclass `kind`, its fields checked one by one."""
-    hints = get_type_hints(kind)
-    known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where} has to be a mapping with the keys {', '.join(known)}.")
-    if missing := [key for key in known if key not in data]:
-        raise ConfigError(f"{where} lacks {', '.join(missing)}.")
-    if unknown := [str(key) for key in data if key not in known]:
-        raise ConfigError(f"{where} has unknown keys {', '.join(unknown)}; known are {', '.join(known)}.")
-    return kind(**{key: _value(data[key], hints[key], f"{where}: {key}") for key in known})
-
-
-def _value(value: Any, kind: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        return _section(value, kind, where)  # type: ignore[arg-type]
-    if kind is int and type(value) is int and value >= 0:
-        return value
-    if kind is float and type(value) in (int, float) and math.isfinite(value) and value >= 0:
-        return float(value)
-    if kind not in (int, float) and isinstance(value, list) and len(value) == 4:
-        return tuple(_value(v, int, where) for v in value)
-    wanted = {int: "a whole number >= 0", float: "a number >= 0, written with a point"}.get(kind, "four whole numbers")
-    raise ConfigError(f"{where} has to be {wanted}, got {value!r}.")
+    try:
+        return read(data, TrainingConfig, str(path))
+    except StrictError as error:
+        raise ConfigError(str(error)) from error

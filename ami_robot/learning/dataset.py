@@ -9,8 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ami_robot.learning.config import WindowConfig
 from ami_robot.perception.view import VIEW_PIXELS
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM
+
+_MOVED_M = 0.01  # a block that passed through a box of this diagonal has moved
 
 
 class DataError(ValueError):
@@ -25,6 +28,11 @@ class Batch:
     proprio: Tensor  # (B, H + 1, P), m and m/s
     actions: Tensor  # (B, H, A), m
     targets: tuple[int, ...]  # K steps in 1..H, increasing; the first is 1
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        pictures, proprio, actions = (values.to(device) for values in (self.pictures, self.proprio, self.actions))
+        return Batch(pictures, proprio, actions, self.targets)
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,12 @@ class Episodes:
             raise DataError(f"the episodes lack the arrays {', '.join(missing)}; collect them with `ami collect`.")
         episodes = cls(*(arrays[name] for name in ("images", "proprio", "actions", "blocks")))
         count, frames = episodes.images.shape[:2]
+        blocks = episodes.blocks.shape[2] if episodes.blocks.ndim == 4 else 1
         wanted = {
             "images": (count, frames, VIEW_PIXELS, VIEW_PIXELS, 3),
             "proprio": (count, frames, PROPRIO_DIM),
             "actions": (count, frames - 1, ACTION_DIM),
-            "blocks": (count, frames, *episodes.blocks.shape[2:]),
+            "blocks": (count, frames, max(1, blocks), 3),
         }
         for name, shape in wanted.items():
             if arrays[name].shape != shape:
@@ -77,6 +86,14 @@ class Episodes:
             raise DataError(f"{len(self)} episodes are too few to hold some out; collect at least 2.")
         return self.take(np.sort(order[held_out:])), self.take(np.sort(order[:held_out]))
 
+    def contact_windows(self, steps: int) -> NDArray[np.intp]:
+        """(W, 2): episode and first frame of the windows of `steps` steps in which a block moves."""
+        if not len(self) or steps > self.steps:
+            return np.empty((0, 2), np.intp)
+        windows = np.lib.stride_tricks.sliding_window_view(self.blocks, steps + 1, axis=1)  # (E, S, B, 3, steps + 1)
+        way = np.linalg.norm(windows.max(-1) - windows.min(-1), axis=-1)  # diagonal of what it passed through
+        return np.argwhere(way.max(-1) > _MOVED_M)
+
     def batch(self, starts: NDArray[np.intp], steps: int, targets: tuple[int, ...]) -> Batch:
         """The windows of `steps` steps that begin at `starts` (B, 2): episode, frame."""
         episode, first = starts[:, :1], starts[:, 1:]
@@ -88,13 +105,38 @@ class Episodes:
             targets,
         )
 
-    def draw(self, count: int, steps: int, targets: int, seed: tuple[int, ...]) -> Batch:
-        """`count` windows and their target steps, decided by the seed alone, so that a run can be resumed anywhere."""
-        if steps > self.steps:
-            raise DataError(f"windows of {steps} steps do not fit into episodes of {self.steps}; lower window.steps.")
+
+class WindowSampler:
+    """Draws training batches. What is drawn depends on the seed alone, so that a run can be resumed anywhere."""
+
+    def __init__(self, episodes: Episodes, config: WindowConfig) -> None:
+        """Look for the windows in which a block moves, if some are wanted.
+
+        Raises:
+            DataError: the windows are longer than the episodes, or none shows what is wanted.
+        """
+        if config.steps > episodes.steps:
+            raise DataError(
+                f"windows of {config.steps} steps do not fit into episodes of {episodes.steps}; lower window.steps."
+            )
+        self._episodes, self._config = episodes, config
+        self._contacts = episodes.contact_windows(config.steps) if config.contact_share else None
+        if self._contacts is not None and not len(self._contacts):
+            raise DataError("no block moves in any training window; set window.contact_share to 0.")
+
+    def draw(self, count: int, seed: tuple[int, ...], part: slice = slice(None)) -> Batch:
+        """`part` of `count` windows, with target steps."""
+        episodes, steps = self._episodes, self._config.steps
         generator = np.random.default_rng(seed)
         starts = np.stack(
-            [generator.integers(len(self), size=count), generator.integers(self.steps - steps + 1, size=count)], axis=1
+            [
+                generator.integers(len(episodes), size=count),
+                generator.integers(episodes.steps - steps + 1, size=count),
+            ],
+            axis=1,
         )
-        further = generator.choice(np.arange(2, steps + 1), size=targets - 1, replace=False)
-        return self.batch(starts, steps, (1, *(int(step) for step in np.sort(further))))
+        further = generator.choice(np.arange(2, steps + 1), size=self._config.targets - 1, replace=False)
+        if self._contacts is not None:
+            chosen = round(self._config.contact_share * count)
+            starts[:chosen] = self._contacts[generator.integers(len(self._contacts), size=chosen)]
+        return episodes.batch(starts[part], steps, (1, *(int(step) for step in np.sort(further))))

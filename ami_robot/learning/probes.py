@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ami_robot.learning.dataset import Episodes
 from ami_robot.learning.jepa import JEPA
-from ami_robot.perception.encoder import Encoder, normalise_pictures
+from ami_robot.perception.encoder import normalise_pictures
 from ami_robot.types import TOOL_POSITION
 
 _CHUNK = 512  # pictures encoded at once
@@ -39,12 +39,13 @@ class Encoded:
 
 
 @torch.inference_mode()
-def encode_episodes(encoder: Encoder, episodes: Episodes) -> Encoded:
-    """Encode all frames as at run time: no augmentation, stored statistics."""
+def encode_episodes(encoder: nn.Module, episodes: Episodes) -> Encoded:
+    """Encode all frames as at run time, on the encoder's device: no augmentation, stored statistics."""
     encoder.eval()
+    device = next(encoder.parameters()).device
     images = torch.from_numpy(episodes.images)
     flat = images.flatten(0, 1)
-    latents = torch.cat([encoder(normalise_pictures(part)) for part in flat.split(_CHUNK)])
+    latents = torch.cat([encoder(normalise_pictures(part.to(device))).cpu() for part in flat.split(_CHUNK)])
     rest = (torch.from_numpy(values) for values in (episodes.proprio, episodes.actions, episodes.blocks))
     return Encoded(latents.unflatten(0, images.shape[:2]), *rest)
 
@@ -136,8 +137,9 @@ def prediction_report(model: JEPA, held_out: Encoded, steps: int, seed: int, win
     frame = generator.integers(frames - steps, size=(windows, 1)) + np.arange(steps + 1)
     latents, proprio = held_out.latents[episode, frame], held_out.proprio[episode, frame]
     actions = held_out.actions[episode, frame[:, :-1]]
-    imagined, imagined_proprio = model.predictor.rollout(latents[:, 0], proprio[:, 0], actions)
-    misled, _ = model.predictor.rollout(latents[:, 0], proprio[:, 0], actions.roll(1, dims=0))
+    rollouts = model.predictor.rollouts(latents[:, 0], proprio[:, 0], actions)
+    imagined, imagined_proprio = rollouts.most_likely()
+    misled, _ = model.predictor.rollouts(latents[:, 0], proprio[:, 0], actions.roll(1, dims=0)).most_likely()
     decoded = model.goal_head(imagined)
     report: dict[str, object] = {}
     for step in sorted({1, max(1, steps // 2), steps}):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +16,18 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from ami_robot.learning import probes
+from ami_robot.learning import probes, ranks
 from ami_robot.learning.card import write_model_card
 from ami_robot.learning.config import TrainingConfig
-from ami_robot.learning.dataset import Episodes
+from ami_robot.learning.dataset import Batch, Episodes, WindowSampler
 from ami_robot.learning.jepa import JEPA
+from ami_robot.learning.log import TrainingLog
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint, write_whole
 
 STATE_FILE = "training_state.safetensors"
-LOG_FILE = "log.jsonl"
+_CPU = torch.device("cpu")
+_SHARED_STREAM = 1 << 20  # of random numbers, beyond those that are numbered by the process that draws them
 
 
 class TrainingError(ValueError):
@@ -40,40 +44,60 @@ class Provenance:
 
 
 def train(
-    episodes: Episodes, config: TrainingConfig, provenance: Provenance, out: Path, resume: bool = False
-) -> Checkpoint:
+    episodes: Episodes,
+    config: TrainingConfig,
+    provenance: Provenance,
+    out: Path,
+    resume: bool = False,
+    device: torch.device = _CPU,
+    tensorboard: bool = False,
+) -> Checkpoint | None:
     """Train, probe, and write the checkpoint with its model card into `out`.
 
     Killed at any time, the same call with `resume` goes on from the last saved state and ends with the same tensors.
-    Everything random is drawn from (seed, step), so the state holds no generators.
+    Everything random is drawn from (seed, step), so the state holds no generators. Several processes that
+    `ranks.joined` has joined take equal parts of each batch; the first one writes, the others return None.
 
     Raises:
-        TrainingError: `out` holds another run, or the loss is no longer finite.
-        DataError: the episodes are too few or too short.
+        TrainingError: `out` holds another run, the loss is no longer finite, the batch cannot be shared out evenly, or
+            TensorBoard is wanted and absent.
+        DataError: the episodes are too few or too short, or show no contact where some is wanted.
     """
+    if config.optimiser.batch_sequences % ranks.world_size():
+        raise TrainingError(
+            f"optimiser.batch_sequences is {config.optimiser.batch_sequences}, it has to be a multiple of the "
+            f"{ranks.world_size()} processes."
+        )
     torch.manual_seed(config.seed)
     training, held_out = episodes.split(config.held_out_fraction, config.seed)
+    sampler = WindowSampler(training, config.window)
     model = JEPA(config)
     model.fit_normalisation(training)
+    model.to(device)
     optimiser = torch.optim.AdamW(
         model.parameters(), config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay
     )
     identity = _identity(config, provenance)
     first = _start(model, optimiser, out, identity, resume)
-    with (out / LOG_FILE).open("a") as log:
-        for step in tqdm(range(first, config.optimiser.steps), "train", initial=first, total=config.optimiser.steps):
-            if step % config.save_every == 0:
+    ranks.wait_for_all()
+    leader = ranks.rank() == 0
+    with TrainingLog(out, first, config.optimiser.steps, tensorboard, silent=not leader) as log:
+        for step, batch in log.progress(_batches(sampler, config, first)):
+            if leader and step % config.save_every == 0:
                 _save_state(model, optimiser, step, out, identity)
-            terms = _update(model, optimiser, training, step)
+            terms = _update(model, optimiser, batch.to(device), step)
             if step % 50 == 0:
-                _log(log, {"step": step, **terms})
-            if (step + 1) % config.evaluate_every == 0:
-                _log(log, {"step": step + 1, "held_out": evaluate(model, held_out)})
+                log.write({"step": step, **terms})
+            if leader and (step + 1) % config.evaluate_every == 0:
+                log.write({"step": step + 1, "held_out": evaluate(model, held_out)})
+        if not leader:
+            return None
         _save_state(model, optimiser, config.optimiser.steps, out, identity)
         encoded = probes.encode_episodes(model.encoder, training)
+        model.cpu()
         fit_goal_head(model, encoded)
         metrics = evaluate(model, held_out, encoded)
-        _log(log, {"step": config.optimiser.steps, "final": metrics})
+        log.write({"step": config.optimiser.steps, "final": metrics})
     checkpoint = save_checkpoint(
         out,
         {"encoder": model.encoder, "predictor": model.predictor, "goal_head": model.goal_head},
@@ -88,6 +112,21 @@ def train(
     )
     write_model_card(out)
     return checkpoint
+
+
+def _batches(sampler: WindowSampler, config: TrainingConfig, first: int) -> Iterator[tuple[int, Batch]]:
+    """This process's part of the batch of each step from `first` on; the next one is gathered meanwhile."""
+    part = slice(ranks.rank(), None, ranks.world_size())
+
+    def draw(step: int) -> Batch:
+        return sampler.draw(config.optimiser.batch_sequences, (config.seed, 1, step), part)
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(draw, first)
+        for step in range(first, config.optimiser.steps):
+            batch = coming.result()
+            coming = pool.submit(draw, step + 1)
+            yield step, batch
 
 
 def fit_goal_head(model: JEPA, encoded: probes.Encoded) -> None:
@@ -111,6 +150,8 @@ def evaluate(model: JEPA, held_out: Episodes, training: probes.Encoded | None = 
     was_training = model.training
     seed = model.config.seed
     encoded = probes.encode_episodes(model.encoder, held_out)
+    model.train(was_training)
+    model = copy.deepcopy(model).cpu()  # what follows is small
     with torch.inference_mode():
         located = model.goal_head(encoded.latents.flatten(0, 1))
     metrics: dict[str, Any] = {
@@ -121,25 +162,28 @@ def evaluate(model: JEPA, held_out: Episodes, training: probes.Encoded | None = 
     }
     if training is not None:
         metrics["probes"] = probes.probe_report(training, encoded, seed)
-    model.train(was_training)
     return metrics
 
 
-def _update(model: JEPA, optimiser: torch.optim.Optimizer, training: Episodes, step: int) -> dict[str, float]:
-    """One step of AdamW; the loss terms and the gradient norm before it."""
-    config = model.config
-    window, settings = config.window, config.optimiser
-    batch = training.draw(settings.batch_sequences, window.steps, window.targets, (config.seed, 1, step))
+def _update(model: JEPA, optimiser: torch.optim.Optimizer, batch: Batch, step: int) -> dict[str, float]:
+    """One step of AdamW; the loss terms of this process and the gradient norm before it."""
+    config, settings = model.config, model.config.optimiser
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * _schedule(step, settings.warmup_steps, settings.steps)
-    terms = model.losses(batch, torch.Generator().manual_seed(config.seed * 1_000_003 + step))
+    own, shared = (
+        torch.Generator(batch.pictures.device).manual_seed(config.seed * 1_000_003 + step + (stream << 40))
+        for stream in (ranks.rank(), _SHARED_STREAM)
+    )
+    terms = model.losses(batch, own, shared)
     loss = model.weighted_sum(terms)
     if not torch.isfinite(loss):
         raise TrainingError(f"the loss is not finite at step {step}; lower optimiser.learning_rate.")
     optimiser.zero_grad()
     loss.backward()
+    ranks.average_gradients(model.parameters())
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
     optimiser.step()
+    model.update_target_encoder()
     return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}, "gradient_norm": norm.item()}
 
 
@@ -174,9 +218,10 @@ def _start(model: JEPA, optimiser: torch.optim.Optimizer, out: Path, identity: s
         raise TrainingError(f"{out} was trained with another configuration or other data; give another --out.")
     model.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("model.")})
     for index, parameter in enumerate(model.parameters()):
-        moments = {name: tensors.get(f"optimiser.{index}.{name}") for name in ("step", "exp_avg", "exp_avg_sq")}
-        if moments["step"] is not None:
-            optimiser.state[parameter] = moments
+        prefix = f"optimiser.{index}."
+        if f"{prefix}step" in tensors:
+            moments = {name: tensors[prefix + name].to(parameter.device) for name in ("exp_avg", "exp_avg_sq")}
+            optimiser.state[parameter] = {"step": tensors[f"{prefix}step"], **moments}
     return int(metadata["step"])
 
 
@@ -187,8 +232,3 @@ def _save_state(model: JEPA, optimiser: torch.optim.Optimizer, step: int, out: P
             tensors[f"optimiser.{index}.{name}"] = value
     content = safetensors.torch.save(tensors, metadata={"step": str(step), "identity": identity})
     write_whole(out / STATE_FILE, content)
-
-
-def _log(file: Any, entry: dict[str, Any]) -> None:
-    file.write(json.dumps(entry) + "\n")
-    file.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import yaml
 from torch import Tensor, nn
 
 from ami_robot.perception.view import PREPROCESSING_ID
+from ami_robot.strict import StrictError, plain, read
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "reach"
 TENSOR_FILE = "model.safetensors"
@@ -22,7 +23,6 @@ DESCRIPTION_FILE = "checkpoint.yaml"
 _KEYS = ("model_sha256", "preprocessing_id", "config", "record")
 
 Module = TypeVar("Module", bound=nn.Module)
-Sizes = TypeVar("Sizes")
 
 
 class CheckpointError(ValueError):
@@ -40,13 +40,16 @@ class Checkpoint:
     record: Mapping[str, Any] = field(default_factory=dict)  # how it was made and how good it is
     source: str = "a checkpoint"  # for error messages
 
-    def sizes(self, name: str, kind: type[Sizes]) -> Sizes:
-        """The sizes of a module as the dataclass it is built from; raises CheckpointError when they are no such."""
+    def sizes(self, name: str, kind: Any) -> Any:
+        """The sizes of a module as the dataclass, or one of the union, `kind` that it is built from.
+
+        Raises:
+            CheckpointError: they are no such sizes.
+        """
         try:
-            sizes = {key: tuple(v) if isinstance(v, list) else v for key, v in self.config[name].items()}
-            return kind(**sizes)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.source} has no usable sizes of the {name}; make it again.") from error
+            return read(self.config.get(name), kind, name)
+        except StrictError as error:
+            raise CheckpointError(f"{self.source} has no usable sizes of the {name}: {error}") from error
 
     def fill(self, module: Module, name: str) -> Module:
         """The module with this checkpoint's tensors, for inference; raises CheckpointError when they do not fit."""
@@ -119,17 +122,12 @@ def save_checkpoint(
     description = {
         "model_sha256": hashlib.sha256(content).hexdigest(),
         "preprocessing_id": PREPROCESSING_ID,
-        "config": {name: _plain(asdict(dataclass)) for name, dataclass in sizes.items()},
+        "config": {name: plain(dataclass) for name, dataclass in sizes.items()},
         "record": dict(record),
     }
     write_whole(directory / TENSOR_FILE, content)
     write_description(directory, description)
     return load_checkpoint(directory)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """With lists for tuples, which YAML does not have."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def read_description(directory: Path | str) -> dict[str, Any]:

@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ami_robot.perception.checkpoint import Checkpoint
+from ami_robot.perception.conv import ConvConfig
+from ami_robot.perception.grid import GridConfig
+from ami_robot.perception.slots import SlotsConfig
 from ami_robot.perception.view import VIEW_PIXELS
+from ami_robot.perception.vit import ViTConfig
 from ami_robot.types import Array
 
-_GROUPS = 8  # of GroupNorm (Wu & He 2018)
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Sizes of the encoder and of the goal head."""
-
-    latent_dim: int
-    channels: tuple[int, int, int, int]  # of the four convolutions
-    hidden: int  # width of the layer before the latent
-    head_hidden: int  # width of the goal head
-
-
-class Encoder(nn.Module):
-    """64x64 picture -> latent (D,), by four convolutions with pixel coordinates as input (CoordConv, Liu et al. 2018).
-
-    No normalisation at the end: what keeps the latent from collapsing is the training loss.
-    """
-
-    coordinates: Tensor
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        c1, c2, c3, c4 = config.channels
-        self.convolutions = nn.Sequential(
-            *_convolution(3 + 2, c1, kernel=8, stride=4, padding=2),
-            *_convolution(c1, c2, kernel=3, stride=2, padding=1),
-            *_convolution(c2, c3, kernel=3, stride=1, padding=1),
-            *_convolution(c3, c4, kernel=3, stride=2, padding=1),
-            nn.Flatten(),
-        )
-        pixels = VIEW_PIXELS // (4 * 2 * 2)
-        self.projection = nn.Sequential(
-            nn.Linear(c4 * pixels**2, config.hidden),
-            nn.BatchNorm1d(config.hidden),
-            nn.SiLU(),
-            nn.Linear(config.hidden, config.latent_dim),
-        )
-        line = torch.linspace(-1, 1, VIEW_PIXELS)
-        self.register_buffer("coordinates", torch.stack(torch.meshgrid(line, line, indexing="ij")), persistent=False)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, 64, 64) float from `normalise_pictures` -> (N, D)."""
-        coordinates = self.coordinates.expand(len(pictures), -1, -1, -1)
-        return self.projection(self.convolutions(torch.cat([pictures, coordinates], dim=1)))
+EncoderConfig = ConvConfig | GridConfig | SlotsConfig | ViTConfig
+"""The kinds of encoder, by their sizes; the first is what a description without a kind means. All of them have
+`latent_dim` (D), `tokens` (parts of equal width that the latent consists of, 1 for a vector), `head_hidden` (width of
+the goal head) and `build()`."""
 
 
 class GoalHead(nn.Module):
@@ -89,8 +50,8 @@ class ImageEncoder:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Build from a checkpoint; raises CheckpointError when its tensors do not fit its configuration."""
         torch.set_num_threads(1)  # one small picture: threads cost more than they give, and starve the other nodes
-        config = checkpoint.sizes("encoder", EncoderConfig)
-        self._encoder = checkpoint.fill(Encoder(config), "encoder")
+        config: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
+        self._encoder = checkpoint.fill(config.build(), "encoder")
         self._head = checkpoint.fill(GoalHead(config), "goal_head")
         self.checkpoint_sha256 = checkpoint.sha256
         self.preprocessing_id = checkpoint.preprocessing_id
@@ -113,7 +74,3 @@ class ImageEncoder:
 def normalise_pictures(pictures: Tensor) -> Tensor:
     """(N, 64, 64, 3) uint8 -> (N, 3, 64, 64) float in -0.5..0.5."""
     return pictures.permute(0, 3, 1, 2).float().div_(255).sub_(0.5)
-
-
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.GroupNorm(_GROUPS, outputs), nn.SiLU()]

@@ -14,6 +14,8 @@ from ami_robot.world_model.predictor import Predictor, PredictorConfig
 ROWS_AT_A_TIME = 16
 """Batches are filled up to a multiple of it. oneDNN keeps what it makes for each size it ever saw."""
 
+_LEAST_WIDTH = 128  # a narrower layer takes longer to hand over to oneDNN than is saved
+
 
 class LatentWorldModel:
     """The trained predictor of a checkpoint. Implements `WorldModel`."""
@@ -21,13 +23,14 @@ class LatentWorldModel:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Build from a checkpoint; raises CheckpointError when its tensors do not fit its configuration."""
         torch.set_num_threads(1)  # planning shares the machine with the camera, the encoder and the guardrail
-        latent_dim = checkpoint.sizes("encoder", EncoderConfig).latent_dim
-        sizes = checkpoint.sizes("predictor", PredictorConfig)
-        self._predictor = checkpoint.fill(Predictor(sizes, latent_dim), "predictor")
+        encoder: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
+        sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
+        self._predictor = checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
+        self._has_spread = sizes.members > 1 or sizes.codes > 1
         if torch.backends.mkldnn.is_available():
             _use_onednn(self._predictor)
         self.checkpoint_sha256 = checkpoint.sha256
-        self.latent_dim = latent_dim
+        self.latent_dim = encoder.latent_dim
 
     @torch.inference_mode()
     def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
@@ -43,10 +46,12 @@ class LatentWorldModel:
             )
         candidates = len(sequences)
         sequences = nn.functional.pad(sequences, (0, 0, 0, 0, 0, -candidates % ROWS_AT_A_TIME))
-        latents, predicted = self._predictor.rollout(
+        rollouts = self._predictor.rollouts(
             latent.expand(len(sequences), -1), start.expand(len(sequences), -1), sequences
         )
-        return Outcomes(latents[:candidates].numpy(), predicted[:candidates].numpy())
+        latents, predicted = rollouts.most_likely()
+        spread = rollouts.spread()[:candidates].numpy() if self._has_spread else None
+        return Outcomes(latents[:candidates].numpy(), predicted[:candidates].numpy(), spread)
 
 
 class _OneDNNLinear(nn.Module):
@@ -61,9 +66,9 @@ class _OneDNNLinear(nn.Module):
 
 
 def _use_onednn(module: nn.Module) -> None:
-    """Replace every linear layer inside."""
+    """Replace every wide linear layer inside."""
     for name, child in module.named_children():
-        if isinstance(child, nn.Linear):
+        if isinstance(child, nn.Linear) and min(child.in_features, child.out_features) >= _LEAST_WIDTH:
             setattr(module, name, _OneDNNLinear(child))
         else:
             _use_onednn(child)

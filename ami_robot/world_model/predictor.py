@@ -1,27 +1,57 @@
-"""The predictor: from a latent, the proprioception and an action to what comes one model step later."""
+"""The predictor: from a latent, the proprioception and actions to what comes, one model step after another."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM
+from ami_robot.world_model.adaln_mlp import AdaLNMLPConfig
+from ami_robot.world_model.mlp import MLPConfig
+from ami_robot.world_model.token_transformer import TokenTransformerConfig
+
+PredictorConfig = MLPConfig | AdaLNMLPConfig | TokenTransformerConfig
+"""The kinds of network that make a step, by their sizes; the first is what a description without a kind means. All of
+them have `members`, `codes` and `network(latent_dim, tokens, action_dim)`."""
+
+_PRIOR_WIDTH = 64
 
 
-@dataclass(frozen=True)
-class PredictorConfig:
-    """Sizes of the predictor."""
+class Rollouts(NamedTuple):
+    """What N action sequences would do, imagined by M networks for each of C values of the latent variable."""
 
-    width: int
-    blocks: int
+    latents: Tensor  # (C, M, N, H, D)
+    proprio: Tensor  # (C, M, N, H, P), m and m/s
+    log_prior: Tensor  # (C, N): log-probability of each value
+
+    def most_likely(self) -> tuple[Tensor, Tensor]:
+        """Latents (N, H, D) and proprioception (N, H, P): the networks' mean under each row's most likely value."""
+        if len(self.latents) == 1:
+            return self.latents[0].mean(0), self.proprio[0].mean(0)
+        chosen = (self.log_prior.argmax(0), torch.arange(self.latents.shape[2]))
+        return self.latents.mean(1)[chosen], self.proprio.mean(1)[chosen]
+
+    def spread(self) -> Tensor:
+        """(N, H): root-mean-square deviation, over latent dimensions, networks and values, from the most likely one."""
+        squares = (self.latents - self.most_likely()[0]).square().mean(dim=(1, -1))
+        return (self.log_prior.exp()[..., None] * squares).sum(0).sqrt()
 
 
 class Predictor(nn.Module):
-    """Residual MLP that predicts changes: (z, p, a) -> (z + dz, p + dp).
+    """Networks that make a step each, the units they work in, and how they are rolled out.
 
-    Inside, proprioception and actions are in units of their spread over the training data, kept as buffers.
+    Ensemble (Lakshminarayanan et al. 2017; trajectories as in PETS, Chua et al. 2018): `members` networks differ in
+    their first weights alone, have their losses apart, and each goes on from its own imagination.
+
+    Latent variable: what the action leaves open (which way a block tips) is one of `codes` values, held over the
+    sequence and appended to each action as a one-hot vector; a prior says how likely each is, given where the sequence
+    begins and its actions. Of the usual choices (Gaussian, straight-through codes, mixture) this is the mixture: few
+    values can be enumerated, so its likelihood is exact, training and planning draw nothing, no second encoder of the
+    future is needed, and what the variable can carry is at most log(codes).
+
+    Proprioception and actions are in units of their spread over the training data, kept as buffers.
     """
 
     proprio_mean: Tensor
@@ -29,43 +59,61 @@ class Predictor(nn.Module):
     action_mean: Tensor
     action_std: Tensor
 
-    def __init__(self, config: PredictorConfig, latent_dim: int) -> None:
+    def __init__(self, config: PredictorConfig, latent_dim: int, tokens: int = 1) -> None:
+        """Build with random weights.
+
+        Args:
+            config: of the networks.
+            latent_dim: D.
+            tokens: parts of equal width that the latent consists of.
+        """
         super().__init__()
-        self.latent_dim = latent_dim
-        self.input = nn.Linear(latent_dim + PROPRIO_DIM + ACTION_DIM, config.width)
-        self.blocks = nn.ModuleList(_Block(config.width) for _ in range(config.blocks))
-        self.output = nn.Linear(config.width, latent_dim + PROPRIO_DIM)
-        nn.init.zeros_(self.output.weight)  # before it has learnt anything it says that nothing changes
-        nn.init.zeros_(self.output.bias)
+        self.latent_dim, self.codes = latent_dim, config.codes
+        action_dim = ACTION_DIM + (config.codes if config.codes > 1 else 0)
+        self.networks = nn.ModuleList(config.network(latent_dim, tokens, action_dim) for _ in range(config.members))
+        if config.codes > 1:
+            self.prior = nn.Sequential(
+                nn.Linear(latent_dim + PROPRIO_DIM + ACTION_DIM, _PRIOR_WIDTH),
+                nn.SiLU(),
+                nn.Linear(_PRIOR_WIDTH, config.codes),
+            )
         for name, size in (("proprio", PROPRIO_DIM), ("action", ACTION_DIM)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_std", torch.ones(size))
+        self.register_load_state_dict_pre_hook(_number_the_network)
 
-    def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """One step in normalised units: state (N, D + P), action (N, A) -> next state (N, D + P)."""
-        hidden = self.input(torch.cat([state, action], dim=-1))
-        for block in self.blocks:
-            hidden = block(hidden)
-        return state + self.output(hidden).float()
-
-    def rollout(self, latent: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    def rollouts(self, latent: Tensor, proprio: Tensor, actions: Tensor) -> Rollouts:
         """Imagine action sequences.
 
         Args:
             latent: (N, D).
             proprio: (N, P), m and m/s.
             actions: (N, H, A), m.
-
-        Returns:
-            latents (N, H, D) and proprioception (N, H, P), m and m/s, after each step.
         """
-        state = torch.cat([latent, self.normalise_proprio(proprio)], dim=-1)
-        steps = []
-        for action in self.normalise_actions(actions).unbind(dim=1):
-            state = self(state, action)
-            steps.append(state)
-        latents, normalised = torch.stack(steps, dim=1).split([self.latent_dim, PROPRIO_DIM], dim=-1)
-        return latents, normalised * self.proprio_std + self.proprio_mean
+        start = torch.cat([latent, self.normalise_proprio(proprio)], dim=-1)
+        actions = self.normalise_actions(actions)
+        states = torch.stack(
+            [
+                torch.stack([_roll_out(network, start, coded) for network in self.networks])
+                for coded in self._with_codes(actions)
+            ]
+        )
+        latents, normalised = states.split([self.latent_dim, PROPRIO_DIM], dim=-1)
+        return Rollouts(latents, normalised * self.proprio_std + self.proprio_mean, self._log_prior(start, actions))
+
+    def _with_codes(self, actions: Tensor) -> list[Tensor]:
+        """The normalised actions (N, H, A), for each value of the latent variable with that value appended."""
+        if self.codes == 1:
+            return [actions]
+        one_hot = torch.eye(self.codes, device=actions.device)
+        return [torch.cat([actions, code.expand(*actions.shape[:2], -1)], dim=-1) for code in one_hot]
+
+    def _log_prior(self, start: Tensor, actions: Tensor) -> Tensor:
+        """(C, N), from the start (N, D + P) and the mean over the actions (N, H, A) of what each says."""
+        if self.codes == 1:
+            return torch.zeros(1, len(start), device=start.device)
+        steps = torch.cat([start[:, None].expand(-1, actions.shape[1], -1), actions], dim=-1)
+        return self.prior(steps).float().mean(1).log_softmax(-1).T
 
     def normalise_proprio(self, proprio: Tensor) -> Tensor:
         """(..., P), m and m/s -> units of its spread."""
@@ -76,14 +124,17 @@ class Predictor(nn.Module):
         return (actions - self.action_mean) / self.action_std
 
 
-class _Block(nn.Module):
-    """x + MLP(LayerNorm(x))."""
+def _roll_out(network: nn.Module, state: Tensor, actions: Tensor) -> Tensor:
+    """Normalised state (N, D + P) and actions (N, H, ...) -> states (N, H, D + P)."""
+    steps = []
+    for action in actions.unbind(dim=1):
+        state = network(state, action)
+        steps.append(state)
+    return torch.stack(steps, dim=1)
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
-        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+def _number_the_network(predictor: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Checkpoints from when a predictor was one MLP name its layers without a number."""
+    old = tuple(f"{prefix}{layer}." for layer in ("input", "blocks", "output"))
+    for name in [key for key in tensors if key.startswith(old)]:
+        tensors[f"{prefix}networks.0.{name.removeprefix(prefix)}"] = tensors.pop(name)

@@ -8,9 +8,11 @@ import numpy as np
 
 from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import save_checkpoint
-from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead
+from ami_robot.perception.conv import ConvConfig
+from ami_robot.perception.encoder import GoalHead
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.world_model.mlp import MLPConfig
+from ami_robot.world_model.predictor import Predictor
 from ami_sim.demo.record import EpisodeRecord
 from ami_sim.scene import Scene
 from ami_sim.world import render_goal_image
@@ -18,9 +20,9 @@ from ami_sim.world import render_goal_image
 
 def untrained_checkpoint(folder: Path) -> Path:
     """A checkpoint that has learned nothing: enough for the wiring."""
-    encoder, predictor = EncoderConfig(32, (8, 8, 8, 8), 32, 16), PredictorConfig(width=32, blocks=1)
+    encoder, predictor = ConvConfig(32, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1)
     modules = {
-        "encoder": Encoder(encoder),
+        "encoder": encoder.build(),
         "goal_head": GoalHead(encoder),
         "predictor": Predictor(predictor, encoder.latent_dim),
     }

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from disc_world import disc_arrays
 
-from ami_robot.learning.dataset import DataError, Episodes
+from ami_robot.learning.config import WindowConfig
+from ami_robot.learning.dataset import DataError, Episodes, WindowSampler
 
 
 def test_a_window_lines_pictures_up_with_proprioception_and_actions(episodes: Episodes):
@@ -16,7 +17,8 @@ def test_a_window_lines_pictures_up_with_proprioception_and_actions(episodes: Ep
 
 
 def test_what_is_drawn_depends_on_the_seed_alone(episodes: Episodes):
-    first, again, other = (episodes.draw(16, 4, 3, seed) for seed in ((0, 5), (0, 5), (0, 6)))
+    sampler = WindowSampler(episodes, WindowConfig(steps=4, targets=3))
+    first, again, other = (sampler.draw(16, seed) for seed in ((0, 5), (0, 5), (0, 6)))
     assert (first.proprio == again.proprio).all() and first.targets == again.targets
     assert not (first.proprio == other.proprio).all()
     assert first.targets[0] == 1 and len(set(first.targets)) == 3 and max(first.targets) <= 4
@@ -46,4 +48,4 @@ def test_unusable_episodes_are_refused_in_a_sentence(change, sentence):
 
 def test_windows_longer_than_episodes_are_refused(episodes: Episodes):
     with pytest.raises(DataError, match="do not fit"):
-        episodes.draw(4, 13, 2, (0,))
+        WindowSampler(episodes, WindowConfig(steps=13, targets=2))

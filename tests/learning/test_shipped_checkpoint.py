@@ -5,11 +5,12 @@ import pytest
 from disc_world import REACH
 
 from ami_robot.learning.card import CARD_FILE, render_model_card
-from ami_robot.learning.config import load_config
+from ami_robot.learning.config import TrainingConfig, load_config
 from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint, read_description
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
+from ami_robot.strict import read
 from ami_robot.types import TOOL_POSITION, TOOL_TARGET
 from ami_robot.world_model.model import LatentWorldModel
 from ami_sim.scene import Scene
@@ -53,4 +54,4 @@ def test_imagination_follows_the_command(checkpoint):
 def test_its_card_and_its_training_configuration_are_the_ones_beside_it(checkpoint):
     description = read_description(DEFAULT_CHECKPOINT)
     assert (DEFAULT_CHECKPOINT / CARD_FILE).read_text() == render_model_card(description)
-    assert checkpoint.record["training"] == load_config(REACH).as_dict()
+    assert read(checkpoint.record["training"], TrainingConfig, "its record") == load_config(REACH)

@@ -9,8 +9,10 @@ from ami_nodes import qos
 from ami_nodes.convert import as_array, to_ns
 from ami_nodes.graph_client import GraphClient
 from ami_robot.perception.checkpoint import save_checkpoint
-from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead
-from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.perception.conv import ConvConfig
+from ami_robot.perception.encoder import GoalHead
+from ami_robot.world_model.mlp import MLPConfig
+from ami_robot.world_model.predictor import Predictor
 from tests.nodes.graph import DOMAIN, listening
 
 
@@ -89,9 +91,9 @@ def pictures(client):
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """A checkpoint that has learned nothing: enough for the wiring."""
-    encoder, predictor = EncoderConfig(32, (8, 8, 8, 8), 32, 16), PredictorConfig(width=32, blocks=1)
+    encoder, predictor = ConvConfig(32, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1)
     modules = {
-        "encoder": Encoder(encoder),
+        "encoder": encoder.build(),
         "goal_head": GoalHead(encoder),
         "predictor": Predictor(predictor, encoder.latent_dim),
     }

@@ -6,17 +6,19 @@ import torch
 import yaml
 
 from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead, ImageEncoder, normalise_pictures
+from ami_robot.perception.conv import ConvConfig
+from ami_robot.perception.encoder import EncoderConfig, GoalHead, ImageEncoder, normalise_pictures
+from ami_robot.world_model.mlp import MLPConfig
 from ami_robot.world_model.model import LatentWorldModel
 from ami_robot.world_model.predictor import Predictor, PredictorConfig
 
-ENCODER, PREDICTOR = EncoderConfig(16, (8, 8, 8, 8), 32, 32), PredictorConfig(32, 1)
+ENCODER, PREDICTOR = ConvConfig(16, (8, 8, 8, 8), 32, 32), MLPConfig(32, 1)
 
 
 @pytest.fixture
 def folder(tmp_path):
     torch.manual_seed(0)
-    modules = {"encoder": Encoder(ENCODER), "goal_head": GoalHead(ENCODER), "predictor": Predictor(PREDICTOR, 16)}
+    modules = {"encoder": ENCODER.build(), "goal_head": GoalHead(ENCODER), "predictor": Predictor(PREDICTOR, 16)}
     save_checkpoint(tmp_path, modules, {"encoder": ENCODER, "predictor": PREDICTOR}, {"revision": "test"})
     return tmp_path
 
@@ -32,7 +34,7 @@ def test_what_was_saved_is_what_is_loaded(folder):
     assert checkpoint.sizes("encoder", EncoderConfig) == ENCODER
     assert checkpoint.sizes("predictor", PredictorConfig) == PREDICTOR
     torch.manual_seed(0)
-    original = Encoder(ENCODER).eval()
+    original = ENCODER.build().eval()
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     with torch.inference_mode():
         expected = original(normalise_pictures(torch.from_numpy(image)[None]))[0].numpy()

@@ -6,17 +6,19 @@ import pytest
 import torch
 
 from ami_robot.perception.checkpoint import Checkpoint
+from ami_robot.world_model.mlp import MLPConfig
 from ami_robot.world_model.model import LatentWorldModel
-from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.world_model.predictor import Predictor
 
-LATENT, SIZES = 16, PredictorConfig(32, 2)
+LATENT, SIZES = 16, MLPConfig(32, 2)
 
 
 @pytest.fixture
 def predictor():
     torch.manual_seed(0)
     module = Predictor(SIZES, LATENT).eval()
-    for tensor in (module.output.weight, module.output.bias, module.proprio_mean, module.action_mean):
+    output = module.networks[0].output
+    for tensor in (output.weight, output.bias, module.proprio_mean, module.action_mean):
         torch.nn.init.normal_(tensor, std=0.1)
     for tensor in (module.proprio_std, module.action_std):
         torch.nn.init.uniform_(tensor, 0.05, 0.2)
@@ -46,7 +48,7 @@ def test_a_prediction_is_the_predictor_applied_step_by_step(model, predictor):
         state = torch.cat([torch.tensor(latent).float(), normalised])[None]
         for step in range(3):
             action = torch.tensor(actions[candidate, step]).float()[None]
-            state = predictor(state, (action - predictor.action_mean) / predictor.action_std)
+            state = predictor.networks[0](state, (action - predictor.action_mean) / predictor.action_std)
             found = state[0].detach()
             np.testing.assert_allclose(outcomes.image_latents[candidate, step], found[:LATENT], atol=1e-5)
             expected = found[LATENT:] * predictor.proprio_std + predictor.proprio_mean
@@ -81,7 +83,8 @@ def test_the_number_of_candidates_does_not_take_memory_for_good():
 
 def test_before_training_nothing_changes():
     latent, proprio, actions = (torch.tensor(x).float() for x in inputs())
-    latents, predicted = Predictor(SIZES, LATENT).rollout(latent.expand(5, -1), proprio.expand(5, -1), actions)
+    rollouts = Predictor(SIZES, LATENT).rollouts(latent.expand(5, -1), proprio.expand(5, -1), actions)
+    latents, predicted = rollouts.most_likely()
     assert (latents == latent).all()
     torch.testing.assert_close(predicted, proprio.expand_as(predicted))
 
