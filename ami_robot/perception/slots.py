@@ -12,6 +12,7 @@ from ami_robot.perception.conv import PixelCoordinates, check_sizes, convolution
 from ami_robot.perception.view import VIEW_PIXELS
 
 _CELLS = VIEW_PIXELS // 4  # a side of the attention maps
+_SHARPNESS = 10.0  # at the start: a map that looks at everything alike says nothing, and is slow to learn better
 _GAIN = 2.0  # at the start: half the picture is about one unit, as the variance term wants it
 
 
@@ -64,7 +65,7 @@ class SlotEncoder(nn.Module):
             *convolution(c2, c3, kernel=3, stride=1, padding=1),
         )
         self.attention = nn.Conv2d(c3, config.slots, 1)
-        self.sharpness = nn.Parameter(torch.ones(config.slots, 1))
+        self.sharpness = nn.Parameter(torch.full((config.slots, 1), _SHARPNESS))
         self.appearance = nn.Linear(c3, config.appearance_dim)
         self.gain = nn.Parameter(torch.full((config.slots, 2), _GAIN))
         self.register_buffer("line", torch.linspace(-1, 1, _CELLS), persistent=False)

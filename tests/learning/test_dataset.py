@@ -36,6 +36,11 @@ def test_the_split_is_by_episode_and_complete(episodes: Episodes):
     [
         (lambda a: a.pop("blocks"), "lack the arrays blocks"),
         (lambda a: a.update(actions=a["actions"][:, :-1]), "'actions' has shape"),
+        (
+            lambda a: a.update(blocks=a["blocks"][..., 0]),
+            r"'blocks' has shape \(2, 7, 1\), it has to be \(2, 7, 1, 3\)",
+        ),
+        (lambda a: a.update(blocks=a["blocks"][:, :, :0]), "'blocks' has shape"),
         (lambda a: a["proprio"].__setitem__((0, 0, 0), np.nan), "'proprio' holds values that are not finite"),
     ],
 )
@@ -49,3 +54,33 @@ def test_unusable_episodes_are_refused_in_a_sentence(change, sentence):
 def test_windows_longer_than_episodes_are_refused(episodes: Episodes):
     with pytest.raises(DataError, match="do not fit"):
         WindowSampler(episodes, WindowConfig(steps=13, targets=2))
+
+
+def with_pushes(blocks=2):
+    """Ten episodes of 12 steps and `blocks` blocks, of which the last is pushed in episode 3, from frame 5 on."""
+    arrays = disc_arrays(10, 12, seed=0)
+    arrays["blocks"] = np.repeat(arrays["blocks"], blocks, axis=2)
+    arrays["blocks"][3, 6:, -1, 0] += 0.02
+    return Episodes.from_arrays(arrays | {"touching": np.zeros((10, 13), bool)})  # more arrays may come
+
+
+def test_the_wanted_share_of_windows_shows_a_block_that_moves():
+    episodes = with_pushes()
+    assert {(e, f) for e, f in episodes.contact_windows(4)} == {(3, frame) for frame in range(2, 6)}
+    moving = WindowSampler(episodes, WindowConfig(steps=4, targets=2, contact_share=0.5)).draw(32, (0,))
+    still = WindowSampler(episodes, WindowConfig(steps=4, targets=2)).draw(32, (0,))
+    pushed = {episodes.proprio[3, frame].tobytes() for frame in range(2, 6)}
+    assert all(first.numpy().tobytes() in pushed for first in moving.proprio[:16, 0])
+    assert (moving.proprio[16:] == still.proprio[16:]).all()  # the others are those that are drawn without
+
+
+def test_processes_take_parts_of_one_batch():
+    sampler = WindowSampler(with_pushes(), WindowConfig(steps=4, targets=2, contact_share=0.25))
+    whole, parts = sampler.draw(8, (1,)), [sampler.draw(8, (1,), slice(rank, None, 2)) for rank in range(2)]
+    for rank, part in enumerate(parts):
+        assert (part.pictures == whole.pictures[rank::2]).all() and part.targets == whole.targets
+
+
+def test_contact_that_never_happens_cannot_be_wanted():
+    with pytest.raises(DataError, match="no block moves"):
+        WindowSampler(Episodes.from_arrays(disc_arrays(4, 6, seed=0)), WindowConfig(4, 2, contact_share=0.1))

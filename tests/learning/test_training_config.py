@@ -20,6 +20,14 @@ def test_the_shipped_configuration_survives_a_round_trip(tmp_path):
     assert load_config(path) == config
 
 
+def test_a_configuration_from_before_there_were_kinds_means_what_it_meant(tmp_path):
+    config = load_config(REACH)
+    assert (config.encoder.kind, config.predictor.kind) == ("conv", "mlp")
+    assert config.predictor.members == config.predictor.codes == 1 and not config.objective.target_decay
+    path = rewritten(tmp_path, lambda d: (d["encoder"].update(kind="conv"), d["predictor"].update(kind="mlp")))
+    assert load_config(path) == config
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -29,6 +37,14 @@ def test_the_shipped_configuration_survives_a_round_trip(tmp_path):
         (lambda d: d["optimiser"].update(learning_rate=float("nan")), "learning_rate has to be a number"),
         (lambda d: d["window"].update(targets=9), "window.targets"),
         (lambda d: d["encoder"].update(channels=[1, 2]), "four whole numbers"),
+        (lambda d: d["encoder"].update(kind="resnet"), "encoder: kind has to be one of conv, grid, slots, vit"),
+        (lambda d: d["encoder"].update(kind="slots"), "encoder lacks slots, appearance_dim"),
+        (lambda d: d["predictor"].update(members=0), "predictor: members has to be at least 1"),
+        (lambda d: d["predictor"].update(codes=2), "codes of more than 1 and loss.code_prior go together"),
+        (lambda d: d["window"].update(contact_share=1.5), "contact_share has to be between 0 and 1"),
+        (lambda d: d.update(objective={"target_decay": 1.0}), "target_decay has to be less than 1"),
+        (lambda d: d.update(objective={"distance": "cosine"}), "distance has to be one of l2, smooth_l1"),
+        (lambda d: (d["loss"].update(straightening=1), d["window"].update(targets=1)), "straightening needs"),
         (lambda d: d.update(seed=True), "a whole number"),
         (lambda d: d.update(window=3), "has to be a mapping"),
     ],
