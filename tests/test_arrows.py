@@ -15,12 +15,13 @@ ARROWS = {
     "actor": {"world_model", "cost", "safety"},
     "world_model": {"perception", "memory"},
     "cost": {"perception", "memory", "safety"},
-    "perception": {"types"},
+    "perception": {"types", "strict"},
     "memory": {"types"},
     "safety": {"types"},
     "learning": {"world_model", "perception"},
     "episodes": {"types"},
     "statistics": set(),
+    "strict": set(),
     "types": set(),
 }
 """Inside ami_robot; an arrow leads to everything below its head, too. Only `cli`, the front door, has none."""

@@ -39,7 +39,7 @@ class TokenTransformer(nn.Module):
     """Predicts changes: (z, p, a) -> (z + dz, p + dp). Proprioception is one more token.
 
     Tokens act on each other by attention (a hand that pushes a block), action and proprioception modulate every block
-    (AdaLN, as in DINO-WM's successors, Terver et al. 2025). One set of weights serves all tokens, so it is small.
+    (AdaLN, which did best in JEPA-WMs, Terver et al. 2025). One set of weights serves all tokens, so it is small.
     """
 
     def __init__(self, config: TokenTransformerConfig, latent_dim: int, tokens: int, action_dim: int) -> None:
