@@ -66,7 +66,7 @@ class ViTEncoder(nn.Module):
         )
         self.positions = nn.Parameter(_INITIAL_SPREAD * torch.randn(patches, config.width))
         self.summaries = nn.Parameter(_INITIAL_SPREAD * torch.randn(config.summaries, config.width))
-        self.blocks = nn.Sequential(*(_Block(config.width, config.heads) for _ in range(config.depth)))
+        self.blocks = nn.Sequential(*(Block(config.width, config.heads) for _ in range(config.depth)))
         self.output = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, config.summary_dim))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class ViTEncoder(nn.Module):
         return self.output(self.blocks(tokens)[:, : len(self.summaries)]).flatten(1)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """x + attention(LayerNorm(x)), then x + MLP(LayerNorm(x))."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -87,5 +87,6 @@ class _Block(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(N, T, width) -> (N, T, width)."""
         tokens = tokens + self.attention(tokens)
         return tokens + self.mlp(tokens)
