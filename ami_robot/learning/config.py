@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -13,6 +13,8 @@ from ami_robot.strict import StrictError, plain, read
 from ami_robot.world_model.predictor import PredictorConfig
 
 DEFAULT_CONFIG = Path(__file__).with_name("reach.yaml")
+
+Config = TypeVar("Config")
 
 
 class ConfigError(ValueError):
@@ -136,7 +138,12 @@ class TrainingConfig:
 
 
 def load_config(path: Path | str = DEFAULT_CONFIG) -> TrainingConfig:
-    """Read a training configuration.
+    """Read a training configuration; raises ConfigError, see `read_config`."""
+    return read_config(path, TrainingConfig)
+
+
+def read_config(path: Path | str, kind: type[Config]) -> Config:
+    """A YAML file as the dataclass `kind`.
 
     Raises:
         ConfigError: the file cannot be read, a key is missing or unknown, or a value is of the wrong type or range.
@@ -149,6 +156,6 @@ def load_config(path: Path | str = DEFAULT_CONFIG) -> TrainingConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"the training configuration {path} is not YAML: {str(error).splitlines()[0]}.") from error
     try:
-        return read(data, TrainingConfig, str(path))
+        return read(data, kind, str(path))
     except StrictError as error:
         raise ConfigError(str(error)) from error
