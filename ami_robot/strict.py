@@ -1,8 +1,9 @@
 """Plain YAML values as frozen dataclasses and back, strictly: nothing missing, unknown, or of another type.
 
-A field is a whole number or a number (neither negative), a word out of a few (`Literal`), a tuple of whole numbers, a
-dataclass, or one of several dataclasses (a union). Each of those has a class variable `kind`, and the mapping says
-which one it is by the key of that name; without the key it is the first. Fields with a default may be left out.
+A field is a whole number or a number (neither negative), a text, a word out of a few (`Literal`), a tuple of whole
+numbers, a dataclass, or one of several dataclasses (a union). Each of those has a class variable `kind`, and the
+mapping says which one it is by the key of that name; without the key it is the first. Fields with a default may be
+left out.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ def _value(value: Any, kind: Any, where: str) -> Any:
         return tuple(_value(entry, int, where) for entry in value)
     if get_origin(kind) is Literal and value in get_args(kind):
         return value
+    if kind is str and isinstance(value, str) and value:
+        return value
     raise StrictError(f"{where} has to be {_wanted(kind)}, got {value!r}.")
 
 
@@ -77,4 +80,4 @@ def _wanted(kind: Any) -> str:
         return f"{_COUNTS[len(get_args(kind))]} whole numbers"
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    return {int: "a whole number >= 0", float: "a number >= 0, written with a point"}[kind]
+    return {int: "a whole number >= 0", float: "a number >= 0, written with a point", str: "a text"}[kind]

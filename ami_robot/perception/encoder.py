@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ami_robot.perception.backbone import BackboneConfig
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.conv import ConvConfig
 from ami_robot.perception.grid import GridConfig
@@ -15,7 +16,7 @@ from ami_robot.perception.view import VIEW_PIXELS
 from ami_robot.perception.vit import ViTConfig
 from ami_robot.types import Array
 
-EncoderConfig = ConvConfig | GridConfig | SlotsConfig | ViTConfig
+EncoderConfig = ConvConfig | GridConfig | SlotsConfig | ViTConfig | BackboneConfig
 """The kinds of encoder, by their sizes; the first is what a description without a kind means. All of them have
 `latent_dim` (D), `tokens` (parts of equal width that the latent consists of, 1 for a vector), `head_hidden` (width of
 the goal head) and `build()`."""
