@@ -15,8 +15,8 @@ from typing import NoReturn
 import ami_robot
 
 VERBS = (
-    "collect", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "replay", "scenario", "ros",
-    "step",
+    "collect", "pretrain", "backbone", "train", "demo", "calibrate", "preflight", "guardrails", "verify-run", "replay",
+    "scenario", "ros", "step",
 )  # fmt: skip
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   ami demo                                  reach 20 goals shown as pictures; the report is in runs/latest/
   ami demo --planner analytic --episodes 2  the same graph without the learned model
   ami collect --out data/reach --episodes 200 --workers 2
+  ami pretrain --data data/reach --out runs/pretraining
   ami train --data data/reach --out runs/training
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
   ami calibrate model-error --out ami_robot/checkpoints/reach/model_error.yaml

@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> int:
     if args.threads < 1:
         raise TrainingError(f"--threads has to be at least 1, got {args.threads}.")
     torch.set_num_threads(args.threads)
-    device = _device(args.device)
+    device = chosen_device(args.device)
     config = load_config(args.config)
     data = EpisodeSet.open(args.data)
-    provenance = Provenance(data.sha256, data.manifest, _revision())
+    provenance = Provenance(data.sha256, data.manifest, revision())
     with ranks.joined(device):
         episodes = Episodes.from_arrays(data.load())
         if train(episodes, config, provenance, args.out, args.resume, device, args.tensorboard):
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _device(wanted: str | None) -> torch.device:
+def chosen_device(wanted: str | None) -> torch.device:
     """What was asked for, or the GPU if there is one; of several, the one that `torchrun` means for this process."""
     import torch
 
@@ -67,7 +67,7 @@ def _device(wanted: str | None) -> torch.device:
     return device
 
 
-def _revision() -> str:
+def revision() -> str:
     """This commit, marked when the code that trains was changed since; 'unknown' outside a repository."""
 
     def git(*command: str) -> subprocess.CompletedProcess[str]:
