@@ -21,6 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
     parser.add_argument("--config", type=Path, default=_CONFIG, help="training configuration (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, model card, log and state")
+    parser.add_argument("--init", type=Path, help="start from the encoder in this folder, e.g. of `ami pretrain`")
     parser.add_argument("--resume", action="store_true", help="go on after a run that was stopped")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default 1; more only on idle cores)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
@@ -37,17 +38,19 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.learning.config import load_config
     from ami_robot.learning.dataset import Episodes
     from ami_robot.learning.train import Provenance, TrainingError, train
+    from ami_robot.perception.checkpoint import load_checkpoint
 
     if args.threads < 1:
         raise TrainingError(f"--threads has to be at least 1, got {args.threads}.")
     torch.set_num_threads(args.threads)
     device = chosen_device(args.device)
     config = load_config(args.config)
+    initial = load_checkpoint(args.init) if args.init else None
     data = EpisodeSet.open(args.data)
     provenance = Provenance(data.sha256, data.manifest, revision())
     with ranks.joined(device):
         episodes = Episodes.from_arrays(data.load())
-        if train(episodes, config, provenance, args.out, args.resume, device, args.tensorboard):
+        if train(episodes, config, provenance, args.out, args.resume, device, args.tensorboard, initial):
             print(f"checkpoint and model card in {args.out}")
     return 0
 

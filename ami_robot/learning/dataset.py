@@ -80,11 +80,8 @@ class Episodes:
 
     def split(self, held_out_fraction: float, seed: int) -> tuple[Episodes, Episodes]:
         """(training, held out), drawn by episode, so that no held-out frame has a neighbour in training."""
-        order = np.random.default_rng([seed, 0]).permutation(len(self))
-        held_out = max(1, round(held_out_fraction * len(self)))
-        if held_out >= len(self):
-            raise DataError(f"{len(self)} episodes are too few to hold some out; collect at least 2.")
-        return self.take(np.sort(order[held_out:])), self.take(np.sort(order[:held_out]))
+        training, held_out = split_episodes(len(self), held_out_fraction, seed)
+        return self.take(training), self.take(held_out)
 
     def contact_windows(self, steps: int) -> NDArray[np.intp]:
         """(W, 2): episode and first frame of the windows of `steps` steps in which a block moves."""
@@ -104,6 +101,15 @@ class Episodes:
             torch.from_numpy(self.actions[episode, frames[:, :-1]]),
             targets,
         )
+
+
+def split_episodes(count: int, held_out_fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(training, held out) of `count` episodes, at least one held out; raises DataError when none would remain."""
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    held_out = max(1, round(held_out_fraction * count))
+    if held_out >= count:
+        raise DataError(f"{count} episodes are too few to hold some out; collect at least 2.")
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 class WindowSampler:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ami_robot.learning.dataset import DataError
+from ami_robot.learning.dataset import DataError, split_episodes
 from ami_robot.perception.encoder import normalise_pictures
 from ami_robot.perception.view import VIEW_PIXELS
 
@@ -49,15 +49,6 @@ class Frames:
         episode = generator.integers(len(self), size=(count, 1))
         first = generator.integers(length - frames + 1, size=(count, 1))
         return self.images[episode, first + np.arange(frames)]
-
-
-def split_episodes(count: int, held_out_fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(training, held out) of `count` episodes, at least one held out; raises DataError when none would remain."""
-    order = np.random.default_rng([seed, 0]).permutation(count)
-    held_out = max(1, round(held_out_fraction * count))
-    if held_out >= count:
-        raise DataError(f"{count} episodes are too few to hold some out; collect at least 2.")
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def normalise_clips(clips: NDArray[np.uint8]) -> Tensor:

@@ -57,6 +57,11 @@ class JEPA(nn.Module):
         if config.loss.reconstruction:
             self.decoder = PictureDecoder(latent_dim)
 
+    def start_encoder_from(self, tensors: dict[str, Tensor]) -> None:
+        """Set the encoder, and its moving average if there is one, to what was pretrained."""
+        for encoder in (self.encoder, getattr(self, "target_encoder", self.encoder)):
+            encoder.load_state_dict(tensors)
+
     def fit_normalisation(self, episodes: Episodes) -> None:
         """Set the buffers of means and spreads from the training episodes."""
         for name, values in (("proprio", episodes.proprio), ("action", episodes.actions)):

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor
 
-from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
+from ami_robot.perception.checkpoint import Checkpoint, CheckpointError
 from ami_robot.perception.encoder import EncoderConfig
 from ami_robot.strict import plain
 
 
-def pretrained_encoder(folder: Path | str, config: EncoderConfig) -> dict[str, Tensor]:
-    """The tensors of the encoder in a checkpoint's folder, for `config.build().load_state_dict`.
+def pretrained_encoder(checkpoint: Checkpoint, config: EncoderConfig) -> dict[str, Tensor]:
+    """The tensors of a checkpoint's encoder, for `config.build().load_state_dict`.
 
     Raises:
-        CheckpointError: there is none, it is damaged, or its encoder is of another kind or size than `config`.
+        CheckpointError: it has none, or one of another kind or size than `config`.
     """
-    checkpoint = load_checkpoint(folder)
     found = checkpoint.sizes("encoder", EncoderConfig)
     if found != config:
         raise CheckpointError(
-            f"the encoder in {folder} is {plain(found)}, the training configuration asks for {plain(config)}; give its "
-            "`encoder` the same values."
+            f"the encoder in {checkpoint.source} is {plain(found)}, the training configuration asks for "
+            f"{plain(config)}: give it the same."
         )
     prefix = "encoder."
     return {key[len(prefix) :]: tensor for key, tensor in checkpoint.tensors.items() if key.startswith(prefix)}

@@ -42,7 +42,7 @@ class Encoded:
 def encode_episodes(encoder: nn.Module, episodes: Episodes) -> Encoded:
     """Encode all frames as at run time, on the encoder's device: no augmentation, stored statistics."""
     encoder.eval()
-    device = next(encoder.parameters()).device
+    device = next(iter(encoder.state_dict().values())).device  # a frozen one has no parameters
     images = torch.from_numpy(episodes.images)
     flat = images.flatten(0, 1)
     latents = torch.cat([encoder(normalise_pictures(part.to(device))).cpu() for part in flat.split(_CHUNK)])

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from ami_robot.learning import probes, ranks
 from ami_robot.learning.card import write_model_card
@@ -23,15 +17,12 @@ from ami_robot.learning.config import TrainingConfig
 from ami_robot.learning.dataset import Batch, Episodes, WindowSampler
 from ami_robot.learning.jepa import JEPA
 from ami_robot.learning.log import TrainingLog
-from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint, write_whole
+from ami_robot.learning.pretrained import pretrained_encoder
+from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 
-STATE_FILE = "training_state.safetensors"
 _CPU = torch.device("cpu")
 _SHARED_STREAM = 1 << 20  # of random numbers, beyond those that are numbered by the process that draws them
-
-
-class TrainingError(ValueError):
-    """A training run that cannot start or go on; one sentence saying why, and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +42,17 @@ def train(
     resume: bool = False,
     device: torch.device = _CPU,
     tensorboard: bool = False,
+    initial: Checkpoint | None = None,
 ) -> Checkpoint | None:
     """Train, probe, and write the checkpoint with its model card into `out`.
 
     Killed at any time, the same call with `resume` goes on from the last saved state and ends with the same tensors.
     Everything random is drawn from (seed, step), so the state holds no generators. Several processes that
-    `ranks.joined` has joined take equal parts of each batch; the first one writes, the others return None.
+    `ranks.joined` has joined take equal parts of each batch; the first one writes, the others return None. The encoder
+    starts from that of the checkpoint `initial`, if there is one.
 
     Raises:
+        CheckpointError: the encoder of `initial` is of another kind or size.
         TrainingError: `out` holds another run, the loss is no longer finite, the batch cannot be shared out evenly, or
             TensorBoard is wanted and absent.
         DataError: the episodes are too few or too short, or show no contact where some is wanted.
@@ -72,19 +66,22 @@ def train(
     training, held_out = episodes.split(config.held_out_fraction, config.seed)
     sampler = WindowSampler(training, config.window)
     model = JEPA(config)
+    if initial:
+        model.start_encoder_from(pretrained_encoder(initial, config.encoder))
     model.fit_normalisation(training)
     model.to(device)
     optimiser = torch.optim.AdamW(
         model.parameters(), config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay
     )
-    identity = _identity(config, provenance)
-    first = _start(model, optimiser, out, identity, resume)
+    origin = {"initial_sha256": initial.sha256} if initial else {}
+    identity = run_identity(config.as_dict() | origin, provenance.data_sha256)
+    first = start_run(model, optimiser, out, identity, resume)
     ranks.wait_for_all()
     leader = ranks.rank() == 0
     with TrainingLog(out, first, config.optimiser.steps, tensorboard, silent=not leader) as log:
         for step, batch in log.progress(_batches(sampler, config, first)):
             if leader and step % config.save_every == 0:
-                _save_state(model, optimiser, step, out, identity)
+                save_run(model, optimiser, step, out, identity)
             terms = _update(model, optimiser, batch.to(device), step)
             if step % 50 == 0:
                 log.write({"step": step, **terms})
@@ -92,7 +89,7 @@ def train(
                 log.write({"step": step + 1, "held_out": evaluate(model, held_out)})
         if not leader:
             return None
-        _save_state(model, optimiser, config.optimiser.steps, out, identity)
+        save_run(model, optimiser, config.optimiser.steps, out, identity)
         encoded = probes.encode_episodes(model.encoder, training)
         model.cpu()
         fit_goal_head(model, encoded)
@@ -108,7 +105,8 @@ def train(
             | {"recipe": provenance.data_manifest.get("recipe", {})},
             "training": config.as_dict(),
             "metrics": metrics,
-        },
+        }
+        | origin,
     )
     write_model_card(out)
     return checkpoint
@@ -169,7 +167,7 @@ def _update(model: JEPA, optimiser: torch.optim.Optimizer, batch: Batch, step: i
     """One step of AdamW; the loss terms of this process and the gradient norm before it."""
     config, settings = model.config, model.config.optimiser
     for group in optimiser.param_groups:
-        group["lr"] = settings.learning_rate * _schedule(step, settings.warmup_steps, settings.steps)
+        group["lr"] = settings.learning_rate * learning_rate_share(step, settings.warmup_steps, settings.steps)
     own, shared = (
         torch.Generator(batch.pictures.device).manual_seed(config.seed * 1_000_003 + step + (stream << 40))
         for stream in (ranks.rank(), _SHARED_STREAM)
@@ -185,50 +183,3 @@ def _update(model: JEPA, optimiser: torch.optim.Optimizer, batch: Batch, step: i
     optimiser.step()
     model.update_target_encoder()
     return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}, "gradient_norm": norm.item()}
-
-
-def _schedule(step: int, warmup: int, steps: int) -> float:
-    """Share of the learning rate: linear warm-up, then a half cosine to zero."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
-def _identity(config: TrainingConfig, provenance: Provenance) -> str:
-    """What a resumed run must share with the one it goes on from."""
-    text = json.dumps([config.as_dict(), provenance.data_sha256], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _start(model: JEPA, optimiser: torch.optim.Optimizer, out: Path, identity: str, resume: bool) -> int:
-    """The step to begin with: 0 in an empty folder, the saved one when resuming."""
-    path = out / STATE_FILE
-    if not resume:
-        if path.exists():
-            raise TrainingError(f"{out} already holds a training run; add --resume, or give another --out.")
-        out.mkdir(parents=True, exist_ok=True)
-        return 0
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise TrainingError(f"cannot resume from {path}: {error}; leave --resume away to start anew.") from error
-    if metadata.get("identity") != identity:
-        raise TrainingError(f"{out} was trained with another configuration or other data; give another --out.")
-    model.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("model.")})
-    for index, parameter in enumerate(model.parameters()):
-        prefix = f"optimiser.{index}."
-        if f"{prefix}step" in tensors:
-            moments = {name: tensors[prefix + name].to(parameter.device) for name in ("exp_avg", "exp_avg_sq")}
-            optimiser.state[parameter] = {"step": tensors[f"{prefix}step"], **moments}
-    return int(metadata["step"])
-
-
-def _save_state(model: JEPA, optimiser: torch.optim.Optimizer, step: int, out: Path, identity: str) -> None:
-    tensors: dict[str, Tensor] = {f"model.{key}": value for key, value in model.state_dict().items()}
-    for index, parameter in enumerate(model.parameters()):
-        for name, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"optimiser.{index}.{name}"] = value
-    content = safetensors.torch.save(tensors, metadata={"step": str(step), "identity": identity})
-    write_whole(out / STATE_FILE, content)

@@ -13,10 +13,12 @@ from ami_robot.episodes.shards import content_sha256, write_manifest, write_shar
 from ami_robot.learning.config import ConfigError, HeadConfig
 from ami_robot.learning.dataset import Episodes
 from ami_robot.learning.fit_backbone import BackboneSizes, FitConfig, fit_backbone, load_fit_config
+from ami_robot.learning.train import train
 from ami_robot.perception.backbone import BackboneConfig, folder_sha256
 from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder, normalise_pictures
 from ami_robot.strict import plain
+from ami_robot.world_model.model import LatentWorldModel
 
 CONFIG = FitConfig(0, 0.2, 400, BackboneSizes(64, 4, 24, 32), HeadConfig(300, 64, 0.003, 0.001))
 
@@ -50,7 +52,7 @@ def fitted(folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def config(folder):
+def backbone(folder):
     return BackboneConfig(str(folder), folder_sha256(folder), 64, 4, 24, 32)
 
 
@@ -78,11 +80,11 @@ def test_the_checkpoint_holds_projection_and_head_and_says_which_backbone_but_no
 
 
 @torch.inference_mode()
-def test_a_cell_is_the_mean_of_its_patches(config, transformers):
-    encoder = config.build()
+def test_a_cell_is_the_mean_of_its_patches(backbone, transformers):
+    encoder = backbone.build()
     torch.manual_seed(1)
     pictures = normalise_pictures(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8))
-    model = transformers.AutoModel.from_pretrained(config.folder, local_files_only=True).eval()
+    model = transformers.AutoModel.from_pretrained(backbone.folder, local_files_only=True).eval()
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     inputs = ((pictures.permute(0, 2, 3, 1) + 0.5 - mean) / std).permute(0, 3, 1, 2)  # at its own size: not enlarged
     if model.config.model_type == "vjepa2":
@@ -94,8 +96,8 @@ def test_a_cell_is_the_mean_of_its_patches(config, transformers):
     torch.testing.assert_close(cells[:, :, 1, 3], patches[:, 2:4, 6:8].mean((1, 2)), atol=1e-4, rtol=1e-3)
 
 
-def test_the_projection_is_on_the_principal_components(config):
-    encoder = config.build()
+def test_the_projection_is_on_the_principal_components(backbone):
+    encoder = backbone.build()
     torch.manual_seed(0)
     features = torch.randn(200, 36 * 16) * torch.linspace(3, 0.01, 36 * 16) ** 2 + 5
     encoder.fit(features, seed=0)
@@ -139,11 +141,11 @@ def test_without_the_extra_one_sentence_says_what_to_install(tmp_path, monkeypat
         BackboneConfig(str(tmp_path), folder_sha256(tmp_path), 64, 4, 24, 32).build()
 
 
-def test_a_model_of_another_kind_or_a_wrong_size_is_refused_in_a_sentence(config, transformers, tmp_path):
+def test_a_model_of_another_kind_or_a_wrong_size_is_refused_in_a_sentence(backbone, transformers, tmp_path):
     with pytest.raises(CheckpointError, match="multiple of the backbone's patch of 8"):
-        replace(config, pixels=60).build()
+        replace(backbone, pixels=60).build()
     with pytest.raises(CheckpointError, match="at least 9 of them"):
-        replace(config, cells=9).build()
+        replace(backbone, cells=9).build()
     transformers.ViTModel(
         transformers.ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     ).save_pretrained(tmp_path)
@@ -158,6 +160,22 @@ def test_the_shipped_configuration_is_read_and_a_wrong_one_refused(tmp_path):
     path.write_text(yaml.safe_dump({"seed": 0}))
     with pytest.raises(ConfigError, match="lacks held_out_fraction"):
         load_fit_config(path)
+
+
+def test_a_world_model_is_trained_on_its_latents(fitted, backbone, config, episodes, tmp_path):
+    checkpoint, _ = fitted
+    settings = replace(
+        config,
+        encoder=backbone,
+        optimiser=replace(config.optimiser, steps=3, warmup_steps=1, batch_sequences=4),
+        head=replace(config.head, steps=2),
+    )
+    some = episodes.take(np.arange(10))
+    with pytest.raises(CheckpointError, match="projection is not fitted"):
+        train(some, settings, PROVENANCE, tmp_path / "unfitted")
+    trained = train(some, settings, PROVENANCE, tmp_path / "trained", initial=checkpoint)
+    assert torch.equal(trained.tensors["encoder.directions"], checkpoint.tensors["encoder.directions"])
+    assert LatentWorldModel(trained) and ImageEncoder(trained).latent_dim == 24
 
 
 def test_the_verb_makes_a_checkpoint_of_a_folder_and_collected_episodes(folder, tmp_path, capsys):

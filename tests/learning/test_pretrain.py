@@ -14,6 +14,7 @@ from ami_robot.learning.pretrain import new_model, pretrain
 from ami_robot.learning.pretrained import pretrained_encoder
 from ami_robot.learning.pretraining_config import load_pretraining_config
 from ami_robot.learning.run_state import TrainingError
+from ami_robot.learning.train import train
 from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
 from ami_robot.perception.conv import ConvConfig
 from ami_robot.perception.grid import GridConfig
@@ -100,7 +101,7 @@ def test_a_constant_representation_has_rank_one_and_the_best_of_losses(frames):
 def test_training_starts_from_the_pretrained_tensors(frames, tmp_path):
     pretrain(frames, CONV, PROVENANCE, tmp_path / "conv")
     encoder = CONV.encoder.build()
-    encoder.load_state_dict(pretrained_encoder(tmp_path / "conv", CONV.encoder))
+    encoder.load_state_dict(pretrained_encoder(load_checkpoint(tmp_path / "conv"), CONV.encoder))
     learnt = load_checkpoint(tmp_path / "conv").tensors["encoder.convolutions.0.weight"]
     assert torch.equal(encoder.convolutions[0].weight, learnt)
     assert not torch.equal(new_model(CONV).teacher.encoder.convolutions[0].weight, learnt)
@@ -110,13 +111,13 @@ def test_training_starts_from_the_pretrained_tensors(frames, tmp_path):
 def test_an_encoder_of_another_size_or_kind_is_refused_in_a_sentence(frames, tmp_path, encoder):
     pretrain(frames, CONV, PROVENANCE, tmp_path)
     with pytest.raises(CheckpointError, match=r"encoder in .* is {.*the training configuration asks for"):
-        pretrained_encoder(tmp_path, encoder)
+        pretrained_encoder(load_checkpoint(tmp_path), encoder)
 
 
 def test_what_clips_taught_is_a_picture_encoder(frames, tmp_path):
     pretrain(frames, KINDS["clip"], PROVENANCE, tmp_path)
     vit = VIT.build()
-    vit.load_state_dict(pretrained_encoder(tmp_path, VIT))
+    vit.load_state_dict(pretrained_encoder(load_checkpoint(tmp_path), VIT))
     assert vit(torch.zeros(2, 3, 64, 64)).shape == (2, 16)
 
 
@@ -155,3 +156,22 @@ def test_clips_longer_than_the_episodes_are_refused_in_a_sentence(frames, tmp_pa
     config = replace(KINDS["clip"], clip=replace(KINDS["clip"].clip, frames=8))
     with pytest.raises(DataError, match=r"8 frames do not fit into episodes of 7"):
         pretrain(frames, config, PROVENANCE, tmp_path)
+
+
+def test_a_world_model_is_trained_from_a_pretrained_encoder(config, episodes, tmp_path):
+    training_config = replace(
+        config,
+        optimiser=replace(config.optimiser, steps=3, warmup_steps=1, learning_rate=0.0),
+        head=replace(config.head, steps=2),
+        objective=replace(config.objective, target_decay=0.9),
+    )
+    initial = pretrain(Frames(episodes.images), replace(CONV, encoder=config.encoder), PROVENANCE, tmp_path / "initial")
+    trained = train(episodes, training_config, PROVENANCE, tmp_path / "trained", initial=initial)
+    kept = "encoder.convolutions.0.weight"  # at a learning rate of 0
+    assert torch.equal(trained.tensors[kept], initial.tensors[kept])
+    assert trained.record["initial_sha256"] == initial.sha256
+    with pytest.raises(TrainingError, match="another configuration or other data"):  # the start counts as well
+        train(episodes, training_config, PROVENANCE, tmp_path / "trained", resume=True)
+    wider = replace(training_config, encoder=replace(config.encoder, hidden=128))
+    with pytest.raises(CheckpointError, match="the training configuration asks for"):
+        train(episodes, wider, PROVENANCE, tmp_path / "wider", initial=initial)

@@ -9,7 +9,8 @@ from disc_world import PROVENANCE, disc_arrays
 from ami_robot.learning import train as training
 from ami_robot.learning.card import update_model_card
 from ami_robot.learning.log import LOG_FILE
-from ami_robot.learning.train import TrainingError, train
+from ami_robot.learning.run_state import STATE_FILE, TrainingError
+from ami_robot.learning.train import train
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.world_model.model import LatentWorldModel
@@ -106,6 +107,6 @@ def test_another_run_in_the_folder_is_neither_overwritten_nor_continued(config, 
 def test_resuming_from_nothing_or_from_a_cut_state_is_refused(config, episodes, tmp_path):
     with pytest.raises(TrainingError, match="cannot resume"):
         train(episodes, config, PROVENANCE, tmp_path / "none", resume=True)
-    (tmp_path / training.STATE_FILE).write_bytes(b"\x10\0\0\0")
+    (tmp_path / STATE_FILE).write_bytes(b"\x10\0\0\0")
     with pytest.raises(TrainingError, match="cannot resume"):
         train(episodes, config, PROVENANCE, tmp_path, resume=True)
