@@ -96,6 +96,8 @@ class Plan:
     iterations: int = 1  # of the search, as many as time allowed
     model_error_bound_m: float = float("nan")  # by which margins were widened; NaN: no learned model was used
     checkpoint_sha256: str = ""  # of that model
+    spread: float = float("nan")  # the widest of Outcomes.spread along it; NaN: the world model gives none
+    novelty: float = float("nan")  # of the latent it starts from, see perception/novelty.py; NaN: nobody asked
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ ARROWS = {
     "perception": {"types", "strict"},
     "memory": {"types"},
     "safety": {"types"},
-    "learning": {"world_model", "perception"},
+    "learning": {"actor"},
     "episodes": {"types"},
     "statistics": set(),
     "strict": set(),

@@ -46,16 +46,25 @@ class PathMask:
     widen_m: float
     """Bound of the world model's error, m: borders, table, obstacles and people are kept further away by it."""
 
+    step_share: float
+    """Of the longest displacement that the guardrail file allows, what planners may use: less makes the arm slower."""
+
     def __init__(self, spec: Spec, kinematics: Kinematics) -> None:
         self.people = None
         self.widen_m = 0.0
+        self.step_share = 1.0
         self._spec = spec
         self._kinematics = kinematics
 
     @property
     def max_displacement_m(self) -> float:
         """The longest tool displacement of one step."""
-        return self._spec.tool_displacement.max_m_per_step
+        return self.step_share * self._spec.tool_displacement.max_m_per_step
+
+    @property
+    def gripper_widths_m(self) -> tuple[float, float]:
+        """Closed and open."""
+        return self._spec.gripper.lower_m, self._spec.gripper.upper_m
 
     def check(self, belief: Belief, displacements: Array) -> CheckedPaths:
         """Check (N, H, 3) displacements, m, that begin at the belief's targets."""

@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ami_robot.actor.analytic import StraightLine, StraightLineSettings
+from ami_robot.actor.caution import Caution, CautionSettings
+from ami_robot.actor.gradient import Gradient, GradientSettings
 from ami_robot.actor.icem import ICEM, ICEMSettings
+from ami_robot.actor.mode_switch import ModeSwitch
+from ami_robot.actor.mppi import MPPI, MPPISettings
 from ami_robot.actor.planner import PathMask, Planner
+from ami_robot.actor.policy import Policy, PolicySettings
 from ami_robot.agent import Agent
 from ami_robot.configurator.strict import ConfigError, build, check_keys, read_yaml
 from ami_robot.cost.cost import Cost, WeightedSum
 from ami_robot.cost.distance import LatentDistance, ToolDistance
 from ami_robot.cost.motion import ActionRate
+from ami_robot.cost.spread import Spread
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.model_error import (
@@ -28,11 +36,16 @@ from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Refusal
 from ami_robot.world_model.kinematic import KinematicModel
-from ami_robot.world_model.protocol import WorldModel
+from ami_robot.world_model.protocol import DifferentiableWorldModel, WorldModel
+
+if TYPE_CHECKING:
+    from ami_robot.actor.policy_network import Taught
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 REACH = Path(__file__).with_name("reach.yaml")
 ANALYTIC = Path(__file__).with_name("analytic.yaml")
+LEARNED = {"icem": ICEMSettings, "mppi": MPPISettings, "gradient": GradientSettings, "policy": PolicySettings}
+"""The planners that imagine with a world model, by their name in a task file."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class CostSettings:
     tool_distance: float
     action_rate: float
     decoded_slack_m: float
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
         if negative := [f.name for f in fields(self) if getattr(self, f.name) < 0]:
@@ -59,15 +73,31 @@ class TaskSettings:
     """What a task file says: exactly one planner, and what it needs."""
 
     icem: ICEMSettings | None = None
+    mppi: MPPISettings | None = None
+    gradient: GradientSettings | None = None
+    policy: PolicySettings | None = None  # alone, or beside a search that it guides
     cost: CostSettings | None = None
+    caution: CautionSettings | None = None
     straight_line: StraightLineSettings | None = None
     model_error: Path | None = None  # the calibration of the world model's error
     sha256: str = ""  # of the task file's bytes
 
     @property
+    def search(self) -> ICEMSettings | MPPISettings | GradientSettings | None:
+        """Of the planner that searches, if one does."""
+        return self.icem or self.mppi or self.gradient
+
+    @property
     def uses_world_model(self) -> bool:
         """Whether the agent must be given one."""
-        return self.icem is not None
+        return self.search is not None or self.policy is not None
+
+    @property
+    def horizon(self) -> int:
+        """Model steps that are imagined."""
+        settings = self.search or self.policy
+        assert settings is not None  # asked of what uses a world model
+        return settings.horizon
 
 
 def task_file(config: str) -> Path:
@@ -88,19 +118,23 @@ def load_task(path: Path) -> TaskSettings:
 def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
     """The same for a mapping that has been read; `where` begins the sentence of a ConfigError."""
     planner = data.get("planner")
-    if planner == "icem":
-        check_keys(data, {"planner", "icem", "cost", "model_error"}, where)
-        if not isinstance(data["model_error"], str):
-            raise ConfigError(f"{where}.model_error is {data['model_error']!r}; it must be the name of a file")
-        return TaskSettings(
-            icem=build(ICEMSettings, data["icem"], f"{where}: icem"),
-            cost=build(CostSettings, data["cost"], f"{where}: cost"),
-            model_error=CHECKPOINTS / data["model_error"],
-        )
     if planner == "straight_line":
         check_keys(data, {"planner", "straight_line"}, where)
         return TaskSettings(straight_line=build(StraightLineSettings, data["straight_line"], f"{where}: straight_line"))
-    raise ConfigError(f"{where}: planner is {planner!r}; valid are icem, straight_line")
+    if planner not in LEARNED:
+        raise ConfigError(f"{where}: planner is {planner!r}; valid are {', '.join(LEARNED)}, straight_line")
+    optional = {"caution"} if planner == "policy" else {"policy", "caution"}
+    check_keys(data, {"planner", planner, "cost", "model_error"}, where, optional)
+    if not isinstance(data["model_error"], str):
+        raise ConfigError(f"{where}.model_error is {data['model_error']!r}; it must be the name of a file")
+    kinds: dict[str, type] = {**LEARNED, "cost": CostSettings, "caution": CautionSettings}
+    sections: dict[str, Any] = {
+        key: build(kind, data[key], f"{where}: {key}") for key, kind in kinds.items() if key in data
+    }
+    task = TaskSettings(**sections, model_error=CHECKPOINTS / data["model_error"])
+    if task.gradient is not None and task.policy is not None and task.policy.residual:
+        raise ConfigError(f"{where}: policy.residual is for icem and mppi; gradient starts from proposals alone")
+    return task
 
 
 def build_agent(
@@ -125,31 +159,78 @@ def build_agent(
         ConfigError: the task needs a world model and none is given.
     """
     mask = PathMask(spec, kinematics)
-    planner: Planner
     monitor: Monitor | Refusal | None = None
-    if task.icem is not None and task.cost is not None:
+    if task.uses_world_model:
         if world_model is None:
-            raise ConfigError("planner icem imagines with a world model and none was given")
-        planner = ICEM(task.icem, mask, world_model, build_cost(task.cost))
+            raise ConfigError("a planner that imagines needs a world model and none was given")
+        planner, checkpoint_sha256 = build_planner(task, mask, world_model, checkpoint_sha256)
         monitor = build_monitor(task, spec, model_error)
     elif task.straight_line is not None:
         world_model = world_model or KinematicModel()
         planner = StraightLine(task.straight_line, mask)
     else:
-        raise ConfigError("the task has no planner; valid are icem with cost, straight_line")
+        raise ConfigError(f"the task has no planner; valid are {', '.join(LEARNED)} with cost, straight_line")
     memory = CommandMemory(len(spec.joint_names), spec.staleness.frame_s, spec.staleness.frame_s, checkpoint_sha256)
     return Agent(memory, world_model, planner, spec, mask, monitor)
 
 
+def build_planner(
+    task: TaskSettings, mask: PathMask, world_model: WorldModel, checkpoint_sha256: str | None = None
+) -> tuple[Planner, str | None]:
+    """The planner of a task with a world model, and the checkpoint that latents must come from, if that matters.
+
+    Raises:
+        ConfigError: the gradient planner is to imagine with what cannot be differentiated, or two learned parts belong
+            to different encoders.
+        CheckpointError: the folder of the policy cannot be used.
+    """
+    assert task.cost is not None  # comes with a world model
+    cost = build_cost(task.cost)
+    max_spread = np.inf if task.caution is None else task.caution.max_spread
+    parts = (mask, world_model, cost)
+    policy: Policy | None = None
+    if task.policy is not None:
+        taught = _taught(task.policy.checkpoint, checkpoint_sha256)
+        checkpoint_sha256 = taught.encoder_sha256
+        policy = Policy(task.policy, taught.network, *parts, max_spread)
+    guide = policy if policy is not None and (policy.residual or policy.settings.proposals) else None
+    planner: Planner
+    if task.icem is not None:
+        planner = ICEM(task.icem, *parts, guide, max_spread)
+    elif task.mppi is not None:
+        planner = MPPI(task.mppi, *parts, guide, max_spread)
+    elif task.gradient is not None:
+        if not isinstance(world_model, DifferentiableWorldModel):
+            raise ConfigError("planner gradient needs the world model in its own process, where it has derivatives")
+        planner = Gradient(task.gradient, mask, world_model, cost, guide, max_spread)
+    else:
+        assert policy is not None  # else nothing would need a world model
+        planner = policy
+    if policy is not None and planner is not policy and policy.settings.alone_below_quantile > 0:
+        planner = ModeSwitch(policy, planner, taught.novelty)
+    if task.caution is not None:
+        taught = _taught(task.caution.checkpoint, checkpoint_sha256)
+        checkpoint_sha256 = taught.encoder_sha256
+        planner = Caution(task.caution, planner, mask, taught.novelty)
+    return planner, checkpoint_sha256
+
+
+def _taught(name: str, encoder_sha256: str | None) -> Taught:
+    """What `ami train-policy` left; torch is loaded only where there is such a thing."""
+    from ami_robot.actor.policy_network import load_policy
+
+    return load_policy(CHECKPOINTS / name, encoder_sha256)
+
+
 def build_monitor(task: TaskSettings, spec: Spec, bound: ModelErrorBound | None = None) -> Monitor | Refusal:
     """The watch over the world model's error, or why it cannot be planned with; `bound` is read where not given."""
-    assert task.icem is not None and task.model_error is not None  # both come with a world model
+    assert task.model_error is not None  # comes with a world model
     if bound is None:
         try:
             bound = load_model_error(task.model_error)
         except ModelErrorError as error:
             return Refusal(f"the model error is not known: {error}", GUARDRAIL, float("nan"))
-    if refusal := unusable_bound(bound, spec, task.icem.horizon + 1):  # and the step that is under way
+    if refusal := unusable_bound(bound, spec, task.horizon + 1):  # and the step that is under way
         return refusal
     return Monitor(bound, int(spec.model_error.window), int(spec.model_error.trips))
 
@@ -160,5 +241,6 @@ def build_cost(settings: CostSettings) -> WeightedSum:
         LatentDistance(settings.running_weight): settings.latent_distance,
         ToolDistance(settings.running_weight, settings.decoded_slack_m): settings.tool_distance,
         ActionRate(): settings.action_rate,
+        Spread(settings.running_weight): settings.spread,
     }
     return WeightedSum({term: weight for term, weight in terms.items() if weight > 0})

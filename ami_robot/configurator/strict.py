@@ -1,10 +1,11 @@
-"""A YAML mapping into a frozen dataclass: every key known, every key given, every value of its type."""
+"""A YAML mapping into a frozen dataclass: every key known, every key without a default given, every value typed."""
 
 from __future__ import annotations
 
 import math
 import types
-from dataclasses import fields
+from collections.abc import Set
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -34,27 +35,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def check_keys(given: Any, wanted: set[str], where: str) -> None:
+def check_keys(given: Any, wanted: Set[str], where: str, optional: Set[str] = frozenset()) -> None:
     """Refuse unknown and missing keys, naming the valid ones."""
     if not isinstance(given, dict):
         raise ConfigError(f"{where} must be a mapping with the keys {', '.join(sorted(wanted))}")
     valid = f"valid are {', '.join(sorted(wanted))}"
-    if unknown := sorted(str(key) for key in set(given) - wanted):
+    if optional:
+        valid += f", and where wanted {', '.join(sorted(optional))}"
+    if unknown := sorted(str(key) for key in set(given) - wanted - optional):
         raise ConfigError(f"{where} has unknown keys {', '.join(unknown)}; {valid}")
     if missing := sorted(wanted - set(given)):
         raise ConfigError(f"{where} lacks the keys {', '.join(missing)}; {valid}")
 
 
 def build(record: type[T], given: Any, where: str) -> T:
-    """Fill the dataclass `record` from a mapping.
+    """Fill the dataclass `record` from a mapping; fields with a default may be left out.
 
     Raises:
         ConfigError: unknown, missing or mistyped keys, or values that the dataclass itself refuses.
     """
     hints = get_type_hints(record)
-    names = {f.name for f in fields(record)}  # type: ignore[arg-type]
-    check_keys(given, names, where)
-    values = {name: _value(given[name], hints[name], f"{where}.{name}") for name in names}
+    optional = {f.name for f in fields(record) if f.default is not MISSING}  # type: ignore[arg-type]
+    check_keys(given, {f.name for f in fields(record)} - optional, where, optional)  # type: ignore[arg-type]
+    values = {name: _value(value, hints[name], f"{where}.{name}") for name, value in given.items()}
     try:
         return record(**values)
     except ValueError as error:

@@ -25,6 +25,22 @@ class Imagined:
     outcomes: Outcomes
 
 
+@dataclass(frozen=True)
+class Slopes:
+    """How the costs of N candidates change with what they do and with what comes of it."""
+
+    actions: Array  # (N, H, ACTION_DIM)
+    image_latents: Array  # (N, H, D)
+    proprio: Array  # (N, H, PROPRIO_DIM)
+
+    @classmethod
+    def none(cls, imagined: Imagined) -> Slopes:
+        """All zero, to be filled in."""
+        outcomes = imagined.outcomes
+        shapes = imagined.actions.shape, outcomes.image_latents.shape, outcomes.proprio.shape
+        return cls(*(np.zeros(shape) for shape in shapes))
+
+
 class Cost(Protocol):
     """One term: lower is better, never negative, NaN where an outcome is NaN."""
 
@@ -37,6 +53,10 @@ class Cost(Protocol):
 
     def __call__(self, imagined: Imagined) -> Array:
         """(N,): the cost of each candidate."""
+        ...
+
+    def slopes(self, imagined: Imagined) -> Slopes:
+        """The derivatives of that cost; zero in what it does not look at, and at its kinks."""
         ...
 
 
@@ -66,3 +86,12 @@ class WeightedSum:
     def terms(self, imagined: Imagined) -> Array:
         """(N, number of terms): each already multiplied by its weight, so that a row sums to its cost."""
         return np.stack([weight * term(imagined) for term, weight in self._terms.items()], axis=1)
+
+    def slopes(self, imagined: Imagined) -> Slopes:
+        """Of the sum."""
+        total = Slopes.none(imagined)
+        for term, weight in self._terms.items():
+            slopes = term.slopes(imagined)
+            for name in ("actions", "image_latents", "proprio"):
+                getattr(total, name)[...] += weight * getattr(slopes, name)
+        return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ami_robot.cost.cost import CostError, Imagined
+from ami_robot.cost.cost import CostError, Imagined, Slopes
 from ami_robot.types import TOOL_POSITION, Array, Goal
 
 
@@ -13,9 +13,14 @@ def mean_over_steps(values: Array, running_weight: float) -> Array:
 
     The running part rewards getting there early, the last step being there (jepa-wms, eb_jepa sum over steps too).
     """
-    weights = np.full(values.shape[1], running_weight)
+    return values @ step_weights(values.shape[1], running_weight)
+
+
+def step_weights(horizon: int, running_weight: float) -> Array:
+    """(H,): with which `mean_over_steps` weighs; they sum to 1."""
+    weights = np.full(horizon, running_weight)
     weights[-1] = 1.0
-    return values @ (weights / weights.sum())
+    return weights / weights.sum()
 
 
 class LatentDistance:
@@ -42,11 +47,23 @@ class LatentDistance:
         Raises:
             CostError: the goal has no latent.
         """
+        root_mean_square = np.sqrt(np.mean(self._difference(imagined) ** 2, axis=-1, dtype=np.float64))
+        return mean_over_steps(root_mean_square, self._running_weight)
+
+    def slopes(self, imagined: Imagined) -> Slopes:
+        """Towards the goal's latent, of the same length at every distance; raises CostError as the cost does."""
+        slopes = Slopes.none(imagined)
+        difference = self._difference(imagined)
+        length = np.linalg.norm(difference, axis=-1, keepdims=True) * np.sqrt(difference.shape[-1])
+        weights = step_weights(difference.shape[1], self._running_weight)[:, None]
+        slopes.image_latents[...] = weights * _over(difference, length)
+        return slopes
+
+    @staticmethod
+    def _difference(imagined: Imagined) -> Array:
         if imagined.goal.image_latent is None:
             raise CostError("latent_distance needs a goal picture; a pose goal has none")
-        difference = imagined.outcomes.image_latents - imagined.goal.image_latent
-        root_mean_square = np.sqrt(np.mean(difference**2, axis=-1, dtype=np.float64))
-        return mean_over_steps(root_mean_square, self._running_weight)
+        return imagined.outcomes.image_latents - imagined.goal.image_latent
 
 
 class ToolDistance:
@@ -70,6 +87,24 @@ class ToolDistance:
     def __call__(self, imagined: Imagined) -> Array:
         """(N,), m."""
         difference = imagined.outcomes.proprio[..., TOOL_POSITION] - imagined.goal.tool_position
-        slack_m = 0.0 if imagined.goal.image_latent is None else self._decoded_slack_m
+        slack_m = self._slack_m(imagined.goal)
         beyond_m = np.maximum(np.linalg.norm(difference, axis=-1) - slack_m, 0.0)
         return mean_over_steps(beyond_m, self._running_weight)
+
+    def slopes(self, imagined: Imagined) -> Slopes:
+        """Towards the goal, of the same length at every distance; none within the slack."""
+        slopes = Slopes.none(imagined)
+        difference = imagined.outcomes.proprio[..., TOOL_POSITION] - imagined.goal.tool_position
+        length = np.linalg.norm(difference, axis=-1, keepdims=True)
+        slack_m = self._slack_m(imagined.goal)
+        weights = step_weights(difference.shape[1], self._running_weight)[:, None]
+        slopes.proprio[..., TOOL_POSITION] = np.where(length > slack_m, weights * _over(difference, length), 0.0)
+        return slopes
+
+    def _slack_m(self, goal: Goal) -> float:
+        return 0.0 if goal.image_latent is None else self._decoded_slack_m
+
+
+def _over(values: Array, length: Array) -> Array:
+    """Quotient, and zero where there is no length."""
+    return np.divide(values, length, out=np.zeros_like(values), where=length > 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ami_robot.cost.cost import Imagined
+from ami_robot.cost.cost import Imagined, Slopes
 from ami_robot.types import Array, Goal
 
 
@@ -22,3 +22,13 @@ class ActionRate:
         """(N,), m."""
         change = np.diff(imagined.actions[..., :3], axis=1)
         return np.sqrt(np.mean(np.sum(change**2, axis=-1), axis=-1))
+
+    def slopes(self, imagined: Imagined) -> Slopes:
+        """Of neighbouring displacements towards each other."""
+        slopes = Slopes.none(imagined)
+        change = np.diff(imagined.actions[..., :3], axis=1)
+        scale = self(imagined)[:, None, None] * max(1, change.shape[1])
+        pull = np.divide(change, scale, out=np.zeros_like(change), where=scale > 0)
+        slopes.actions[:, 1:, :3] += pull
+        slopes.actions[:, :-1, :3] -= pull
+        return slopes

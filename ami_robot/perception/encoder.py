@@ -63,8 +63,13 @@ class ImageEncoder:
         """(64, 64, 3) uint8 rgb, the training view -> (D,). Raises ValueError on another shape or type."""
         if image.shape != (VIEW_PIXELS, VIEW_PIXELS, 3) or image.dtype != np.uint8:
             raise ValueError(f"the encoder takes a (64, 64, 3) uint8 training view, got {image.shape} {image.dtype}.")
-        pictures = torch.from_numpy(np.ascontiguousarray(image))[None]
-        return self._encoder(normalise_pictures(pictures))[0].numpy()
+        return self.encode_many(image[None])[0]
+
+    @torch.inference_mode()
+    def encode_many(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The same for (N, 64, 64, 3) -> (N, D)."""
+        pictures = torch.from_numpy(np.ascontiguousarray(images))
+        return self._encoder(normalise_pictures(pictures)).numpy()
 
     @torch.inference_mode()
     def decode_tool_position(self, latent: Array) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ami_robot.types import (
+    ACTION_DIM,
     GRIPPER_WIDTH,
     MODEL_STEP_S,
     PROPRIO_DIM,
@@ -14,6 +15,7 @@ from ami_robot.types import (
     Array,
     Outcomes,
 )
+from ami_robot.world_model.protocol import PullBack
 
 
 class KinematicModel:
@@ -28,3 +30,16 @@ class KinematicModel:
         predicted[..., GRIPPER_WIDTH] = actions[..., 3:]
         latents = np.broadcast_to(image_latent, (*actions.shape[:2], len(image_latent)))
         return Outcomes(latents, predicted)
+
+    def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:
+        """See `DifferentiableWorldModel.differentiate`."""
+
+        def pull_back(_: Array, slopes: Array) -> Array:
+            back = np.zeros((*slopes.shape[:2], ACTION_DIM))
+            on_targets = slopes[..., TOOL_POSITION] + slopes[..., TOOL_TARGET]
+            back[..., :3] = np.flip(np.cumsum(np.flip(on_targets, axis=1), axis=1), axis=1)
+            back[..., :3] += slopes[..., TOOL_VELOCITY] / MODEL_STEP_S
+            back[..., 3:] = slopes[..., GRIPPER_WIDTH]
+            return back
+
+        return self.predict(image_latent, proprio, actions), pull_back

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import EncoderConfig
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
 from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.world_model.protocol import PullBack
 
 ROWS_AT_A_TIME = 16
 """Batches are filled up to a multiple of it. oneDNN keeps what it makes for each size it ever saw."""
@@ -25,7 +28,8 @@ class LatentWorldModel:
         torch.set_num_threads(1)  # planning shares the machine with the camera, the encoder and the guardrail
         encoder: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
         sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
-        self._predictor = checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
+        self._build = lambda: checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
+        self._predictor = self._build()
         self._has_spread = sizes.members > 1 or sizes.codes > 1
         if torch.backends.mkldnn.is_available():
             _use_onednn(self._predictor)
@@ -35,6 +39,36 @@ class LatentWorldModel:
     @torch.inference_mode()
     def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
         """See `WorldModel.predict`; float32. Raises ValueError on a wrong shape; NaN in gives NaN out."""
+        latent, start, sequences = self._checked(image_latent, proprio, actions)
+        candidates = len(sequences)
+        sequences = nn.functional.pad(sequences, (0, 0, 0, 0, 0, -candidates % ROWS_AT_A_TIME))
+        rollouts = self._predictor.rollouts(
+            latent.expand(len(sequences), -1), start.expand(len(sequences), -1), sequences
+        )
+        latents, predicted = rollouts.most_likely()
+        spread = rollouts.spread()[:candidates].numpy() if self._has_spread else None
+        return Outcomes(latents[:candidates].numpy(), predicted[:candidates].numpy(), spread)
+
+    def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:
+        """See `DifferentiableWorldModel.differentiate`; errors as `predict`."""
+        latent, start, sequences = self._checked(image_latent, proprio, actions)
+        sequences.requires_grad_(True)
+        latents, predicted = self._differentiable.rollouts(
+            latent.expand(len(sequences), -1), start.expand(len(sequences), -1), sequences
+        ).most_likely()
+
+        def pull_back(on_latents: Array, on_proprio: Array) -> Array:
+            slopes = [torch.from_numpy(np.asarray(values, np.float32)) for values in (on_latents, on_proprio)]
+            return torch.autograd.grad((latents, predicted), sequences, slopes)[0].double().numpy()
+
+        return Outcomes(latents.detach().numpy(), predicted.detach().numpy()), pull_back
+
+    @cached_property
+    def _differentiable(self) -> Predictor:
+        """The predictor once more: what oneDNN computes with has no way back."""
+        return self._build()
+
+    def _checked(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Tensor, Tensor, Tensor]:
         latent, start, sequences = (
             torch.from_numpy(np.asarray(values, np.float32)) for values in (image_latent, proprio, actions)
         )
@@ -44,14 +78,7 @@ class LatentWorldModel:
                 f"the world model takes a latent ({self.latent_dim},), proprio ({PROPRIO_DIM},) and actions "
                 f"(N, H, {ACTION_DIM}), got {tuple(latent.shape)}, {tuple(start.shape)} and {tuple(sequences.shape)}."
             )
-        candidates = len(sequences)
-        sequences = nn.functional.pad(sequences, (0, 0, 0, 0, 0, -candidates % ROWS_AT_A_TIME))
-        rollouts = self._predictor.rollouts(
-            latent.expand(len(sequences), -1), start.expand(len(sequences), -1), sequences
-        )
-        latents, predicted = rollouts.most_likely()
-        spread = rollouts.spread()[:candidates].numpy() if self._has_spread else None
-        return Outcomes(latents[:candidates].numpy(), predicted[:candidates].numpy(), spread)
+        return latent, start, sequences
 
 
 class _OneDNNLinear(nn.Module):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from ami_robot.types import Array, Outcomes
 
@@ -21,4 +22,17 @@ class WorldModel(Protocol):
         Returns:
             Outcomes after each of the H steps. A value the model cannot give is NaN, never a guess.
         """
+        ...
+
+
+PullBack = Callable[[Array, Array], Array]
+"""Slopes of a number in image latents (N, H, D) and proprioception (N, H, P) -> its slopes in the actions (N, H, A)."""
+
+
+@runtime_checkable
+class DifferentiableWorldModel(WorldModel, Protocol):
+    """One that can also say how outcomes change with actions: in this process, not behind a service."""
+
+    def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:
+        """What `predict` says of the same arguments, and what carries slopes back from outcomes to actions."""
         ...

@@ -28,6 +28,7 @@ class BoxMask:
     """Feasible while target and imagined tool each stay inside a box; the joint path is the target itself, padded."""
 
     max_displacement_m = 0.04
+    gripper_widths_m = (0.0, 0.08)
 
     def __init__(self, lower=(-9, -9, -9), upper=(9, 9, 9), imagined=(-9, 9)):
         self.lower, self.upper = np.array(lower), np.array(upper)

@@ -6,7 +6,7 @@ import yaml
 
 from ami_robot.actor.analytic import StraightLine
 from ami_robot.actor.icem import ICEM
-from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, load_task
+from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, build_cost, load_task
 from ami_robot.configurator.strict import ConfigError
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
@@ -45,12 +45,12 @@ def test_icem_without_a_world_model_is_refused():
         (lambda d: d["cost"].update(height=1.0), r"cost has unknown keys height; valid are .*tool_distance"),
         (lambda d: d["icem"].pop("elites"), r"icem lacks the keys elites"),
         (lambda d: d.pop("cost"), r"lacks the keys cost"),
-        (lambda d: d.update(planner="mppi"), r"planner is 'mppi'; valid are icem, straight_line"),
+        (lambda d: d.update(planner="cem"), r"planner is 'cem'; valid are icem, mppi, gradient, policy, straight_line"),
         (lambda d: d["icem"].update(elites=True), r"icem.elites is True; it must be a int"),
         (lambda d: d["icem"].update(elites=1.5), r"icem.elites is 1.5; it must be a int"),
         (lambda d: d["icem"].update(noise_beta=float("nan")), r"noise_beta is nan; it must be a finite number"),
         (lambda d: d["icem"].update(noise_beta="2"), r"noise_beta is '2'; it must be a finite number"),
-        (lambda d: d["icem"].update(gripper="open"), r"gripper is 'open'; the one choice so far is 'hold'"),
+        (lambda d: d["icem"].update(gripper="open"), r"gripper is 'open'; valid are hold, search"),
         (lambda d: d["icem"].update(elites=500), r"elites <= candidates"),
         (lambda d: d["cost"].update(action_rate=-1.0), r"action_rate must not be negative"),
         (
@@ -80,8 +80,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text, sentence):
 
 def test_a_term_of_weight_zero_is_left_out(tmp_path):
     path = write(tmp_path, lambda d: d["cost"].update(action_rate=0.0, latent_distance=1.0, tool_distance=1.0))
-    agent = build_agent(load_task(path), SPEC, KINEMATICS, KinematicModel())
-    assert agent.planner._cost.names == ("latent_distance", "tool_distance")
+    assert build_cost(load_task(path).cost).names == ("latent_distance", "tool_distance")
 
 
 def test_the_belief_gets_old_by_the_guardrail_file():

@@ -1,0 +1,70 @@
+"""A data set seen by a finished encoder once: what policies and novelty are learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ami_robot.learning.dataset import DataError, Episodes
+from ami_robot.perception.checkpoint import write_whole
+from ami_robot.perception.encoder import ImageEncoder
+
+CACHE_FILE = "latents.safetensors"
+_CHUNK = 512  # pictures encoded at once
+
+
+@dataclass(frozen=True)
+class LatentEpisodes:
+    """E episodes of T steps with latents in place of pictures."""
+
+    latents: Tensor  # (E, T + 1, D)
+    proprio: Tensor  # (E, T + 1, P)
+    actions: Tensor  # (E, T, A)
+    blocks: Tensor  # (E, T + 1, B, 3), m
+
+    def split(self, held_out_fraction: float, seed: int) -> tuple[LatentEpisodes, LatentEpisodes]:
+        """(training, held out) by episode; raises DataError where there are too few."""
+        count = len(self.latents)
+        held_out = max(1, round(held_out_fraction * count))
+        if held_out >= count:
+            raise DataError(f"{count} episodes are too few to hold some out; collect at least 2.")
+        order = torch.from_numpy(np.random.default_rng([seed, 0]).permutation(count))
+        return self._take(order[held_out:]), self._take(order[:held_out])
+
+    def _take(self, chosen: Tensor) -> LatentEpisodes:
+        return LatentEpisodes(self.latents[chosen], self.proprio[chosen], self.actions[chosen], self.blocks[chosen])
+
+
+def cached_latents(
+    shards: Iterable[dict[str, np.ndarray]], data_sha256: str, encoder: ImageEncoder, out: Path
+) -> LatentEpisodes:
+    """The latents of a data set: out of the folder `out` where they are there already, else encoded and put there.
+
+    Raises:
+        DataError: the episodes lack something or hold what is not finite, or `out` has latents of other pictures.
+    """
+    path, identity = out / CACHE_FILE, f"{data_sha256} {encoder.checkpoint_sha256}"
+    if path.exists():
+        with safetensors.safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("identity") != identity:
+                raise DataError(f"{path} is of other data or another encoder; give another --out, or remove the file.")
+            return LatentEpisodes(**{field.name: file.get_tensor(field.name) for field in fields(LatentEpisodes)})
+    parts: dict[str, list[np.ndarray]] = {field.name: [] for field in fields(LatentEpisodes)}
+    for arrays in shards:
+        episodes = Episodes.from_arrays(arrays)
+        pictures = episodes.images.reshape(-1, *episodes.images.shape[2:])
+        chunks = [encoder.encode_many(pictures[first : first + _CHUNK]) for first in range(0, len(pictures), _CHUNK)]
+        parts["latents"].append(np.concatenate(chunks).reshape(*episodes.images.shape[:2], -1))
+        for name in ("proprio", "actions", "blocks"):
+            parts[name].append(getattr(episodes, name))
+    encoded = {name: torch.from_numpy(np.concatenate(values)) for name, values in parts.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(path, safetensors.torch.save(encoded, metadata={"identity": identity}))
+    return LatentEpisodes(**encoded)

@@ -1,0 +1,163 @@
+"""Training a policy on latents: what was done on the way to what was seen later (GCSL, Ghosh et al. 2021)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ami_robot.actor.policy_network import PolicyConfig, PolicyNetwork
+from ami_robot.learning.dataset import DataError
+from ami_robot.learning.latents import LatentEpisodes
+from ami_robot.learning.policy_config import PolicyTrainingConfig
+from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.train import Provenance
+from ami_robot.perception.checkpoint import DESCRIPTION_FILE, Checkpoint, save_checkpoint
+from ami_robot.perception.novelty import Novelty
+
+_LEAST_SPREAD = 1e-3  # what hardly varies in the data (a closed gripper) is not blown up to unit spread
+_EVALUATED = 4096  # situations
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Latents (N, D), proprioception (N, P), goal latents (N, D), steps left (N,), actions (N, A)."""
+
+
+def train_policy(
+    episodes: LatentEpisodes,
+    encoder_sha256: str,
+    config: PolicyTrainingConfig,
+    provenance: Provenance,
+    out: Path,
+    resume: bool = False,
+) -> Checkpoint:
+    """Train, evaluate, and write the policy's checkpoint, with the novelty of latents in it, into `out`.
+
+    Killed at any time, the same call with `resume` goes on from the last saved state and ends with the same tensors.
+
+    Raises:
+        TrainingError: `out` holds another run, or the loss is no longer finite.
+        DataError: the episodes are too few or too short.
+    """
+    if not resume and (out / DESCRIPTION_FILE).exists():
+        raise TrainingError(f"{out} already holds a checkpoint; give another --out.")
+    torch.manual_seed(config.seed)
+    training, held_out = episodes.split(config.held_out_fraction, config.seed)
+    latent_dim = training.latents.shape[-1]
+    network = PolicyNetwork(PolicyConfig(latent_dim, config.network.width, config.network.blocks, config.goal_steps))
+    fit_normalisation(network, training)
+    settings = config.optimiser
+    optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    identity = _identity(config, provenance, encoder_sha256)
+    first = start_run(network, optimiser, out, identity, resume)
+    with (out / LOG_FILE).open("a") as log:
+        for step in tqdm(range(first, settings.steps), "train", initial=first, total=settings.steps):
+            if step % config.save_every == 0:
+                save_run(network, optimiser, step, out, identity)
+            loss = _update(network, optimiser, hindsight(training, config, (1, step)), config, step)
+            if step % 50 == 0:
+                log.write(json.dumps({"step": step, "loss": loss}) + "\n")
+            if (step + 1) % config.evaluate_every == 0:
+                log.write(json.dumps({"step": step + 1, "held_out": evaluate(network, held_out, config)}) + "\n")
+            log.flush()
+    save_run(network, optimiser, settings.steps, out, identity)
+    novelty = Novelty(latent_dim)
+    novelty.fit(training.latents.flatten(0, 1), held_out.latents.flatten(0, 1))
+    return save_checkpoint(
+        out,
+        {"policy": network, "novelty": novelty},
+        {"policy": network.config},
+        {
+            "revision": provenance.revision,
+            "encoder_sha256": encoder_sha256,
+            "data": {"content_sha256": provenance.data_sha256, "recipe": provenance.data_manifest.get("recipe", {})},
+            "training": config.as_dict(),
+            "metrics": evaluate(network, held_out, config),
+        },
+    )
+
+
+def fit_normalisation(network: PolicyNetwork, episodes: LatentEpisodes) -> None:
+    """Set the buffers of means and spreads."""
+    for name in ("latents", "proprio", "actions"):
+        flat = getattr(episodes, name).flatten(0, 1).double()
+        buffer = name.removesuffix("s")
+        getattr(network, f"{buffer}_mean").copy_(flat.mean(0))
+        getattr(network, f"{buffer}_std").copy_(flat.std(0).clamp_min(_LEAST_SPREAD))
+
+
+def hindsight(episodes: LatentEpisodes, config: PolicyTrainingConfig, stream: tuple[int, int]) -> Batch:
+    """Situations, and what was seen 1 to `goal_steps` steps later as their goals; decided by seed and stream alone.
+
+    Raises:
+        DataError: no episode has a step.
+    """
+    count, steps = episodes.actions.shape[:2]
+    if steps < 1:
+        raise DataError("the episodes have no steps; collect longer ones.")
+    kind, number = stream
+    generator = torch.Generator().manual_seed((config.seed * 8 + kind) * 1_000_003 + number)
+    size = (config.optimiser.batch_sequences if kind == 1 else _EVALUATED,)
+    episode = torch.randint(count, size, generator=generator)
+    frame = torch.randint(steps, size, generator=generator)
+    furthest = torch.clamp(steps - frame, max=config.goal_steps)
+    left = 1 + (torch.rand(size, generator=generator) * furthest).long().clamp_max(furthest - 1)
+    return (
+        episodes.latents[episode, frame],
+        episodes.proprio[episode, frame],
+        episodes.latents[episode, frame + left],
+        left,
+        episodes.actions[episode, frame],
+    )
+
+
+def negative_log_likelihood(network: PolicyNetwork, batch: Batch) -> Tensor:
+    """Of the actions under the policy's Gaussian, per component, in units of their spread; without its constant."""
+    latents, proprio, goals, left, actions = batch
+    mean, log_std = network(latents, proprio, goals, left)
+    error = (actions - network.action_mean) / network.action_std - mean
+    return (0.5 * (error / log_std.exp()).square() + log_std).mean()
+
+
+@torch.inference_mode()
+def evaluate(network: PolicyNetwork, held_out: LatentEpisodes, config: PolicyTrainingConfig) -> dict[str, float]:
+    """How near its mean comes to what was done, beside always saying the mean action; on the same held-out goals."""
+    batch = hindsight(held_out, config, (2, 0))
+    latents, proprio, goals, left, actions = batch
+    mean, _ = network(latents, proprio, goals, left)
+    said = mean * network.action_std + network.action_mean
+    return {
+        "nll": round(float(negative_log_likelihood(network, batch)), 4),
+        "displacement_error_cm": _mean_cm((said - actions)[:, :3]),
+        "mean_action_error_cm": _mean_cm((network.action_mean - actions)[:, :3]),
+        "width_error_cm": _mean_cm((said - actions)[:, 3:]),
+    }
+
+
+def _mean_cm(differences: Tensor) -> float:
+    return round(100 * float(torch.linalg.vector_norm(differences, dim=-1).mean()), 3)
+
+
+def _update(
+    network: PolicyNetwork, optimiser: torch.optim.Optimizer, batch: Batch, config: PolicyTrainingConfig, step: int
+) -> float:
+    settings = config.optimiser
+    for group in optimiser.param_groups:
+        group["lr"] = settings.learning_rate * learning_rate_share(step, settings.warmup_steps, settings.steps)
+    loss = negative_log_likelihood(network, batch)
+    if not torch.isfinite(loss):
+        raise TrainingError(f"the loss is not finite at step {step}; lower optimiser.learning_rate.")
+    optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+    optimiser.step()
+    return loss.item()
+
+
+def _identity(config: PolicyTrainingConfig, provenance: Provenance, encoder_sha256: str) -> str:
+    """What a resumed run must share with the one it goes on from."""
+    text = json.dumps([config.as_dict(), provenance.data_sha256, encoder_sha256], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
