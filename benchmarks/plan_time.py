@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/plan_time.py                        # analytic stand-in: masks and search alone
     OMP_NUM_THREADS=1 python benchmarks/plan_time.py --checkpoint default   # the committed world model
     OMP_NUM_THREADS=1 python benchmarks/plan_time.py --persons 4            # beside four capsules, out of the way
+    OMP_NUM_THREADS=1 python benchmarks/plan_time.py --checkpoint default --task ami_robot/configurator/reach_mppi.yaml
 
 Wall time and process CPU time are both given: on a shared machine the first is what the arm waits for, the second what
 the work costs. `mask` is kinematics and guardrails, `model` the rollouts (with the one that rolls the belief forward).
@@ -19,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ami_robot.actor.icem import ICEM
 from ami_robot.actor.planner import PathMask
-from ami_robot.configurator.configurator import REACH, build_cost, load_task
+from ami_robot.configurator.configurator import REACH, TaskSettings, build_planner, load_task
 from ami_robot.memory.command_memory import InFlight
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec, load_spec
@@ -62,13 +62,13 @@ def main() -> None:
     args = parser.parse_args()
 
     task, spec, kinematics = load_task(args.task), load_spec(), Kinematics()
-    if task.icem is None or task.cost is None:
-        parser.error(f"{args.task} does not plan with icem")
+    if not task.uses_world_model:
+        parser.error(f"{args.task} does not plan with a world model")
     model: Any = Timed(_world_model(args.checkpoint), "predict")
     path_mask = PathMask(_with_topic(spec) if args.persons else spec, kinematics)
     path_mask.people = People(0, tuple(_bystander(index) for index in range(args.persons)))
     mask: Any = Timed(path_mask, "check")
-    planner = ICEM(task.icem, mask, model, build_cost(task.cost))
+    planner, _ = build_planner(task, mask, model)
     rng = np.random.default_rng(0)
     rows, refused = [], 0
     load_before = os.getloadavg()[0]
@@ -86,7 +86,7 @@ def main() -> None:
         elif index >= 5:  # the first ones warm caches up
             rows.append(row)
             belief = _moved(belief, plan)
-    _print(np.array(rows) * 1e3, refused, args, task.icem, load_before)
+    _print(np.array(rows) * 1e3, refused, args, task, load_before)
 
 
 def _world_model(checkpoint: str | None) -> Any:
@@ -127,9 +127,12 @@ def _moved(belief: Belief, plan: Any) -> Belief:
     return Belief(belief.stamp_ns, belief.image_latent, proprio, plan.joint_path[0])
 
 
-def _print(rows_ms: np.ndarray, refused: int, args: Any, settings: Any, load_before: float) -> None:
+def _print(rows_ms: np.ndarray, refused: int, args: Any, task: TaskSettings, load_before: float) -> None:
     model = "stand-in (kinematic)" if args.checkpoint is None else f"checkpoint {args.checkpoint}"
-    print(f"N {settings.candidates}, H {settings.horizon}, {settings.iterations} iterations; world model: {model}")
+    search = task.search
+    if search is not None:
+        print(f"{search.candidates} candidates, {search.iterations} iterations, ", end="")
+    print(f"horizon {task.horizon}, {args.task.stem}; world model: {model}")
     print(f"{len(rows_ms)} plans, {refused} refused; load {load_before:.1f} before, {os.getloadavg()[0]:.1f} after")
     print("| ms | p50 | p95 | max |\n|---|---|---|---|")
     for name, column in zip(

@@ -71,7 +71,7 @@ class Gripper:
         return max(HOLD, schedule - 2)
 
     def nearest(self, widths: Array, present_m: float) -> Schedules:
-        """The schedules that come nearest to widths (N, H), m: the first that is nearer to a level than to the present."""
+        """The schedules of widths (N, H), m: they change where one first is nearer to a level than to the present."""
         if not self.searched:
             return np.zeros(len(widths), np.intp)
         choices = np.abs(widths[..., None] - np.array([present_m, *self.widths_m])).argmin(axis=-1)

@@ -141,7 +141,7 @@ class Policy:
         first = whole.copy()
         first[1:, :3] = 0.0
         rungs = np.stack([sequence for share in _SHARES for sequence in (_shrunk(whole, share), _shrunk(first, share))])
-        hold = _shrunk(whole, 0.0)
+        hold = np.zeros_like(whole)
         hold[:, 3:] = query.belief.proprio[GRIPPER_WIDTH]
         actions = np.concatenate([rungs, hold[None]])
         return Sequences(actions[..., :3], np.zeros(len(actions), np.intp), actions)

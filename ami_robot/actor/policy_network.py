@@ -13,7 +13,7 @@ from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
 from ami_robot.perception.novelty import Novelty
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array
 
-_LOG_STD = (-5.0, 2.0)
+_LOG_STD = (-3.0, 2.0)
 """Least and greatest, in units of the actions' spread over the data."""
 
 

@@ -155,7 +155,7 @@ class Oracle:
         return np.tile(self.mean(query, horizon), (2, 1, 1))
 
     def added(self, query, residuals):
-        moves = np.clip(residuals + [query.limit_m, 0, 0], -query.limit_m, query.limit_m)
+        moves = np.clip(residuals + np.array([query.limit_m, 0, 0]), -query.limit_m, query.limit_m)
         return np.concatenate([moves, np.zeros((*moves.shape[:2], 1))], axis=-1)
 
 

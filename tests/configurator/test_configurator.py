@@ -2,14 +2,24 @@
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from ami_robot.actor.analytic import StraightLine
+from ami_robot.actor.caution import Caution
+from ami_robot.actor.gradient import Gradient
 from ami_robot.actor.icem import ICEM
-from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, build_cost, load_task
+from ami_robot.actor.mode_switch import ModeSwitch
+from ami_robot.actor.mppi import MPPI
+from ami_robot.actor.policy import Policy
+from ami_robot.actor.policy_network import PolicyConfig, PolicyNetwork
+from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, build_cost, load_task, task_file
 from ami_robot.configurator.strict import ConfigError
+from ami_robot.perception.checkpoint import CheckpointError, save_checkpoint
+from ami_robot.perception.novelty import Novelty
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
+from ami_robot.types import Belief, Goal, Plan
 from ami_robot.world_model.kinematic import KinematicModel
 
 SPEC, KINEMATICS = load_spec(), Kinematics()
@@ -86,3 +96,121 @@ def test_a_term_of_weight_zero_is_left_out(tmp_path):
 def test_the_belief_gets_old_by_the_guardrail_file():
     memory = build_agent(load_task(ANALYTIC), SPEC, KINEMATICS).memory
     assert memory._max_age_s == SPEC.staleness.frame_s and np.isfinite(memory._max_age_s)
+
+
+@pytest.mark.parametrize(("name", "planner"), [("reach_mppi", MPPI), ("reach_gradient", Gradient)])
+def test_the_other_planners_are_built_from_their_files_with_the_costs_of_reach(name, planner):
+    task = load_task(task_file(name))
+    assert task.cost == load_task(REACH).cost and task.model_error == load_task(REACH).model_error
+    assert isinstance(build_agent(task, SPEC, KINEMATICS, KinematicModel()).planner, planner)
+
+
+def test_the_gradient_planner_refuses_a_model_without_derivatives():
+    class Service:
+        predict = KinematicModel.predict
+
+    with pytest.raises(ConfigError, match="in its own process"):
+        build_agent(load_task(task_file("reach_gradient")), SPEC, KINEMATICS, Service())
+
+
+POLICY = {
+    "checkpoint": "",
+    "horizon": 4,
+    "steps_left": 8,
+    "gripper": "hold",
+    "proposals": 8,
+    "temperature": 1.0,
+    "residual": False,
+    "alone_below_quantile": 0.9,
+}
+CAUTION = {"checkpoint": "", "slow_above_quantile": 0.99, "slow_step_share": 0.5, "refuse_above": 2.0}
+ENCODER = "e" * 64
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """A policy that was taught nothing, on latents of four numbers."""
+    folder, network, novelty = tmp_path_factory.mktemp("policy"), PolicyNetwork(PolicyConfig(4, 8, 1, 8)), Novelty(4)
+    values = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    novelty.fit(values, values)
+    record = {"encoder_sha256": ENCODER}
+    save_checkpoint(folder, {"policy": network, "novelty": novelty}, {"policy": network.config}, record)
+    return folder
+
+
+def task_with(tmp_path, folder, planner="icem", policy=None, caution=None):
+    def change(data):
+        icem = data.pop("icem")
+        data.update(planner=planner)
+        if planner == "icem":
+            data.update(icem=icem)
+        if policy is not None:
+            data.update(policy={**POLICY, "checkpoint": str(folder), **policy})
+        if caution is not None:
+            data.update(caution={**CAUTION, "checkpoint": str(folder), **caution})
+
+    return load_task(write(tmp_path, change))
+
+
+def test_a_policy_plans_alone_beside_a_search_or_only_guides_it(tmp_path, taught):
+    def planner(**sections):
+        return build_agent(task_with(tmp_path, taught, **sections), SPEC, KINEMATICS, KinematicModel()).planner
+
+    assert isinstance(planner(planner="policy", policy={}), Policy)
+    switch = planner(policy={})
+    assert isinstance(switch, ModeSwitch) and isinstance(switch.search, ICEM)
+    guided = planner(policy={"alone_below_quantile": 0.0})
+    assert isinstance(guided, ICEM) and guided._guide is not None
+    alone = planner(policy={"alone_below_quantile": 0.0, "proposals": 0})
+    assert isinstance(alone, ICEM) and alone._guide is None
+    cautious = planner(caution={})
+    assert isinstance(cautious, Caution) and isinstance(cautious.planner, ICEM)
+
+
+def test_an_agent_with_a_policy_takes_only_latents_of_the_encoder_it_was_taught_on(tmp_path, taught):
+    agent = build_agent(task_with(tmp_path, taught, policy={}), SPEC, KINEMATICS, KinematicModel())
+    assert agent.memory.checkpoint_sha256 == ENCODER
+    for sections in ({"policy": {}}, {"caution": {}}):
+        task = task_with(tmp_path, taught, **sections)
+        with pytest.raises(CheckpointError, match="taught on latents of checkpoint eeeeeeeeeeee"):
+            build_agent(task, SPEC, KINEMATICS, KinematicModel(), checkpoint_sha256="0" * 64)
+
+
+def test_a_policy_plans_through_the_guardrail_file(tmp_path, taught):
+    agent = build_agent(task_with(tmp_path, taught, planner="policy", policy={}), SPEC, KINEMATICS, KinematicModel())
+    tool = np.array([0.5, 0.0, 0.2])
+    belief = Belief(0, np.zeros(4), np.concatenate([tool, np.zeros(3), tool, [0.04]]), KINEMATICS.inverse(tool)[0])
+    plan = agent.planner.plan(belief, Goal(tool, np.ones(4)))
+    assert isinstance(plan, Plan) and plan.actions.shape == (4, 4) and plan.margin >= 0
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"policy": {"gripper": "search"}}, r"policy: gripper is 'search'; valid are hold, policy"),
+        ({"policy": {"steps_left": 0}}, r"steps_left must be at least 1"),
+        ({"policy": {"alone_below_quantile": 1.5}}, r"alone_below_quantile must be between 0 and 1"),
+        ({"policy": {"pruposals": 1}}, r"policy has unknown keys pruposals; valid are .*proposals"),
+        ({"caution": {"refuse_above": 0.5}}, r"refuse_above >= 1"),
+        ({"caution": {"max_spread": 0.0}}, r"max_spread must be positive"),
+        ({"caution": {"max_sprat": 0.1}}, r"unknown keys max_sprat; valid are .*, and where wanted max_spread"),
+        ({"planner": "policy"}, r"lacks the keys policy"),
+    ],
+)
+def test_a_mistake_about_policy_or_caution_is_named(tmp_path, sections, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        task_with(tmp_path, tmp_path, **sections)
+
+
+def test_a_residual_round_a_policy_is_not_for_the_gradient_planner(tmp_path):
+    def change(data):
+        data.update(policy={**POLICY, "residual": True})
+
+    with pytest.raises(ConfigError, match=r"policy.residual is for icem and mppi"):
+        load_task(write(tmp_path, change, task_file("reach_gradient")))
+
+
+def test_spread_has_a_weight_only_where_the_task_gives_it_one(tmp_path):
+    assert "spread" not in build_cost(load_task(REACH).cost).names
+    weighed = load_task(write(tmp_path, lambda d: d["cost"].update(spread=0.5)))
+    assert "spread" in build_cost(weighed.cost).names
