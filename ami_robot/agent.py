@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ami_robot.actor.arrival import Arrival
 from ami_robot.actor.planner import PathMask, Planner
+from ami_robot.episodes.goals import ShownGoal
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.model_error import CALIBRATE, GUARDRAIL
 from ami_robot.safety.monitor import Monitor
@@ -21,6 +25,28 @@ from ami_robot.world_model.roll_forward import roll_forward
 def image_goal(latent: Latent) -> Goal:
     """The goal that a picture shows: its latent, and the tool position decoded from it."""
     return Goal(tool_position=latent.tool_position, image_latent=latent.image_latent)
+
+
+def shown_goal(shown: ShownGoal, encoder: Seeing) -> Goal:
+    """The goal that a goal file holds, as this encoder sees it: the last of its steps, the others on the way."""
+    if len(shown.tool_positions):
+        goals = [Goal(tool_position=position) for position in shown.tool_positions]
+    else:
+        latents = [encoder.encode(picture) for picture in shown.pictures]
+        goals = [Goal(np.asarray(encoder.decode_tool_position(z), np.float64), z) for z in latents]
+    return replace(goals[-1], way=tuple(goals[:-1]))
+
+
+class Seeing(Protocol):
+    """What an encoder is to a goal."""
+
+    def encode(self, image: NDArray[np.uint8]) -> Array:
+        """(64, 64, 3) uint8 rgb, the training view -> (D,)."""
+        ...
+
+    def decode_tool_position(self, latent: Array) -> Array:
+        """(D,) -> (3,), m in base_link."""
+        ...
 
 
 class Agent:
@@ -56,13 +82,17 @@ class Agent:
         self._people: People | None = None
 
     def pursue(self, goal: Goal) -> Refusal | None:
-        """Take up a goal; one that lies outside the workspace is refused and the last goal stays."""
+        """Take up a goal; one outside the workspace, or with a way that nobody goes, is refused and the last stays."""
         lower, upper = self._spec.workspace.lower_m, self._spec.workspace.upper_m
-        margin_m = float(np.minimum(goal.tool_position - lower, upper - goal.tool_position).min())
-        if goal.image_latent is None and not margin_m >= 0:  # what is decoded from a picture may be a little off
-            where = np.array2string(goal.tool_position, precision=3)
-            reason = f"the goal {where} m is outside the tool's workspace, {list(lower)} to {list(upper)} m"
-            return Refusal(reason, "workspace", margin_m)
+        if goal.way and not isinstance(self.planner, Arrival):
+            reason = "the goal has others on the way to it; a task that goes through them has the section arrival"
+            return Refusal(reason, "goal", float("nan"))
+        for step in (*goal.way, goal):
+            margin_m = float(np.minimum(step.tool_position - lower, upper - step.tool_position).min())
+            if step.image_latent is None and not margin_m >= 0:  # what is decoded from a picture may be a little off
+                where = np.array2string(step.tool_position, precision=3)
+                reason = f"the goal {where} m is outside the tool's workspace, {list(lower)} to {list(upper)} m"
+                return Refusal(reason, "workspace", margin_m)
         if isinstance(self.monitor, Refusal):
             return self.monitor
         if self.monitor is not None:

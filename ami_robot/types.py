@@ -70,6 +70,7 @@ class Goal:
 
     tool_position: Array  # (3,), m; given for a pose goal, decoded from the picture for an image goal
     image_latent: Array | None = None  # (D,); None for a pose goal
+    way: tuple[Goal, ...] = ()  # to be gone through before, as the frames of a demonstration show it
 
 
 @dataclass(frozen=True)

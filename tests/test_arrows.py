@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ARROWS = {
     "configurator": {"agent"},
-    "agent": {"actor"},
+    "agent": {"actor", "episodes"},
     "actor": {"world_model", "cost", "safety"},
     "world_model": {"perception", "memory"},
     "cost": {"perception", "memory", "safety"},

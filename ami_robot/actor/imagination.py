@@ -9,8 +9,11 @@ import numpy as np
 from ami_robot.actor.candidates import Candidates, Pool, Sequences
 from ami_robot.actor.planner import PathMask
 from ami_robot.cost.cost import Imagined, WeightedSum
-from ami_robot.types import TOOL_POSITION, Array, Belief, Goal, Outcomes, Refusal
+from ami_robot.types import ACTION_DIM, GRIPPER_WIDTH, TOOL_POSITION, Array, Belief, Goal, Outcomes, Plan, Refusal
 from ami_robot.world_model.protocol import WorldModel
+
+_HOLD_STEPS = 2
+"""Of a plan to stay: it is made again in each, and two let the action rate be judged."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,16 @@ class Imagination:
         margin = np.minimum(safe.margin, outcome.margin)
         pool = Pool(safe.sequences, safe.joint_paths, margin, tool_paths, spread, terms)
         return pool.take(np.flatnonzero(usable))
+
+    def hold(self, query: Query) -> Plan | Refusal:
+        """The plan to stay, or why even that is not safe."""
+        actions = np.zeros((1, _HOLD_STEPS, ACTION_DIM))
+        actions[..., 3:] = query.belief.proprio[GRIPPER_WIDTH]
+        candidates = self.check(query.belief, Sequences(actions[..., :3], np.zeros(1, np.intp), actions))
+        if not candidates.feasible[0]:
+            return hold_refused(candidates)
+        pool = self.imagine(query, candidates)
+        return pool if isinstance(pool, Refusal) else pool.plan(query.cost.names, 1, 0, 1)
 
 
 def hold_refused(candidates: Candidates) -> Refusal:

@@ -25,7 +25,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code. Errors of the user are raised as one of our own types."""
     import torch
-    from tqdm import tqdm
 
     from ami_robot.episodes.shards import EpisodeSet
     from ami_robot.learning.latents import cached_latents
@@ -41,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint)
     encoder = ImageEncoder(checkpoint)
     torch.set_num_threads(args.threads)
-    shards = tqdm(data.shards(), "encode", total=data.manifest["shards"], unit="shard")
-    episodes = cached_latents(shards, data.sha256, encoder, args.out)
+    episodes = cached_latents(data.shards(), data.sha256, encoder, args.out)
     provenance = Provenance(data.sha256, data.manifest, revision())
     policy = train_policy(episodes, checkpoint.sha256, config, provenance, args.out, args.resume)
     print(f"policy in {args.out}; on held-out goals {policy.record['metrics']}")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ami_robot.actor.analytic import StraightLine, StraightLineSettings
+from ami_robot.actor.arrival import Arrival, ArrivalSettings
 from ami_robot.actor.caution import Caution, CautionSettings
 from ami_robot.actor.gradient import Gradient, GradientSettings
 from ami_robot.actor.icem import ICEM, ICEMSettings
+from ami_robot.actor.imagination import Imagination
 from ami_robot.actor.mode_switch import ModeSwitch
 from ami_robot.actor.mppi import MPPI, MPPISettings
 from ami_robot.actor.planner import PathMask, Planner
@@ -78,6 +80,7 @@ class TaskSettings:
     policy: PolicySettings | None = None  # alone, or beside a search that it guides
     cost: CostSettings | None = None
     caution: CautionSettings | None = None
+    arrival: ArrivalSettings | None = None
     straight_line: StraightLineSettings | None = None
     model_error: Path | None = None  # the calibration of the world model's error
     sha256: str = ""  # of the task file's bytes
@@ -123,11 +126,11 @@ def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
         return TaskSettings(straight_line=build(StraightLineSettings, data["straight_line"], f"{where}: straight_line"))
     if planner not in LEARNED:
         raise ConfigError(f"{where}: planner is {planner!r}; valid are {', '.join(LEARNED)}, straight_line")
-    optional = {"caution"} if planner == "policy" else {"policy", "caution"}
+    optional = {"caution", "arrival"} | ({"policy"} - {planner})
     check_keys(data, {"planner", planner, "cost", "model_error"}, where, optional)
     if not isinstance(data["model_error"], str):
         raise ConfigError(f"{where}.model_error is {data['model_error']!r}; it must be the name of a file")
-    kinds: dict[str, type] = {**LEARNED, "cost": CostSettings, "caution": CautionSettings}
+    kinds: dict[str, type] = {**LEARNED, "cost": CostSettings, "caution": CautionSettings, "arrival": ArrivalSettings}
     sections: dict[str, Any] = {
         key: build(kind, data[key], f"{where}: {key}") for key, kind in kinds.items() if key in data
     }
@@ -212,6 +215,8 @@ def build_planner(
         taught = _taught(task.caution.checkpoint, checkpoint_sha256)
         checkpoint_sha256 = taught.encoder_sha256
         planner = Caution(task.caution, planner, mask, taught.novelty)
+    if task.arrival is not None:
+        planner = Arrival(task.arrival, planner, Imagination(*parts, max_spread))
     return planner, checkpoint_sha256
 
 

@@ -11,6 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ami_robot.learning.dataset import DataError, Episodes
 from ami_robot.perception.checkpoint import write_whole
@@ -57,7 +58,7 @@ def cached_latents(
                 raise DataError(f"{path} is of other data or another encoder; give another --out, or remove the file.")
             return LatentEpisodes(**{field.name: file.get_tensor(field.name) for field in fields(LatentEpisodes)})
     parts: dict[str, list[np.ndarray]] = {field.name: [] for field in fields(LatentEpisodes)}
-    for arrays in shards:
+    for arrays in tqdm(shards, "encode", unit="shard"):
         episodes = Episodes.from_arrays(arrays)
         pictures = episodes.images.reshape(-1, *episodes.images.shape[2:])
         chunks = [encoder.encode_many(pictures[first : first + _CHUNK]) for first in range(0, len(pictures), _CHUNK)]

@@ -1,11 +1,14 @@
 """A task file is taken whole or refused in one sentence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import yaml
 
 from ami_robot.actor.analytic import StraightLine
+from ami_robot.actor.arrival import Arrival
 from ami_robot.actor.caution import Caution
 from ami_robot.actor.gradient import Gradient
 from ami_robot.actor.icem import ICEM
@@ -214,3 +217,16 @@ def test_spread_has_a_weight_only_where_the_task_gives_it_one(tmp_path):
     assert "spread" not in build_cost(load_task(REACH).cost).names
     weighed = load_task(write(tmp_path, lambda d: d["cost"].update(spread=0.5)))
     assert "spread" in build_cost(weighed.cost).names
+
+
+def test_arrival_goes_round_everything_else_and_lets_the_agent_take_a_way(tmp_path, taught):
+    arrival = {"latent_distance": 0.2, "tool_distance_m": 0.02, "leave_factor": 1.5, "most_steps": 12}
+    path = write(tmp_path, lambda d: d.update(arrival=arrival, caution={**CAUTION, "checkpoint": str(taught)}))
+    agent = build_agent(load_task(path), SPEC, KINEMATICS, KinematicModel())
+    assert isinstance(agent.planner, Arrival) and isinstance(agent.planner.planner, Caution)
+    inside, outside = Goal(np.array([0.5, 0.0, 0.2])), Goal(np.array([5.0, 0.0, 0.2]))
+    assert agent.pursue(replace(inside, way=(inside,))) is None
+    assert agent.pursue(replace(inside, way=(outside,))).guardrail == "workspace"
+    del arrival["most_steps"]
+    with pytest.raises(ConfigError, match="arrival lacks the keys most_steps"):
+        load_task(write(tmp_path, lambda d: d.update(arrival=arrival)))

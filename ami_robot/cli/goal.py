@@ -1,0 +1,110 @@
+"""`ami goal`: make a goal file of a picture, a position, a scene, or the frames of a demonstration."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ami_robot.cli.arguments import count, positive_count
+
+EXAMPLES = """examples:
+  ami goal picture --image table.png --out goal.npz
+  ami goal picture --image table.png --camera camera.yaml --out goal.npz
+  ami goal scene --seed 7 --out goal.npz
+  ami goal pose 0.5 0.1 0.2 --out goal.npz
+  ami goal demonstration --data data/reach --episode 3 --every 8 --out goal.npz"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb and its kinds."""
+    parser = subparsers.add_parser(
+        "goal", help="make a goal file of a picture, a scene, a position or a demonstration", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    picture = kinds.add_parser("picture", help="what a picture of the table shows")
+    picture.add_argument("--image", type=Path, required=True, help="a file that OpenCV reads; square without --camera")
+    picture.add_argument("--camera", type=Path, help="YAML of the camera that took it instead of the one that ships")
+    scene = kinds.add_parser("scene", help="what the simulated camera would see at the goal of a scene")
+    scene.add_argument("--seed", type=count, required=True, help="of the scene")
+    pose = kinds.add_parser("pose", help="hand here: a position of the tool in base_link")
+    pose.add_argument("position_m", type=float, nargs=3, metavar=("X", "Y", "Z"), help="m")
+    shown = kinds.add_parser("demonstration", help="frames of a recorded episode, one after the other")
+    shown.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
+    shown.add_argument("--episode", type=count, required=True, help="number of the episode in it, from 0")
+    shown.add_argument("--every", type=positive_count, default=8, help="frames from one step to the next (default 8)")
+    for kind in (picture, scene, pose, shown):
+        kind.add_argument("--out", type=Path, required=True, help="the goal file, .npz")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make it; returns the exit code. Errors of the user are raised as one of our own types."""
+    from ami_robot.episodes.goals import GoalError, write_goal
+
+    if args.out.suffix != ".npz":
+        raise GoalError(f"--out {args.out} has to end in .npz")
+    makers = {"picture": _picture, "scene": _scene, "pose": _pose, "demonstration": _demonstration}
+    goal = makers[args.kind](args)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_goal(args.out, goal)
+    print(f"goal of {max(len(goal.pictures), len(goal.tool_positions))} step(s) in {args.out}")
+    return 0
+
+
+def _picture(args: argparse.Namespace):
+    import cv2
+    import numpy as np
+
+    from ami_robot.episodes.goals import GoalError
+    from ami_robot.perception.camera import load_camera
+
+    image = cv2.imread(str(args.image), cv2.IMREAD_COLOR)
+    if image is None:
+        raise GoalError(f"--image {args.image} is not there or no picture that OpenCV reads")
+    camera = load_camera(args.camera) if args.camera else load_camera()
+    if args.camera is None and image.shape[0] == image.shape[1]:
+        camera = camera.resized(image.shape[1], image.shape[0])
+    return _seen(np.ascontiguousarray(image[..., ::-1]), camera)
+
+
+def _scene(args: argparse.Namespace):
+    from ami_robot.perception.camera import load_camera
+    from ami_sim.scene import Scene
+    from ami_sim.world import render_goal_image
+
+    camera = load_camera()
+    return _seen(render_goal_image(Scene.from_seed(args.seed), camera), camera)
+
+
+def _pose(args: argparse.Namespace):
+    import numpy as np
+
+    from ami_robot.episodes.goals import ShownGoal
+
+    return ShownGoal(tool_positions=np.array([args.position_m]))
+
+
+def _demonstration(args: argparse.Namespace):
+    import numpy as np
+
+    from ami_robot.episodes.goals import GoalError, ShownGoal
+    from ami_robot.episodes.shards import EpisodeSet
+
+    number = args.episode
+    for shard in EpisodeSet.open(args.data).shards():
+        if number < len(shard["images"]):
+            frames = shard["images"][number]
+            chosen = np.unique([*range(args.every, len(frames), args.every), len(frames) - 1])
+            return ShownGoal(pictures=frames[chosen])
+        number -= len(shard["images"])
+    raise GoalError(f"--episode {args.episode} is beyond the last of {args.episode - number} episodes in {args.data}")
+
+
+def _seen(image, camera):
+    """The goal that an image of a camera shows."""
+    from ami_robot.episodes.goals import ShownGoal
+    from ami_robot.perception.camera import load_camera
+    from ami_robot.perception.view import TrainingView
+
+    return ShownGoal(pictures=TrainingView(camera, load_camera())(image)[None])

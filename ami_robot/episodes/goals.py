@@ -1,0 +1,69 @@
+"""A goal on disk: pictures or positions, the last of them the goal, those before it on the way there.
+
+A `.npz` with either `pictures` (K, 64, 64, 3) uint8 rgb, training views, or `tool_positions` (K, 3) float64, m in
+base_link. Pictures, not latents: a goal outlives the encoder.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SHAPES = {"pictures": (64, 64, 3), "tool_positions": (3,)}
+
+
+class GoalError(ValueError):
+    """A goal that cannot be made or read; one sentence saying what, where, and what would be right."""
+
+
+@dataclass(frozen=True)
+class ShownGoal:
+    """What somebody wants, as they showed or said it. One of the two is empty."""
+
+    pictures: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 64, 64, 3), np.uint8))
+    tool_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+
+    def __post_init__(self) -> None:
+        """Raise GoalError on wrong shapes, on what is not finite, and unless exactly one of the two is there."""
+        for name, shape in _SHAPES.items():
+            if getattr(self, name).shape[1:] != shape:
+                raise GoalError(f"{name} has shape {getattr(self, name).shape}; it has to be (K, {shape})")
+        if self.pictures.dtype != np.uint8 or not np.isfinite(self.tool_positions).all():
+            raise GoalError("pictures have to be uint8 and positions finite")
+        if bool(len(self.pictures)) == bool(len(self.tool_positions)):
+            raise GoalError("a goal has either pictures or tool_positions, at least one")
+
+
+def write_goal(path: Path, goal: ShownGoal) -> None:
+    """Write the file whole; one that is there already is replaced."""
+    name = "pictures" if len(goal.pictures) else "tool_positions"
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **{name: getattr(goal, name)})
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content.getvalue())
+    os.replace(partial, path)
+
+
+def read_goal(path: Path) -> ShownGoal:
+    """Read and check it; raises GoalError."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if unknown := set(file.files) - set(_SHAPES):
+                raise GoalError(
+                    f"{path} has unknown arrays {', '.join(sorted(unknown))}; known are {', '.join(_SHAPES)}"
+                )
+            arrays = {name: file[name] for name in file.files}
+    except GoalError:
+        raise
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise GoalError(f"cannot read the goal {path}: {error}; make one with `ami goal`.") from error
+    try:
+        return ShownGoal(**arrays)
+    except GoalError as error:
+        raise GoalError(f"{path}: {error}; make it again with `ami goal`.") from error
