@@ -15,7 +15,7 @@ from ami_robot.actor.planner import PathMask, clip_norm
 from ami_robot.actor.search import Search, SearchSettings
 from ami_robot.cost.cost import Imagined, WeightedSum
 from ami_robot.types import Array
-from ami_robot.world_model.protocol import DifferentiableWorldModel
+from ami_robot.world_model.protocol import LocalWorldModel
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # Kingma & Ba, "Adam" (2015), as they propose
 
@@ -51,7 +51,7 @@ class Gradient(Search[GradientSettings, Descent]):
         self,
         settings: GradientSettings,
         mask: PathMask,
-        world_model: DifferentiableWorldModel,
+        world_model: LocalWorldModel,
         cost: WeightedSum,
         guide: Guide | None = None,
         max_spread: float = np.inf,

@@ -13,7 +13,7 @@ from ami_robot.actor.imagination import Imagination, Query, hold_refused
 from ami_robot.actor.planner import PathMask, clip_norm, unusable
 from ami_robot.cost.cost import WeightedSum
 from ami_robot.types import ACTION_DIM, GRIPPER_WIDTH, Array, Belief, Goal, Plan, Refusal
-from ami_robot.world_model.protocol import WorldModel
+from ami_robot.world_model.protocol import LocalWorldModel
 
 _SHARES = (1.0, 0.5, 0.25)
 """Of the policy's displacements, tried in this order where a guardrail is in the way of the whole."""
@@ -60,18 +60,14 @@ class PolicySettings:
 
 
 class Policy:
-    """A goal-conditioned policy that unrolls in the world model. Implements `Planner` and `Guide`.
-
-    A world model says what sequences do from one belief, so each step of an unrolling asks for the sequences so far
-    again: H (H - 1) / 2 imagined steps for H actions.
-    """
+    """A goal-conditioned policy that unrolls in the world model, step by step. Implements `Planner` and `Guide`."""
 
     def __init__(
         self,
         settings: PolicySettings,
         network: GoalConditioned,
         mask: PathMask,
-        world_model: WorldModel,
+        world_model: LocalWorldModel,
         cost: WeightedSum,
         max_spread: float = np.inf,
     ) -> None:
@@ -79,6 +75,7 @@ class Policy:
         self.settings = settings
         self.residual = settings.residual
         self._network = network
+        self._world_model = world_model
         self._imagination = Imagination(mask, world_model, cost, max_spread)
 
     def reset(self) -> None:
@@ -156,10 +153,7 @@ class Policy:
             mean, std = self._network.act(latents, proprio, goal_latent, max(1, self.settings.steps_left - step))
             actions[:, step] = self._bounded(choose(step, mean, std), query)
             if step + 1 < horizon:
-                told = self._imagination.world_model.predict(
-                    belief.image_latent, belief.proprio, actions[:, : step + 1]
-                )
-                latents, proprio = told.image_latents[:, -1], told.proprio[:, -1]
+                latents, proprio = self._world_model.step(latents, proprio, actions[:, step])
         return actions
 
     def _bounded(self, actions: Array, query: Query) -> Array:

@@ -38,7 +38,7 @@ from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Refusal
 from ami_robot.world_model.kinematic import KinematicModel
-from ami_robot.world_model.protocol import DifferentiableWorldModel, WorldModel
+from ami_robot.world_model.protocol import LocalWorldModel, WorldModel
 
 if TYPE_CHECKING:
     from ami_robot.actor.policy_network import Taught
@@ -183,9 +183,8 @@ def build_planner(
     """The planner of a task with a world model, and the checkpoint that latents must come from, if that matters.
 
     Raises:
-        ConfigError: the gradient planner is to imagine with what cannot be differentiated, or two learned parts belong
-            to different encoders.
-        CheckpointError: the folder of the policy cannot be used.
+        ConfigError: a policy or the gradient planner is to imagine with a world model that is not in this process.
+        CheckpointError: the folder of the policy cannot be used, or is for the latents of another encoder.
     """
     assert task.cost is not None  # comes with a world model
     cost = build_cost(task.cost)
@@ -195,7 +194,7 @@ def build_planner(
     if task.policy is not None:
         taught = _taught(task.policy.checkpoint, checkpoint_sha256)
         checkpoint_sha256 = taught.encoder_sha256
-        policy = Policy(task.policy, taught.network, *parts, max_spread)
+        policy = Policy(task.policy, taught.network, mask, _local(world_model), cost, max_spread)
     guide = policy if policy is not None and (policy.residual or policy.settings.proposals) else None
     planner: Planner
     if task.icem is not None:
@@ -203,9 +202,7 @@ def build_planner(
     elif task.mppi is not None:
         planner = MPPI(task.mppi, *parts, guide, max_spread)
     elif task.gradient is not None:
-        if not isinstance(world_model, DifferentiableWorldModel):
-            raise ConfigError("planner gradient needs the world model in its own process, where it has derivatives")
-        planner = Gradient(task.gradient, mask, world_model, cost, guide, max_spread)
+        planner = Gradient(task.gradient, mask, _local(world_model), cost, guide, max_spread)
     else:
         assert policy is not None  # else nothing would need a world model
         planner = policy
@@ -218,6 +215,12 @@ def build_planner(
     if task.arrival is not None:
         planner = Arrival(task.arrival, planner, Imagination(*parts, max_spread))
     return planner, checkpoint_sha256
+
+
+def _local(world_model: WorldModel) -> LocalWorldModel:
+    if not isinstance(world_model, LocalWorldModel):
+        raise ConfigError("a policy and planner gradient need the world model in their own process (composed:=true)")
+    return world_model
 
 
 def _taught(name: str, encoder_sha256: str | None) -> Taught:

@@ -31,8 +31,16 @@ class KinematicModel:
         latents = np.broadcast_to(image_latent, (*actions.shape[:2], len(image_latent)))
         return Outcomes(latents, predicted)
 
+    def step(self, image_latents: Array, proprio: Array, actions: Array) -> tuple[Array, Array]:
+        """See `LocalWorldModel.step`."""
+        following = np.empty_like(proprio)
+        following[:, TOOL_POSITION] = following[:, TOOL_TARGET] = proprio[:, TOOL_TARGET] + actions[:, :3]
+        following[:, TOOL_VELOCITY] = actions[:, :3] / MODEL_STEP_S
+        following[:, GRIPPER_WIDTH] = actions[:, 3:]
+        return image_latents, following
+
     def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:
-        """See `DifferentiableWorldModel.differentiate`."""
+        """See `LocalWorldModel.differentiate`."""
 
         def pull_back(_: Array, slopes: Array) -> Array:
             back = np.zeros((*slopes.shape[:2], ACTION_DIM))

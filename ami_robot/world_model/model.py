@@ -49,8 +49,19 @@ class LatentWorldModel:
         spread = rollouts.spread()[:candidates].numpy() if self._has_spread else None
         return Outcomes(latents[:candidates].numpy(), predicted[:candidates].numpy(), spread)
 
+    @torch.inference_mode()
+    def step(self, image_latents: Array, proprio: Array, actions: Array) -> tuple[Array, Array]:
+        """See `LocalWorldModel.step`; float32."""
+        beliefs = len(actions)
+        latents, start, sequences = (
+            nn.functional.pad(torch.from_numpy(np.array(values, np.float32)), (0, 0, 0, -beliefs % ROWS_AT_A_TIME))
+            for values in (image_latents, proprio, actions)
+        )
+        following, predicted = self._predictor.rollout(latents, start, sequences[:, None])
+        return following[:beliefs, 0].numpy(), predicted[:beliefs, 0].numpy()
+
     def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:
-        """See `DifferentiableWorldModel.differentiate`; errors as `predict`."""
+        """See `LocalWorldModel.differentiate`; errors as `predict`."""
         latent, start, sequences = self._checked(image_latent, proprio, actions)
         sequences.requires_grad_(True)
         latents, predicted = self._differentiable.rollouts(

@@ -30,8 +30,12 @@ PullBack = Callable[[Array, Array], Array]
 
 
 @runtime_checkable
-class DifferentiableWorldModel(WorldModel, Protocol):
-    """One that can also say how outcomes change with actions: in this process, not behind a service."""
+class LocalWorldModel(WorldModel, Protocol):
+    """One in this process, not behind a service: it can be asked often, and how outcomes change with actions."""
+
+    def step(self, image_latents: Array, proprio: Array, actions: Array) -> tuple[Array, Array]:
+        """One step from each of N beliefs: (N, D), (N, PROPRIO_DIM) and (N, ACTION_DIM) -> (N, D), (N, PROPRIO_DIM)."""
+        ...
 
     def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:
         """What `predict` says of the same arguments, and what carries slopes back from outcomes to actions."""

@@ -23,6 +23,12 @@ class LinearWorld:
         predicted[..., TOOL_TARGET] = proprio[TOOL_TARGET] + moved
         return Outcomes(image_latent + moved, predicted)
 
+    def step(self, image_latents, proprio, actions):
+        following = np.zeros((len(actions), PROPRIO_DIM))
+        following[:, TOOL_POSITION] = proprio[:, TOOL_POSITION] + actions[:, :3]
+        following[:, TOOL_TARGET] = proprio[:, TOOL_TARGET] + actions[:, :3]
+        return image_latents + actions[:, :3], following
+
 
 class BoxMask:
     """Feasible while target and imagined tool each stay inside a box; the joint path is the target itself, padded."""

@@ -112,7 +112,7 @@ def test_the_gradient_planner_refuses_a_model_without_derivatives():
     class Service:
         predict = KinematicModel.predict
 
-    with pytest.raises(ConfigError, match="in its own process"):
+    with pytest.raises(ConfigError, match="in their own process"):
         build_agent(load_task(task_file("reach_gradient")), SPEC, KINEMATICS, Service())
 
 

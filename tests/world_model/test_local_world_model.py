@@ -1,4 +1,4 @@
-"""What world models say of how outcomes change with actions, against differences of what they predict."""
+"""What world models in this process can be asked beside predictions: single steps, and how outcomes change."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.types import PROPRIO_DIM
 from ami_robot.world_model.kinematic import KinematicModel
 from ami_robot.world_model.model import LatentWorldModel
-from ami_robot.world_model.protocol import DifferentiableWorldModel
+from ami_robot.world_model.protocol import LocalWorldModel
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,21 @@ def test_the_learned_model_pulls_slopes_back(learned):
     check(learned, learned.latent_dim, 1e-3, 0.02)
 
 
-def test_both_are_known_to_be_differentiable_and_another_is_not(learned):
+@pytest.mark.parametrize("kind", ["kinematic", "learned"])
+def test_steps_from_many_beliefs_are_the_prediction_taken_step_by_step(kind, learned):
+    model, latent_dim = (learned, learned.latent_dim) if kind == "learned" else (KinematicModel(), 2)
+    latent, proprio, actions = situation(latent_dim)
+    told = model.predict(latent, proprio, actions)
+    latents, states = np.tile(latent, (3, 1)), np.tile(proprio, (3, 1))
+    for step in range(actions.shape[1]):
+        latents, states = model.step(latents, states, actions[:, step])
+        np.testing.assert_allclose(latents, told.image_latents[:, step], atol=1e-4)
+        np.testing.assert_allclose(states, told.proprio[:, step], atol=1e-4)
+
+
+def test_both_are_known_to_be_local_and_a_service_is_not(learned):
     class Service:
         def predict(self, *args): ...
 
-    assert isinstance(learned, DifferentiableWorldModel) and isinstance(KinematicModel(), DifferentiableWorldModel)
-    assert not isinstance(Service(), DifferentiableWorldModel)
+    assert isinstance(learned, LocalWorldModel) and isinstance(KinematicModel(), LocalWorldModel)
+    assert not isinstance(Service(), LocalWorldModel)
