@@ -1,6 +1,8 @@
 """A task file is taken whole or refused in one sentence."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,3 +232,12 @@ def test_arrival_goes_round_everything_else_and_lets_the_agent_take_a_way(tmp_pa
     del arrival["most_steps"]
     with pytest.raises(ConfigError, match="arrival lacks the keys most_steps"):
         load_task(write(tmp_path, lambda d: d.update(arrival=arrival)))
+
+
+def test_the_sections_that_the_page_on_planners_shows_are_taken_as_they_are(tmp_path, taught):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "planners.md"
+    shown = "\n".join(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
+    sections = yaml.safe_load(shown.replace("/home/me/runs/policy", str(taught)))
+    assert set(sections) == {"policy", "caution", "arrival"}
+    task = load_task(write(tmp_path, lambda d: d.update(sections)))
+    assert isinstance(build_agent(task, SPEC, KINEMATICS, KinematicModel()).planner, Arrival)

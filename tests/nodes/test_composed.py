@@ -8,6 +8,7 @@ from ami_nodes.graph_client import position_goal
 from ami_nodes.planner_with_model import OwnWorldModel
 from ami_nodes.world_model_client import NoAnswerError
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM
+from ami_robot.world_model.protocol import LocalWorldModel
 from tests.nodes.graph import LAUNCH_FILE, launched, listening
 
 BRINGUP = LAUNCH_FILE.with_name("bringup.launch.xml")
@@ -32,6 +33,7 @@ def test_latents_of_another_checkpoint_are_not_imagined_from(checkpoint):
     latent, proprio = np.zeros(32, np.float32), np.zeros(PROPRIO_DIM, np.float32)
     actions = np.zeros((2, 3, ACTION_DIM), np.float32)
     assert model.predict(latent, proprio, actions).image_latents.shape[:2] == (2, 3)
+    assert isinstance(model, LocalWorldModel), "what policies and the gradient planner need"
     model.expected_sha256 = "another"
     with pytest.raises(NoAnswerError, match="the encoder another; start both with one"):
         model.predict(latent, proprio, actions)

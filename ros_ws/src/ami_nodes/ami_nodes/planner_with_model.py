@@ -15,21 +15,21 @@ from ami_robot.types import Array, Outcomes
 from ami_robot.world_model.model import LatentWorldModel
 
 
-class OwnWorldModel:
+class OwnWorldModel(LatentWorldModel):
     """In the place of WorldModelClient: a model in this process, of the checkpoint that the latents come from."""
 
     def __init__(self, checkpoint: Path | None) -> None:
-        self._model = LatentWorldModel(load_checkpoint(checkpoint))
+        super().__init__(load_checkpoint(checkpoint))
         self.expected_sha256: str | None = None
 
     def predict(self, image_latent: Array, proprio: Array, actions: Array) -> Outcomes:
-        """See `WorldModel.predict`. Raises NoAnswerError for latents of another checkpoint."""
-        ours, theirs = self._model.checkpoint_sha256, self.expected_sha256
+        """See `WorldModel.predict`; every plan begins so. Raises NoAnswerError for latents of another checkpoint."""
+        ours, theirs = self.checkpoint_sha256, self.expected_sha256
         if theirs not in (None, ours):
             raise NoAnswerError(
                 f"the planner's model has checkpoint {ours[:12]}, the encoder {str(theirs)[:12]}; start both with one."
             )
-        return self._model.predict(image_latent, proprio, actions)
+        return super().predict(image_latent, proprio, actions)
 
     def close(self) -> None:
         """Nothing to give back."""
