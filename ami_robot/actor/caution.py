@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ami_robot.actor.planner import PathMask, Planner
+from ami_robot.safety.model_error import GUARDRAIL as MODEL_ERROR
 from ami_robot.types import Belief, Goal, Plan, Refusal
 
 if TYPE_CHECKING:  # torch stays out of processes that have nothing learned
@@ -50,7 +51,7 @@ class Caution:
         novelty = self._novelty.score(belief.image_latent)
         if not novelty <= self._refuse_above:
             reason = f"what is seen has novelty {novelty:.2f}; at most {self._refuse_above:.2f} is planned from"
-            return Refusal(reason, "novelty", self._refuse_above - novelty)
+            return Refusal(reason, MODEL_ERROR, self._refuse_above - novelty)
         self._mask.step_share = self._slow_step_share if novelty > self._slow_above else 1.0
         answer = self.planner.plan(belief, goal, deadline_s)
         return answer if isinstance(answer, Refusal) else replace(answer, novelty=novelty)

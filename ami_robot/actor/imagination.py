@@ -9,6 +9,7 @@ import numpy as np
 from ami_robot.actor.candidates import Candidates, Pool, Sequences
 from ami_robot.actor.planner import PathMask
 from ami_robot.cost.cost import Imagined, WeightedSum
+from ami_robot.safety.model_error import GUARDRAIL as MODEL_ERROR
 from ami_robot.types import ACTION_DIM, GRIPPER_WIDTH, TOOL_POSITION, Array, Belief, Goal, Outcomes, Plan, Refusal
 from ami_robot.world_model.protocol import WorldModel
 
@@ -105,4 +106,4 @@ def _outcomes_refused(margins: Array, rows: Array) -> Refusal:
 def _spread_refused(spread: Array, max_spread: float) -> Refusal:
     least = float(spread.min())
     reason = f"whatever is tried, the world model's opinions differ by {least:.3g}; at most {max_spread:.3g} is allowed"
-    return Refusal(reason, "spread", max_spread - least)
+    return Refusal(reason, MODEL_ERROR, max_spread - least)

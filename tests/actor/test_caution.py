@@ -59,7 +59,7 @@ def test_what_is_new_is_planned_with_shorter_steps_until_it_is_familiar_again(be
 @pytest.mark.parametrize("score", [1.51, np.nan, np.inf])
 def test_what_is_too_new_or_unknown_is_refused(belief, score):
     refusal = careful(score)[0].plan(belief, FAR)
-    assert isinstance(refusal, Refusal) and refusal.guardrail == "novelty"
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "model_error"
     assert "at most 1.50" in refusal.reason
     assert refusal.margin == pytest.approx(1.5 - score, nan_ok=True)
 

@@ -122,12 +122,12 @@ def test_the_spread_is_in_the_plan_and_what_the_model_is_not_sure_of_is_not_chos
     careful = make(kind, DoubtfulWorld(), max_spread=0.05).plan(belief, FAR)
     assert 0.02 < careful.spread <= 0.05 < plan.spread
     refusal = make(kind, DoubtfulWorld(), max_spread=-1.0).plan(belief, FAR)
-    assert isinstance(refusal, Refusal) and refusal.guardrail == "spread" and refusal.margin == pytest.approx(-1.0)
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "model_error" and refusal.margin == pytest.approx(-1.0)
 
 
 def test_a_model_that_gives_no_spread_is_never_sure_enough_where_one_is_asked_for(kind, belief):
     refusal = make(kind, max_spread=0.05).plan(belief, FAR)
-    assert isinstance(refusal, Refusal) and refusal.guardrail == "spread"
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "model_error"
 
 
 def test_spread_in_the_cost_keeps_it_where_the_model_is_sure(kind, belief):
