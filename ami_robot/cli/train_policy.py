@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.learning.latents import cached_latents
     from ami_robot.learning.policy import train_policy
     from ami_robot.learning.policy_config import load_policy_config
-    from ami_robot.learning.train import Provenance, TrainingError
+    from ami_robot.learning.run_state import TrainingError
+    from ami_robot.learning.train import Provenance
     from ami_robot.perception.checkpoint import load_checkpoint
     from ami_robot.perception.encoder import ImageEncoder
 

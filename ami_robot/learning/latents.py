@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ami_robot.learning.dataset import DataError, Episodes
+from ami_robot.learning.dataset import DataError, Episodes, split_episodes
 from ami_robot.perception.checkpoint import write_whole
 from ami_robot.perception.encoder import ImageEncoder
 
@@ -32,12 +32,8 @@ class LatentEpisodes:
 
     def split(self, held_out_fraction: float, seed: int) -> tuple[LatentEpisodes, LatentEpisodes]:
         """(training, held out) by episode; raises DataError where there are too few."""
-        count = len(self.latents)
-        held_out = max(1, round(held_out_fraction * count))
-        if held_out >= count:
-            raise DataError(f"{count} episodes are too few to hold some out; collect at least 2.")
-        order = torch.from_numpy(np.random.default_rng([seed, 0]).permutation(count))
-        return self._take(order[held_out:]), self._take(order[:held_out])
+        training, held_out = split_episodes(len(self.latents), held_out_fraction, seed)
+        return self._take(torch.from_numpy(training)), self._take(torch.from_numpy(held_out))
 
     def _take(self, chosen: Tensor) -> LatentEpisodes:
         return LatentEpisodes(self.latents[chosen], self.proprio[chosen], self.actions[chosen], self.blocks[chosen])

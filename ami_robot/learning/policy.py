@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ami_robot.actor.policy_network import PolicyConfig, PolicyNetwork
 from ami_robot.learning.dataset import DataError
 from ami_robot.learning.latents import LatentEpisodes
+from ami_robot.learning.log import TrainingLog
 from ami_robot.learning.policy_config import PolicyTrainingConfig
 from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.learning.train import Provenance
@@ -51,18 +49,17 @@ def train_policy(
     fit_normalisation(network, training)
     settings = config.optimiser
     optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    identity = _identity(config, provenance, encoder_sha256)
+    identity = run_identity(config.as_dict() | {"encoder_sha256": encoder_sha256}, provenance.data_sha256)
     first = start_run(network, optimiser, out, identity, resume)
-    with (out / LOG_FILE).open("a") as log:
-        for step in tqdm(range(first, settings.steps), "train", initial=first, total=settings.steps):
+    with TrainingLog(out, first, settings.steps) as log:
+        for step in log.progress(range(first, settings.steps)):
             if step % config.save_every == 0:
                 save_run(network, optimiser, step, out, identity)
             loss = _update(network, optimiser, hindsight(training, config, (1, step)), config, step)
             if step % 50 == 0:
-                log.write(json.dumps({"step": step, "loss": loss}) + "\n")
+                log.write({"step": step, "loss": loss})
             if (step + 1) % config.evaluate_every == 0:
-                log.write(json.dumps({"step": step + 1, "held_out": evaluate(network, held_out, config)}) + "\n")
-            log.flush()
+                log.write({"step": step + 1, "held_out": evaluate(network, held_out, config)})
     save_run(network, optimiser, settings.steps, out, identity)
     novelty = Novelty(latent_dim)
     novelty.fit(training.latents.flatten(0, 1), held_out.latents.flatten(0, 1))
@@ -159,9 +156,3 @@ def _update(
     torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
     optimiser.step()
     return loss.item()
-
-
-def _identity(config: PolicyTrainingConfig, provenance: Provenance, encoder_sha256: str) -> str:
-    """What a resumed run must share with the one it goes on from."""
-    text = json.dumps([config.as_dict(), provenance.data_sha256, encoder_sha256], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

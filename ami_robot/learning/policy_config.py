@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ami_robot.learning.config import ConfigError, OptimiserConfig, _section
+from ami_robot.learning.config import OptimiserConfig, read_config
+from ami_robot.strict import StrictError, plain
 
 DEFAULT_POLICY_CONFIG = Path(__file__).with_name("policy.yaml")
 
@@ -33,35 +32,24 @@ class PolicyTrainingConfig:
     network: NetworkConfig
     optimiser: OptimiserConfig
 
+    def __post_init__(self) -> None:
+        """Raise StrictError on values that do not go together."""
+        optimiser = self.optimiser
+        for wrong, sentence in (
+            (not 0 < self.held_out_fraction < 1, "held_out_fraction has to be between 0 and 1"),
+            (optimiser.warmup_steps >= optimiser.steps, "optimiser.warmup_steps has to be less than optimiser.steps"),
+            (min(self.goal_steps, self.evaluate_every, self.save_every) < 1, "every number of steps has to be > 0"),
+            (min(self.network.width, self.network.blocks) < 1, "network.width and network.blocks have to be > 0"),
+            (optimiser.batch_sequences < 1, "optimiser.batch_sequences has to be at least 1"),
+        ):
+            if wrong:
+                raise StrictError(f"{sentence}.")
+
     def as_dict(self) -> dict[str, Any]:
         """Plain YAML values."""
-        return asdict(self)
+        return plain(self)
 
 
 def load_policy_config(path: Path | str = DEFAULT_POLICY_CONFIG) -> PolicyTrainingConfig:
-    """Read a configuration.
-
-    Raises:
-        ConfigError: the file cannot be read, a key is missing or unknown, or a value is of the wrong type or range.
-    """
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"cannot read the training configuration {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the training configuration {path} is not YAML: {str(error).splitlines()[0]}.") from error
-    config = _section(data, PolicyTrainingConfig, str(path))
-    for wrong, sentence in (
-        (not 0 < config.held_out_fraction < 1, "held_out_fraction has to be between 0 and 1"),
-        (
-            config.optimiser.warmup_steps >= config.optimiser.steps,
-            "optimiser.warmup_steps has to be less than steps",
-        ),
-        (min(config.goal_steps, config.evaluate_every, config.save_every) < 1, "every number of steps has to be > 0"),
-        (min(config.network.width, config.network.blocks) < 1, "network.width and network.blocks have to be > 0"),
-        (config.optimiser.batch_sequences < 1, "optimiser.batch_sequences has to be at least 1"),
-    ):
-        if wrong:
-            raise ConfigError(f"{path}: {sentence}.")
-    return config
+    """Read a configuration; raises ConfigError, see `read_config`."""
+    return read_config(path, PolicyTrainingConfig)

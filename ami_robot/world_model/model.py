@@ -57,7 +57,7 @@ class LatentWorldModel:
             nn.functional.pad(torch.from_numpy(np.array(values, np.float32)), (0, 0, 0, -beliefs % ROWS_AT_A_TIME))
             for values in (image_latents, proprio, actions)
         )
-        following, predicted = self._predictor.rollout(latents, start, sequences[:, None])
+        following, predicted = self._predictor.rollouts(latents, start, sequences[:, None]).most_likely()
         return following[:beliefs, 0].numpy(), predicted[:beliefs, 0].numpy()
 
     def differentiate(self, image_latent: Array, proprio: Array, actions: Array) -> tuple[Outcomes, PullBack]:

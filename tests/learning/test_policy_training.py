@@ -19,8 +19,8 @@ from ami_robot.learning.policy import evaluate, hindsight, train_policy
 from ami_robot.learning.policy_config import DEFAULT_POLICY_CONFIG, NetworkConfig, load_policy_config
 from ami_robot.learning.train import TrainingError
 from ami_robot.perception.checkpoint import CheckpointError, save_checkpoint
-from ami_robot.perception.encoder import Encoder, EncoderConfig, GoalHead, ImageEncoder
-from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.perception.encoder import GoalHead, ImageEncoder
+from ami_robot.world_model.predictor import Predictor
 
 ENCODER = "e" * 64
 LIMIT_M = 0.04
@@ -145,9 +145,8 @@ def untrained(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder")
     torch.manual_seed(0)
     sizes = {"encoder": config.encoder, "predictor": config.predictor}
-    assert isinstance(config.encoder, EncoderConfig) and isinstance(config.predictor, PredictorConfig)
     modules = {
-        "encoder": Encoder(config.encoder),
+        "encoder": config.encoder.build(),
         "predictor": Predictor(config.predictor, config.encoder.latent_dim),
         "goal_head": GoalHead(config.encoder),
     }
