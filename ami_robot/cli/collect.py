@@ -19,6 +19,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=1600,
         help="how many (default: those of the shipped checkpoint, 1600)",
     )
+    parser.add_argument(
+        "--mix",
+        default="reach",
+        choices=("reach", "manipulation"),
+        help="what is done: reaches among three blocks (default), or one block that is pushed, gripped and carried",
+    )
     parser.add_argument("--steps", type=positive_count, default=40, help="of 0.2 s, in each episode (default 40)")
     parser.add_argument("--workers", type=positive_count, default=2, help="processes, at best one for each idle core")
     parser.add_argument("--seed", type=count, default=0, help="another seed gives other episodes")
@@ -31,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ami_sim.collect import Recipe, collect
 
-    recipe = Recipe(args.episodes, args.steps, args.seed)
+    recipe = Recipe(args.episodes, args.steps, args.seed, mix=args.mix)
     with tqdm(total=recipe.episodes, unit="episode", desc="collecting", smoothing=0.05) as bar:
         try:
             manifest = collect(args.out, recipe, args.workers, bar.update)

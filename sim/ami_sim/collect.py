@@ -2,8 +2,12 @@
 
 Arrays of an episode of T steps: `images` (T+1, 64, 64, 3) uint8 rgb; `proprio` (T+1, 10) float32 as in
 ami_robot.types; `actions` (T, 4) float32: by how much the tool target really moved (0 when the guardrail refused) and
-the gripper width asked for; `joint_positions` (T+1, 7) float32 rad; `blocks` (T+1, 3, 3) float32 m: block centres;
-`behaviour` () int64: index into policies.MIX; `seed` () int64: of the scene.
+the gripper width asked for; `joint_positions` (T+1, 7) float32 rad; `blocks` (T+1, B, 3) float32 m: block centres;
+`behaviour` () int64: index into the mix; `seed` () int64: of the scene.
+
+Two mixes: `reach`, with three blocks, and `manipulation`, where blocks are gripped, with one (B = 1; others that stand
+about are not in the arrays) and three arrays more: `block_orientations` (T+1, B, 4) float32, quaternions x y z w;
+`touching` (T+1,) bool: whether the arm touches the block; `randomised` () bool: colours, light and camera.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ import cv2
 import numpy as np
 
 from ami_robot import __version__
+from ami_robot.episodes.card import write_dataset_card
 from ami_robot.episodes.shards import (
     MANIFEST,
     Episode,
     EpisodesError,
+    EpisodeSet,
     content_sha256,
     read_manifest,
     shard_path,
@@ -34,13 +40,17 @@ from ami_robot.episodes.shards import (
     write_shard,
 )
 from ami_robot.safety.spec import load_spec
+from ami_sim import play, policies
 from ami_sim.env import MAX_COMMAND_DELAY_S, TabletopEnv
-from ami_sim.policies import MIX, Room, Sight, behaviour_of
+from ami_sim.policies import Mix, Room, Sight
+from ami_sim.world import World
 
 FIRST_SEED = 1_000_000
 """Scenes of lower seeds are never collected: they are for tests and evaluation."""
 
 SEEDS_PER_SET = 1_000_000
+MIXES: dict[str, Mix] = {"reach": policies.MIX, "manipulation": play.MIX}
+TOUCH_M = 0.001  # from the arm to a block
 ATTEMPTS = 10  # at an episode that ends early because the guardrail disarmed
 
 
@@ -53,6 +63,7 @@ class Recipe:
     seed: int
     max_command_delay_s: float = MAX_COMMAND_DELAY_S
     episodes_per_shard: int = 10
+    mix: str = "reach"  # of MIXES
 
     @property
     def shards(self) -> int:
@@ -89,6 +100,7 @@ def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[i
         pool.shutdown(cancel_futures=True)
     manifest["content_sha256"] = content_sha256(folder)
     write_manifest(folder, manifest)
+    write_dataset_card(EpisodeSet.open(folder), recipe.mix, [policy.__name__ for policy, _ in MIXES[recipe.mix]])
     return manifest
 
 
@@ -100,31 +112,33 @@ def collect_shard(folder: Path, recipe: Recipe, shard: int, stop: Callable[[], b
         for number in recipe.episodes_of(shard):
             if stop():
                 return
-            episodes.append(collect_episode(env, first + number, recipe.steps))
+            episodes.append(collect_episode(env, first + number, recipe.steps, recipe.mix))
     finally:
         env.close()
     write_shard(folder, shard, episodes)
 
 
-def collect_episode(env: TabletopEnv, seed: int, steps: int) -> Episode:
+def collect_episode(env: TabletopEnv, seed: int, steps: int, mix: str = "reach") -> Episode:
     """The episode of a seed, at least FIRST_SEED. An attempt that the guardrail ends early is made again otherwise."""
     if seed < FIRST_SEED:
         raise ValueError(f"seeds below {FIRST_SEED} are kept for tests and evaluation, got {seed}.")
     for attempt in range(ATTEMPTS):
-        episode = _attempt(env, seed, steps, np.random.default_rng([seed, attempt]))
+        episode = _attempt(env, seed, steps, mix, np.random.default_rng([seed, attempt]))
         if episode is not None:
             return episode
     raise RuntimeError(f"the guardrail disarmed in each of {ATTEMPTS} attempts at the episode of seed {seed}.")
 
 
-def _attempt(env: TabletopEnv, seed: int, steps: int, rng: np.random.Generator) -> Episode | None:
+def _attempt(env: TabletopEnv, seed: int, steps: int, mix: str, rng: np.random.Generator) -> Episode | None:
     """One episode, or None when the guardrail disarmed before its end."""
-    observation, _ = env.reset(seed=seed)
+    setting = play.setting(seed) if mix == "manipulation" else None
+    options = {"scene": setting.scene, "camera": setting.camera} if setting else None
+    observation, _ = env.reset(seed=seed, options=options)
     assert env.arm is not None
-    world = env.arm.world
-    frames, actions, blocks = [observation], [], [world.block_poses()[0]]
-    behaviour = behaviour_of(rng)
-    script = behaviour(rng, Room.of(env.limits), Sight(env.tool_target, blocks[-1]))
+    frames, actions, seen = [observation], [], [_seen(env.arm.world, mix)]
+    number = int(rng.choice(len(MIXES[mix]), p=[share for _, share in MIXES[mix]]))
+    behaviour, _ = MIXES[mix][number]
+    script = behaviour(rng, Room.of(env.limits), Sight(env.tool_target, env.arm.world.block_poses()[0]))
     action = next(script)
     for _ in range(steps):
         before = env.tool_target
@@ -132,24 +146,37 @@ def _attempt(env: TabletopEnv, seed: int, steps: int, rng: np.random.Generator) 
         if disarmed:
             return None
         frames.append(observation)
-        blocks.append(world.block_poses()[0])
+        seen.append(_seen(env.arm.world, mix))
         actions.append(np.append(env.tool_target - before, action[3]))
-        action = script.send(Sight(env.tool_target, blocks[-1]))
+        action = script.send(Sight(env.tool_target, env.arm.world.block_poses()[0]))
     return {
         "images": np.stack([frame["image"] for frame in frames]),
         "proprio": np.stack([frame["proprio"] for frame in frames]),
         "actions": np.array(actions, np.float32),
         "joint_positions": np.stack([frame["joint_positions"] for frame in frames]),
-        "blocks": np.array(blocks, np.float32),
-        "behaviour": np.array([policy for policy, _ in MIX].index(behaviour)),
+        **{name: np.stack([now[name] for now in seen]) for name in seen[0]},
+        "behaviour": np.array(number),
         "seed": np.array(seed),
+        **({"randomised": np.array(setting.randomised)} if setting else {}),
+    }
+
+
+def _seen(world: World, mix: str) -> dict[str, np.ndarray]:
+    """What is stored of the blocks now."""
+    positions, orientations = world.block_poses()
+    if mix == "reach":
+        return {"blocks": positions.astype(np.float32)}
+    return {
+        "blocks": positions[:1].astype(np.float32),
+        "block_orientations": orientations[:1].astype(np.float32),
+        "touching": np.array(world.clearance_to_block(0, TOUCH_M) < TOUCH_M),
     }
 
 
 def _begin(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Make the folder, or check that what it holds is a part of this recipe's data."""
     manifest: dict[str, Any] = {
-        "recipe": {**asdict(recipe), "mix": {policy.__name__: share for policy, share in MIX}},
+        "recipe": {**asdict(recipe), "mix": {policy.__name__: share for policy, share in MIXES[recipe.mix]}},
         "shards": recipe.shards,
         "guardrails_sha256": load_spec().sha256,
         "versions": {

@@ -68,7 +68,10 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
         self.observation_space = _observation_space(self.limits)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict]:
-        """Start the scene of the seed, or options["scene"], or one drawn from the running generator."""
+        """Start the scene of the seed, or options["scene"], or one drawn from the running generator.
+
+        options["camera"] moves the camera for this episode: another pose, the same optics and size.
+        """
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         self.scene: Scene = (options or {}).get("scene") or Scene.from_seed(drawn)
@@ -76,6 +79,7 @@ class TabletopEnv(gymnasium.Env[Observation, np.ndarray]):
             self.arm = SimulatedArm(self.scene, self._camera)
         else:
             self.arm.reset(self.scene)
+        self.arm.world.camera = (options or {}).get("camera") or self._camera
         self.guardrail = Guardrail(self.limits, self.kinematics, self._dynamics)
         self.guardrail.select_source(SOURCE)
         self._sequence = 0

@@ -62,6 +62,10 @@ class Room:
         return np.append(self.inside(sight.tool_target + wanted) - sight.tool_target, width)
 
 
+Mix = tuple[tuple[Callable[[np.random.Generator, Room, Sight], Behaviour], float], ...]
+"""Behaviours, and the share of episodes that each gets."""
+
+
 def push_blocks(rng: np.random.Generator, room: Room, sight: Sight) -> Behaviour:
     """Go behind a block, push it some cm, rise, take another; sometimes with the gripper opening and closing."""
     noise_m = room.max_step_m * rng.choice([0.05, 0.15, 0.35])
@@ -121,17 +125,12 @@ def wander(rng: np.random.Generator, room: Room, sight: Sight) -> Behaviour:
         sight = yield room.action(sight, velocity, width)
 
 
-MIX: tuple[tuple[Callable[[np.random.Generator, Room, Sight], Behaviour], float], ...] = (
+MIX: Mix = (
     (push_blocks, 0.35),
     (reach_goals, 0.35),
     (wander, 0.30),
 )
 """Each behaviour and the share of episodes it gets."""
-
-
-def behaviour_of(rng: np.random.Generator) -> Callable[[np.random.Generator, Room, Sight], Behaviour]:
-    """A behaviour drawn from MIX."""
-    return MIX[rng.choice(len(MIX), p=[share for _, share in MIX])][0]
 
 
 def _go(

@@ -28,6 +28,8 @@ class Block:
     position: Array  # (3,), m: the centre in base_link
     yaw: float  # rad
     rgba: tuple[float, float, float, float]
+    friction: float = 0.5  # multiplied with that of what it touches: 0.5 of the table, 1.0 of the fingers
+    stiffness_n_per_m: float = 3e3  # of a contact: foam rubber, since a hard block under the hand is a wedge
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +50,10 @@ class Scene:
     def from_seed(cls, seed: int) -> Scene:
         """The scene of this seed, always the same; starts and goals are at least MIN_START_GOAL_DISTANCE_M apart."""
         rng, kinematics = np.random.default_rng(seed), Kinematics()
-        start = _reachable(rng, kinematics)
-        goal = _reachable(rng, kinematics)
+        start = reachable(rng, kinematics)
+        goal = reachable(rng, kinematics)
         while np.linalg.norm(goal[1] - start[1]) < MIN_START_GOAL_DISTANCE_M:
-            goal = _reachable(rng, kinematics)
+            goal = reachable(rng, kinematics)
         return cls(
             seed=seed,
             start_joint_positions=start[0],
@@ -69,8 +71,8 @@ class Scene:
         return replace(self, start_joint_positions=self.goal_joint_positions)
 
 
-def _reachable(rng: np.random.Generator, kinematics: Kinematics) -> tuple[Array, Array]:
-    """Joint positions and tool position of a random point of the box that inverse kinematics reaches."""
+def reachable(rng: np.random.Generator, kinematics: Kinematics) -> tuple[Array, Array]:
+    """Joint positions (7,), rad, and tool position (3,), m, of a random point of the box that the arm reaches."""
     for _ in range(100):
         joints, error_m = kinematics.inverse(rng.uniform(START_LOWER_M, START_UPPER_M))
         if error_m < IK_TOLERANCE_M:

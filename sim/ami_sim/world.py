@@ -34,7 +34,7 @@ POSITION_GAIN = 0.5  # of the drives: share of the position error removed in a s
 SOLVER_ITERATIONS = 20  # tracking stays below 1 mm at 0.2 m/s, as with the default 50, in two thirds of the time
 TABLE_HALF_EXTENTS_M, TABLE_X_M = (1.6, 1.7, 0.02), 0.0
 BLOCK_DENSITY_KG_PER_M3 = 600.0  # 40 to 160 g
-BLOCK_STIFFNESS_N_PER_M, BLOCK_DAMPING_N_S_PER_M = 3e3, 100.0  # foam rubber: a hard block under the hand is a wedge
+BLOCK_DAMPING_N_S_PER_M = 100.0
 TABLE_TOP_M, TABLE_TOP_X_M, FLOOR_RGBA = (1.3, 1.3), 0.2, (0.80, 0.81, 0.82, 1.0)  # in films with people
 NEAR_M, FAR_M = 0.1, 5.0
 ARM_RGBA, HAND_RGBA, FINGER_RGBA = (0.93, 0.93, 0.93, 1.0), (0.22, 0.22, 0.25, 1.0), (0.95, 0.62, 0.10, 1.0)
@@ -189,6 +189,11 @@ class World:
         found = pybullet.getClosestPoints(self.robot, self.table, up_to_m, physicsClientId=self.client)
         return min((contact[8] for contact in found if contact[3] > 0), default=up_to_m)
 
+    def clearance_to_block(self, index: int, up_to_m: float) -> float:
+        """Least distance, m, from the arm to a block, negative in contact; capped at up_to_m."""
+        found = pybullet.getClosestPoints(self.robot, self.blocks[index], up_to_m, physicsClientId=self.client)
+        return min((contact[8] for contact in found), default=up_to_m)
+
     def block_poses(self) -> tuple[Array, Array]:
         """Positions (B, 3) m and orientations (B, 4) x y z w of the blocks in base_link."""
         poses = [pybullet.getBasePositionAndOrientation(block, self.client) for block in self.blocks]
@@ -308,7 +313,7 @@ def _load_table(client: int, rgba: tuple[float, float, float, float]) -> int:
 
 
 def _load_block(client: int, block: Block) -> int:
-    """A cube of foam rubber at its place."""
+    """A cube at its place."""
     half = [block.half_extent_m] * 3
     shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
     visual = pybullet.createVisualShape(
@@ -320,10 +325,10 @@ def _load_block(client: int, block: Block) -> int:
     pybullet.changeDynamics(
         body,
         -1,
-        lateralFriction=0.5,
+        lateralFriction=block.friction,
         spinningFriction=0.005,
         rollingFriction=0.001,
-        contactStiffness=BLOCK_STIFFNESS_N_PER_M,
+        contactStiffness=block.stiffness_n_per_m,
         contactDamping=BLOCK_DAMPING_N_S_PER_M,
         activationState=pybullet.ACTIVATION_STATE_ENABLE_SLEEPING,  # untouched blocks would take half of the physics
         physicsClientId=client,
