@@ -23,7 +23,7 @@ def write_dataset_card(data: EpisodeSet, mix: str, behaviours: Sequence[str]) ->
 
 
 def episode_flags(episodes: Episode) -> dict[str, np.ndarray]:
-    """What happened in each of E stacked episodes, (E,) bool: a block `moved`, was `lifted`, `touched` (where known)."""
+    """What happened in each of E stacked episodes, (E,) bool: a block `moved`, was `lifted`, `touched` if known."""
     way = episodes["blocks"] - episodes["blocks"][:, :1]  # (E, T+1, B, 3), m
     flags = {
         "moved": np.linalg.norm(way, axis=-1).max(axis=(1, 2)) > MOVED_M,

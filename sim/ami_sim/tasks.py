@@ -7,7 +7,7 @@ an arm that passes the goal, or lets the block roll on, has not reached it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,7 +36,7 @@ PUSH_HEIGHT_M = 0.04
 RETRACTED_M = 0.12  # a hand this far from a block, in the plane or above it, is in no touch with it
 CLEAR_M = 0.02  # between a block and the nearest part of a hand that has let it go
 OPEN_WIDTH_M = 0.08
-FINGER_M = 0.012  # from the middle of the closed fingers to their sides, and a little
+FINGER_M = 0.022  # from the tool to the farthest side of the closed fingers, and a little
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,30 +75,33 @@ class Task:
             world.close()
 
 
-@dataclass
 class TaskJudge:
     """One episode's judge: connect on_substep to the arm's, ask for success after the last step."""
 
-    task: Task
-    world: World
-    highest_m: float = 0.0  # the block's centre above its start
-    worst_m: float = 0.0  # error in the last HOLD_S
-    _judged: int = field(default=0, repr=False)
+    def __init__(self, task: Task, world: World):
+        self.highest_m = 0.0  # of the block's centre above its start, so far
+        self._task, self._world = task, world
+        self._worst_m, self._judged = 0.0, 0  # in the last HOLD_S: greatest error, number of substeps
 
     def on_substep(self, t_s: float, *_: object) -> None:
         """The truth after a physics substep, s since the start."""
-        start = self.task.scene.blocks[0].position
-        self.highest_m = max(self.highest_m, float(self.world.block_poses()[0][0, 2] - start[2]))
-        end_s = self.task.steps * MODEL_STEP_S
-        if end_s - HOLD_S - 1e-9 <= t_s <= end_s + 1e-9:
-            self.worst_m = max(self.worst_m, self.task.error(self.world))
+        start = self._task.scene.blocks[0].position
+        self.highest_m = max(self.highest_m, float(self._world.block_poses()[0][0, 2] - start[2]))
+        end_s = self._task.steps * MODEL_STEP_S
+        if end_s - HOLD_S + 1e-9 < t_s < end_s + 1e-9:
+            self._worst_m = max(self._worst_m, self._task.error(self._world))
             self._judged += 1
 
     @property
+    def error_m(self) -> float:
+        """The greatest error in the last HOLD_S; infinite unless all of its substeps were seen."""
+        return self._worst_m if self._judged == round(HOLD_S * PHYSICS_HZ) else float("inf")
+
+    @property
     def success(self) -> bool:
-        """Within tolerance in every substep of the last HOLD_S, none of which is missing."""
-        carried = not self.task.carried or self.highest_m > CARRIED_M
-        return carried and self._judged >= HOLD_S * PHYSICS_HZ and self.worst_m <= self.task.tolerance_m
+        """Within tolerance throughout the last HOLD_S, and carried if that is asked for."""
+        carried = not self._task.carried or self.highest_m > CARRIED_M
+        return carried and self.error_m <= self._task.tolerance_m
 
 
 def reach(seed: int) -> Task:
