@@ -34,7 +34,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One start, one goal, three blocks, one light."""
+    """One start, one goal, some blocks, one light."""
 
     seed: int
     start_joint_positions: Array  # (7,), rad

@@ -1,4 +1,4 @@
-"""The PyBullet world: a Panda bolted to a table, three blocks, a light and a camera.
+"""The PyBullet world: a Panda bolted to a table, some blocks, a light and a camera.
 
 The arm is pybullet_data's `franka_panda/panda.urdf` with every visual pointed at its own collision mesh: the detailed
 visual meshes cost 20 ms a frame in the software renderer, the collision meshes 1 to 3 ms.

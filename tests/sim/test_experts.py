@@ -1,4 +1,4 @@
-"""Each expert at a few seeds; how often they succeed at more is what benchmarks/manipulation.py counts."""
+"""Each expert at one seed; how often they succeed at more is what benchmarks/manipulation.py counts."""
 
 from dataclasses import replace
 
@@ -7,9 +7,11 @@ import pybullet
 import pytest
 
 from ami_robot.safety.spec import load_spec
+from ami_robot.types import MODEL_STEP_S
 from ami_sim.attempt import attempt, scripted
 from ami_sim.env import TabletopEnv
 from ami_sim.experts import EXPERTS, hold
+from ami_sim.judge import HOLD_S
 from ami_sim.policies import Room
 from ami_sim.tasks import TASKS
 
@@ -30,13 +32,17 @@ def test_there_is_an_expert_for_each_task():
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_expert_does_what_is_asked_and_doing_nothing_does_not(env, name):
-    for seed in (0, 1):
-        task = TASKS[name](seed)
-        tried = by_expert(env, task)
-        assert tried.success, (seed, tried)
-        assert tried.arrival_s < task.steps * 0.2 - 1.0
-    assert not attempt(env, task, scripted(lambda sight: hold(0.0))).success
+def test_the_expert_does_what_is_asked(env, name):
+    task = TASKS[name](1)
+    tried = by_expert(env, task)
+    assert tried.success, tried
+    assert 0.0 < tried.arrival_s < task.steps * MODEL_STEP_S - HOLD_S
+
+
+def test_doing_nothing_pushes_nothing(env):
+    tried = attempt(env, TASKS["push"](1), scripted(lambda sight: hold(0.0)))
+    assert not tried.success
+    assert np.isfinite(tried.error_m)
 
 
 def test_only_friction_lifts_a_block(env):

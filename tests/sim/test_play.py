@@ -3,15 +3,24 @@ import json
 import numpy as np
 import pytest
 
-from ami_robot.cli.main import main
+from ami_robot.cli.main import build_parser, main
 from ami_robot.episodes.card import CARD_FILE, episode_flags, render_dataset_card
 from ami_robot.episodes.shards import EpisodesError, EpisodeSet
 from ami_robot.perception.camera import load_camera
 from ami_sim import play
-from ami_sim.collect import FIRST_SEED, Recipe, collect
+from ami_sim.collect import FIRST_SEED, MIXES, Recipe, collect
 
-RECIPE = Recipe(episodes=10, steps=40, seed=0, episodes_per_shard=5, mix="manipulation")
+RECIPE = Recipe(episodes=8, steps=40, seed=0, episodes_per_shard=4, mix="manipulation")
 NAMES = [policy.__name__ for policy, _ in play.MIX]
+
+
+def test_the_command_knows_the_mixes_and_no_others(capsys):
+    parser = build_parser()[0]
+    for mix in MIXES:
+        assert parser.parse_args(["collect", "--out", "set", "--mix", mix]).mix == mix
+    with pytest.raises(SystemExit):
+        parser.parse_args(["collect", "--out", "set", "--mix", "juggling"])
+    assert "manipulation" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +81,11 @@ def test_the_card_counts_what_is_in_the_data(data):
         if line.startswith("| ")
     }
     everything = [f"{flags[flag].mean():.0%}" for flag in ("moved", "touched", "lifted")]
-    assert lines["all"] == ["", "10", *everything]
-    assert sum(int(lines[name][1]) for name in NAMES) == 10
+    assert lines["all"] == ["", "8", *everything]
+    assert sum(int(lines[name][1]) for name in NAMES) == 8
     assert int(lines["carry_about"][1]) == (behaviour == NAMES.index("carry_about")).sum()
     assert data.sha256 in card
-    assert "ami collect --mix manipulation --episodes 10 --steps 40 --seed 0" in card
+    assert "ami collect --mix manipulation --episodes 8 --steps 40 --seed 0" in card
 
 
 def test_a_set_of_reaches_is_described_as_it_always_was_and_is_not_continued_with_another_mix(tmp_path):
