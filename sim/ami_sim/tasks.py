@@ -124,7 +124,7 @@ def push_retracted(seed: int) -> Task:
     """The same as push, but the picture shows the arm above the table, away from the block: no hint where to push."""
     start, place, rng = _push_draw(seed)
     _, tool = reachable(rng, Kinematics())
-    while np.linalg.norm(tool[:2] - place[:2]) < RETRACTED_M or tool[2] < RETRACTED_M:
+    while not _leaves_alone(tool, place):
         _, tool = reachable(rng, Kinematics())
     return Task("push_retracted", _ending_at(start, tool), 50, BLOCK_TOLERANCE_M, _planar_error, place)
 
@@ -188,6 +188,13 @@ def _start(seed: int, draw: int, distance_m: tuple[float, float]) -> tuple[Scene
 
 def _push_draw(seed: int) -> tuple[Scene, Array, np.random.Generator]:
     return _start(seed, 1, PUSH_M)
+
+
+def _leaves_alone(tool: Array, block: Array) -> bool:
+    """Whether a hand is away from a block (3,) and not between it and the camera, which stands in front."""
+    off_m = tool - block
+    hides = off_m[0] > 0 and abs(off_m[1]) < RETRACTED_M
+    return bool(np.linalg.norm(off_m[:2]) >= RETRACTED_M and tool[2] >= RETRACTED_M) and not hides
 
 
 def _ending_at(scene: Scene, tool: Array) -> Scene:
