@@ -16,7 +16,10 @@ from ami_sim.scene import BLOCK_LOWER_M, BLOCK_UPPER_M, Block, Scene
 from ami_sim.tasks import Task
 
 CAMERA_M, CAMERA_DEG = 0.03, 5.0
-SIZES_M = (0.018, 0.028)  # half extents on either side of tasks.HALF_EXTENT_M
+SHIFTED_HALF_EXTENT_M = 0.028
+"""Above tasks.HALF_EXTENT_M, and the open gripper just goes round the diagonal. Blocks of 20 mm and less cannot
+be held: the workspace's floor keeps the fingertips too high for them."""
+
 FRICTIONS = (0.25, 1.0)  # half and double
 DISTRACTORS = (1, 3)  # the least number, and one more than the greatest
 DISTRACTOR_SPACING_M = 0.11  # between centres, and from the block's way: the hand passes between
@@ -60,8 +63,8 @@ def camera_pose(task: Task, camera: CameraModel, rng: np.random.Generator) -> tu
 
 
 def size(task: Task, camera: CameraModel, rng: np.random.Generator) -> tuple[Task, CameraModel]:
-    """Blocks that are smaller or larger than all others."""
-    half = float(rng.choice(SIZES_M))
+    """Blocks that are larger than all others that are gripped."""
+    half = SHIFTED_HALF_EXTENT_M
     grown_m = half - task.scene.blocks[0].half_extent_m
     blocks = tuple(
         replace(block, half_extent_m=half, position=np.append(block.position[:2], half)) for block in task.scene.blocks

@@ -8,8 +8,8 @@ from ami_robot.perception.camera import load_camera
 from ami_robot.safety.kinematics import Kinematics
 from ami_sim.env import TabletopEnv
 from ami_sim.scene import Block
-from ami_sim.shifts import CAMERA_DEG, CAMERA_M, DISTRACTOR_SPACING_M, FRICTIONS, SHIFTS, SIZES_M, shifted
-from ami_sim.tasks import HALF_EXTENT_M, TASKS
+from ami_sim.shifts import CAMERA_DEG, CAMERA_M, DISTRACTOR_SPACING_M, FRICTIONS, SHIFTS, shifted
+from ami_sim.tasks import HALF_EXTENT_M, OPEN_WIDTH_M, TASKS
 
 SEEDS = range(12)
 CHANGES = {
@@ -69,12 +69,11 @@ def test_a_moved_camera_is_that_of_one_episode():
     np.testing.assert_array_equal(pictures[0], pictures[2])
 
 
-def test_blocks_of_other_sizes_still_rest_on_the_table():
+def test_larger_blocks_rest_on_the_table_and_fit_the_gripper():
     for seed in SEEDS:
         task, _ = shifted("size", TASKS["pick_place"](seed), load_camera())
         half = task.scene.blocks[0].half_extent_m
-        assert half in SIZES_M
-        assert not HALF_EXTENT_M[0] <= half <= HALF_EXTENT_M[1]
+        assert HALF_EXTENT_M[1] < half < OPEN_WIDTH_M / (2 * np.sqrt(2))
         assert task.scene.blocks[0].position[2] == half
         assert task.goal_block_position[2] == pytest.approx(half)
 
