@@ -41,9 +41,10 @@ def test_the_arm_gives_way_to_a_hand_and_goes_on_when_it_is_gone(graph, client, 
     verdict = client.judge()
     assert result.outcome == "done" and result.goal_distance < 0.01
     assert result.refusals > 0  # while the hand was there
-    sent = [report for report in reports if report.sequence]
-    assert len(sent) > 10 and all(report.people_known and len(report.people.persons) > 1 for report in sent)
-    assert verdict.person_distance > 0.2 and verdict.person_contact_speed == 0.0
+    let_through = [report for report in reports if report.decision in ("accepted", "modified")]
+    assert len(let_through) > 10
+    assert all(report.people_known and len(report.people.persons) > 1 for report in let_through)
+    assert not verdict.person_distance <= 0.2 and verdict.person_contact_speed == 0.0  # NaN: never within 0.5 m
     assert list(verdict.violations) == []
 
 
