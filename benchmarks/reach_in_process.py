@@ -29,7 +29,6 @@ from tqdm import tqdm
 
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import ANALYTIC, REACH, TaskSettings, build_agent, parse_task
-from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
@@ -59,7 +58,7 @@ class Bench:
         loaded = load_checkpoint(checkpoint)
         self.encoder, self.world_model = ImageEncoder(loaded), LatentWorldModel(loaded)
         self.spec, self.kinematics = load_spec(), Kinematics()
-        trained = load_camera()
+        trained = loaded.training_camera
         self.camera = replace(trained, position=trained.position + np.array(camera_moved_m))
         self.env = TabletopEnv(limits=self.spec, fast=not full, camera=self.camera, feels=full)
         self.view = TrainingView(self.camera, self.camera)

@@ -189,8 +189,7 @@ def _decode(goals: Sequence[np.ndarray], checkpoint: Checkpoint) -> list[np.ndar
     from ami_robot.perception.view import TrainingView
 
     torch.set_num_threads(1)
-    camera = load_camera()
-    view, encoder = TrainingView(camera, camera), ImageEncoder(checkpoint)
+    view, encoder = TrainingView(load_camera(), checkpoint.training_camera), ImageEncoder(checkpoint)
     return [encoder.decode_tool_position(encoder.encode(view(goal))) for goal in goals]
 
 

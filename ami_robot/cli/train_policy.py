@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint)
     encoder = ImageEncoder(checkpoint)
     torch.set_num_threads(args.threads)
-    episodes = cached_latents(data.shards(), data.sha256, encoder, args.out)
     provenance = Provenance(data.sha256, data.manifest, revision())
+    provenance.require_view_of(checkpoint)
+    episodes = cached_latents(data.shards(), data.sha256, encoder, args.out)
     policy = train_policy(episodes, checkpoint.sha256, config, provenance, args.out, args.resume)
     print(f"policy in {args.out}; on held-out goals {policy.record['metrics']}")
     return 0

@@ -92,6 +92,7 @@ def fit_backbone(
             "fit": plain(config),
             "metrics": _metrics(encoder, head, features, latents, held_out, config),
         },
+        provenance.preprocessing_id,
     )
 
 

@@ -74,6 +74,7 @@ def train_policy(
             "training": config.as_dict(),
             "metrics": evaluate(network, held_out, config),
         },
+        provenance.preprocessing_id,
     )
 
 

@@ -75,6 +75,7 @@ def pretrain(
             "pretraining": config.as_dict(),
             "metrics": metrics,
         },
+        provenance.preprocessing_id,
     )
 
 

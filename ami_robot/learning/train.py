@@ -20,6 +20,7 @@ from ami_robot.learning.log import TrainingLog
 from ami_robot.learning.pretrained import pretrained_encoder
 from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
+from ami_robot.perception.view import FRONT_VIEW
 
 _CPU = torch.device("cpu")
 _SHARED_STREAM = 1 << 20  # of random numbers, beyond those that are numbered by the process that draws them
@@ -32,6 +33,19 @@ class Provenance:
     data_sha256: str
     data_manifest: dict[str, Any]
     revision: str
+
+    @property
+    def preprocessing_id(self) -> str:
+        """Of the pictures in the data; sets that do not say it are older than other views."""
+        return str(self.data_manifest.get("preprocessing_id", FRONT_VIEW))
+
+    def require_view_of(self, checkpoint: Checkpoint) -> None:
+        """Raise TrainingError unless the data show what the checkpoint's encoder was trained on."""
+        if checkpoint.preprocessing_id != self.preprocessing_id:
+            raise TrainingError(
+                f"the encoder in {checkpoint.source} takes views '{checkpoint.preprocessing_id}', the data hold "
+                f"'{self.preprocessing_id}'; give data and encoder of the same view."
+            )
 
 
 def train(
@@ -53,8 +67,8 @@ def train(
 
     Raises:
         CheckpointError: the encoder of `initial` is of another kind or size.
-        TrainingError: `out` holds another run, the loss is no longer finite, the batch cannot be shared out evenly, or
-            TensorBoard is wanted and absent.
+        TrainingError: the encoder of `initial` takes another view than the data's, `out` holds another run, the loss
+            is no longer finite, the batch cannot be shared out evenly, or TensorBoard is wanted and absent.
         DataError: the episodes are too few or too short, or show no contact where some is wanted.
     """
     if config.optimiser.batch_sequences % ranks.world_size():
@@ -67,6 +81,7 @@ def train(
     sampler = WindowSampler(training, config.window)
     model = JEPA(config)
     if initial:
+        provenance.require_view_of(initial)
         model.start_encoder_from(pretrained_encoder(initial, config.encoder))
     model.fit_normalisation(training)
     model.to(device)
@@ -107,6 +122,7 @@ def train(
             "metrics": metrics,
         }
         | origin,
+        provenance.preprocessing_id,
     )
     write_model_card(out)
     return checkpoint

@@ -19,6 +19,9 @@ from ami_robot.types import Array
 FRONT_CAMERA = Path(__file__).with_name("front_camera.yaml")
 """The camera that the shipped checkpoint was trained with."""
 
+CLOSE_CAMERA = Path(__file__).with_name("close_camera.yaml")
+"""What the front camera sees of the middle of its picture: blocks are half as large again."""
+
 ROTATION_TOLERANCE = 1e-4
 
 

@@ -14,7 +14,8 @@ import safetensors.torch
 import yaml
 from torch import Tensor, nn
 
-from ami_robot.perception.view import PREPROCESSING_ID
+from ami_robot.perception.camera import CameraModel
+from ami_robot.perception.view import FRONT_VIEW, ViewError, training_camera
 from ami_robot.strict import StrictError, plain, read
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "reach"
@@ -39,6 +40,11 @@ class Checkpoint:
     preprocessing_id: str
     record: Mapping[str, Any] = field(default_factory=dict)  # how it was made and how good it is
     source: str = "a checkpoint"  # for error messages
+
+    @property
+    def training_camera(self) -> CameraModel:
+        """Whose view the encoder takes."""
+        return training_camera(self.preprocessing_id)
 
     def sizes(self, name: str, kind: Any) -> Any:
         """The sizes of a module as the dataclass, or one of the union, `kind` that it is built from.
@@ -83,17 +89,21 @@ def load_checkpoint(directory: Path | str | None = None) -> Checkpoint:
             f"{path} was altered or cut short: its SHA-256 begins {sha256[:12]}, {DESCRIPTION_FILE} says "
             f"{str(description['model_sha256'])[:12]}; restore both files together."
         )
-    if description["preprocessing_id"] != PREPROCESSING_ID:
-        raise CheckpointError(
-            f"{directory} was trained on views made by '{description['preprocessing_id']}', this program makes "
-            f"'{PREPROCESSING_ID}'; use the checkpoint that belongs to this version."
-        )
+    try:
+        training_camera(description["preprocessing_id"])
+    except ViewError as error:
+        raise CheckpointError(f"{directory}: {error} Use the checkpoint that belongs to this version.") from error
     try:
         tensors = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}.") from error
     return Checkpoint(
-        tensors, description["config"], sha256, PREPROCESSING_ID, description["record"], source=str(directory)
+        tensors,
+        description["config"],
+        sha256,
+        description["preprocessing_id"],
+        description["record"],
+        source=str(directory),
     )
 
 
@@ -102,6 +112,7 @@ def save_checkpoint(
     modules: Mapping[str, nn.Module],
     sizes: Mapping[str, Any],
     record: Mapping[str, Any],
+    preprocessing_id: str = FRONT_VIEW,
 ) -> Checkpoint:
     """Write the modules' tensors and their description; each file appears whole or not at all.
 
@@ -110,6 +121,7 @@ def save_checkpoint(
         modules: by the name that `Checkpoint.fill` will ask for.
         sizes: dataclasses, by the name that `Checkpoint.sizes` will ask for.
         record: plain YAML values: data, training configuration, revision, metrics.
+        preprocessing_id: of the pictures that the encoder was trained on.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -121,7 +133,7 @@ def save_checkpoint(
     content = safetensors.torch.save(tensors)
     description = {
         "model_sha256": hashlib.sha256(content).hexdigest(),
-        "preprocessing_id": PREPROCESSING_ID,
+        "preprocessing_id": preprocessing_id,
         "config": {name: plain(dataclass) for name, dataclass in sizes.items()},
         "record": dict(record),
     }

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ami_robot.perception.camera import CameraModel
+from ami_robot.perception.camera import CLOSE_CAMERA, FRONT_CAMERA, CameraModel, load_camera
 
 VIEW_PIXELS = 64
 """Side of the training view, pixels."""
 
-PREPROCESSING_ID = "front-rgb8-128-area-64-v1"
-"""Names the way from a camera image to the encoder's input; a latent and a checkpoint carry it."""
+FRONT_VIEW, CLOSE_VIEW = "front-rgb8-128-area-64-v1", "close-rgb8-128-area-64-v1"
+"""Preprocessing ids: each names a way from a camera image to the encoder's input; latents and checkpoints carry one."""
 
 _TRAINING_PIXELS = 128  # what the training camera delivers before it is averaged 2 x 2 to the view
 _ENCODINGS = ("rgb8", "bgr8")
@@ -27,6 +27,14 @@ class ViewError(ValueError):
     """An image that cannot become a training view; one sentence saying what, and what would be right."""
 
 
+def training_camera(preprocessing_id: str) -> CameraModel:
+    """The camera whose view that is; raises ViewError when there is no such id."""
+    cameras = {FRONT_VIEW: FRONT_CAMERA, CLOSE_VIEW: CLOSE_CAMERA}
+    if preprocessing_id not in cameras:
+        raise ViewError(f"there is no view '{preprocessing_id}'; this program makes {', '.join(cameras)}.")
+    return load_camera(cameras[preprocessing_id])
+
+
 class TrainingView:
     """Maps the images of one camera to the training view. The pixel map is computed once."""
 
@@ -35,7 +43,7 @@ class TrainingView:
 
         Args:
             camera: what delivers the images; its pose is not used.
-            training_camera: the optics to reproduce, see `front_camera.yaml`; square.
+            training_camera: the optics to reproduce; square.
 
         Raises:
             ViewError: the camera does not see all of the training view, or not sharply enough.

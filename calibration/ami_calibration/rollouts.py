@@ -11,7 +11,6 @@ import numpy as np
 from ami_calibration.errors import CalibrationError
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import TaskSettings, build_agent
-from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
@@ -49,7 +48,7 @@ class Rollouts:
         self.world_model = LatentWorldModel(checkpoint)
         self._encoder = ImageEncoder(checkpoint)
         self._task = task
-        self._camera = load_camera()
+        self._camera = checkpoint.training_camera
         self._view = TrainingView(self._camera, self._camera)
         self._env = TabletopEnv(fast=True, camera=self._camera)
 

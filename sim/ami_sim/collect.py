@@ -39,6 +39,7 @@ from ami_robot.episodes.shards import (
     write_manifest,
     write_shard,
 )
+from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW, training_camera
 from ami_robot.safety.spec import load_spec
 from ami_sim import play, policies
 from ami_sim.env import MAX_COMMAND_DELAY_S, TabletopEnv
@@ -50,6 +51,7 @@ FIRST_SEED = 1_000_000
 
 SEEDS_PER_SET = 1_000_000
 MIXES: dict[str, Mix] = {"reach": policies.MIX, "manipulation": play.MIX}
+VIEWS = {"reach": FRONT_VIEW, "manipulation": CLOSE_VIEW}
 TOUCH_M = 0.001  # from the arm to a block
 ATTEMPTS = 10  # at an episode that ends early because the guardrail disarmed
 
@@ -106,7 +108,8 @@ def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[i
 
 def collect_shard(folder: Path, recipe: Recipe, shard: int, stop: Callable[[], bool] = lambda: False) -> None:
     """Collect one shard's episodes and write it, unless told to stop between two of them."""
-    env = TabletopEnv(max_command_delay_s=recipe.max_command_delay_s, fast=True)
+    camera = training_camera(VIEWS[recipe.mix])
+    env = TabletopEnv(max_command_delay_s=recipe.max_command_delay_s, fast=True, camera=camera)
     first, episodes = FIRST_SEED + SEEDS_PER_SET * recipe.seed, []
     try:
         for number in recipe.episodes_of(shard):
@@ -177,6 +180,7 @@ def _begin(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Make the folder, or check that what it holds is a part of this recipe's data."""
     manifest: dict[str, Any] = {
         "recipe": {**asdict(recipe), "mix": {policy.__name__: share for policy, share in MIXES[recipe.mix]}},
+        "preprocessing_id": VIEWS[recipe.mix],
         "shards": recipe.shards,
         "guardrails_sha256": load_spec().sha256,
         "versions": {

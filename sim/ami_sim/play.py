@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ami_robot.perception.camera import CameraModel, load_camera
+from ami_robot.perception.camera import CLOSE_CAMERA, CameraModel, load_camera
 from ami_robot.types import Array
 from ami_sim.experts import OPEN_STEPS, PUSH_STEP_M, go, pick, push_to, put, wait
 from ami_sim.policies import Behaviour, Mix, Room, Sight, reach_goals, wander
@@ -65,7 +65,7 @@ class Setting:
 def setting(seed: int) -> Setting:
     """The setting of a seed, always the same."""
     rng = np.random.default_rng([seed, 0])
-    scene, camera = one_block(Scene.from_seed(seed), rng), load_camera()
+    scene, camera = one_block(Scene.from_seed(seed), rng), load_camera(CLOSE_CAMERA)
     if rng.random() < DISTRACTOR_SHARE:
         more = others(scene, (scene.goal_position,), int(rng.integers(1, 3)), rng)
         scene = replace(scene, blocks=scene.blocks + more)

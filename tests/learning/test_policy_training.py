@@ -20,6 +20,7 @@ from ami_robot.learning.policy_config import DEFAULT_POLICY_CONFIG, NetworkConfi
 from ami_robot.learning.train import TrainingError
 from ami_robot.perception.checkpoint import CheckpointError, save_checkpoint
 from ami_robot.perception.encoder import GoalHead, ImageEncoder
+from ami_robot.perception.view import CLOSE_VIEW
 from ami_robot.world_model.predictor import Predictor
 
 ENCODER = "e" * 64
@@ -151,6 +152,13 @@ def untrained(config, tmp_path_factory):
         "goal_head": GoalHead(config.encoder),
     }
     return folder, save_checkpoint(folder, modules, sizes, {})
+
+
+def test_an_encoder_of_another_view_than_the_datas_is_refused(untrained):
+    data = replace(PROVENANCE, data_manifest={"preprocessing_id": CLOSE_VIEW})
+    with pytest.raises(TrainingError, match=r"takes views .front-.*the data hold .close-"):
+        data.require_view_of(untrained[1])
+    PROVENANCE.require_view_of(untrained[1])
 
 
 def test_latents_are_encoded_once_and_never_mixed_with_others(untrained, tmp_path):

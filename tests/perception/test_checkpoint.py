@@ -77,7 +77,7 @@ def test_a_pickle_is_refused_even_with_its_right_hash(folder):
 
 def test_another_preprocessing_is_refused(folder):
     redescribe(folder, preprocessing_id="wrist-96")
-    with pytest.raises(CheckpointError, match="was trained on views made by 'wrist-96'"):
+    with pytest.raises(CheckpointError, match="there is no view 'wrist-96'"):
         load_checkpoint(folder)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
-from ami_robot.perception.view import TrainingView, ViewError
+from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW, TrainingView, ViewError, training_camera
 
 TRAINING = load_camera(FRONT_CAMERA)
 
@@ -87,3 +87,17 @@ def test_a_camera_that_sees_less_than_the_training_view_is_refused():
 def test_a_camera_that_is_too_coarse_is_refused():
     with pytest.raises(ViewError, match="too coarse"):
         TrainingView(camera(60, 60, 55, 55, 29.5, 29.5), TRAINING)
+
+
+def test_the_close_view_is_a_part_of_the_front_cameras_picture():
+    close, front = training_camera(CLOSE_VIEW), training_camera(FRONT_VIEW).resized(512, 512)
+    places = np.random.default_rng(0).uniform([0.38, -0.22, 0.0], [0.60, 0.22, 0.3], (50, 3))
+    assert ((close.project(places) > 0) & (close.project(places) < 127)).all()  # all of where blocks are played with
+    whole = draw(front, samples=1)
+    difference = np.abs(TrainingView(front, close)(whole).astype(int) - TrainingView(close, close)(draw(close, 4)))
+    assert difference.mean() < 2.0
+
+
+def test_a_view_that_nobody_makes_is_refused():
+    with pytest.raises(ViewError, match="there is no view 'wrist-96'"):
+        training_camera("wrist-96")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import REACH, build_agent, load_task
-from ami_robot.perception.camera import CameraModel, load_camera
+from ami_robot.perception.camera import CameraModel
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
@@ -38,7 +38,8 @@ class Mind:
 @lru_cache(maxsize=1)
 def mind() -> Mind:
     """Loaded once a process."""
-    checkpoint, camera = load_checkpoint(None), load_camera()
+    checkpoint = load_checkpoint(None)
+    camera = checkpoint.training_camera
     return Mind(ImageEncoder(checkpoint), LatentWorldModel(checkpoint), camera, TrainingView(camera, camera))
 
 

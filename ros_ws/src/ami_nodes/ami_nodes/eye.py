@@ -9,7 +9,6 @@ from ami_interfaces.msg import Latent as LatentMsg
 
 from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
 from ami_nodes.proprioception import JointHistory
-from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
@@ -24,7 +23,7 @@ class Eye:
         """Raises CheckpointError when the checkpoint's tensors do not fit its configuration."""
         self.history = JointHistory(spec)
         self._encoder = ImageEncoder(checkpoint)
-        self._training_camera = load_camera()
+        self._training_camera = checkpoint.training_camera
         self._views: dict[tuple, TrainingView] = {}
 
     def see(self, image: Any, info: Any) -> LatentMsg:

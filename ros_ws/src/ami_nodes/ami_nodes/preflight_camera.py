@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ami_nodes.preflight import FaultError, Skipped
-from ami_nodes.preflight_files import settings_named
+from ami_nodes.preflight_files import checkpoints, settings_named
 from ami_nodes.preflight_rehearsal import Tried
 from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
 from ami_robot.perception.capture import capture_frames, open_device
@@ -51,9 +51,10 @@ def check_camera_file(tried: Sequence[Tried], max_age_days: float) -> str:
 
 def check_view(tried: Sequence[Tried]) -> str:
     """Whether pictures of this camera become those that the encoder was trained on: same optics, same place."""
-    if not settings_named(tried, "checkpoint"):
-        raise Skipped("no node loads a checkpoint.")
-    training = load_camera()
+    try:
+        training = next(iter(checkpoints(tried).values())).training_camera
+    except ValueError as error:
+        raise Skipped("the checkpoint cannot be used.") from error
     sentences = []
     for file in _files(tried).values():
         try:

@@ -61,7 +61,7 @@ def check_task(tried: Sequence[Tried]) -> str:
 
 def check_checkpoint(tried: Sequence[Tried]) -> str:
     """Present, whole, for this program's views, and one for all nodes."""
-    loaded = _checkpoints(tried)
+    loaded = checkpoints(tried)
     if len({checkpoint.sha256 for checkpoint in loaded.values()}) > 1:
         each = ", ".join(f"{label} {one.source} ({one.sha256[:SHOWN]})" for label, one in loaded.items())
         raise FaultError(f"the nodes have different checkpoints: {each}; start all with one.")
@@ -84,7 +84,7 @@ def check_model_error(tried: Sequence[Tried]) -> str:
         monitor = build_monitor(task, spec)
         if isinstance(monitor, Refusal):
             raise FaultError(f"{task.model_error}: {monitor.reason}.")
-        for checkpoint in _checkpoints(tried).values():
+        for checkpoint in checkpoints(tried).values():
             if checkpoint.sha256 != monitor.bound.checkpoint_sha256:
                 raise FaultError(
                     f"{task.model_error} was made for the checkpoint {monitor.bound.checkpoint_sha256[:SHOWN]}, "
@@ -94,7 +94,7 @@ def check_model_error(tried: Sequence[Tried]) -> str:
     return " ".join(sentences)
 
 
-def _checkpoints(tried: Sequence[Tried]) -> dict[str, Checkpoint]:
+def checkpoints(tried: Sequence[Tried]) -> dict[str, Checkpoint]:
     """By node. Raises Skipped when none loads one, CheckpointError."""
     folders = settings_named(tried, "checkpoint")
     if not folders:
