@@ -1,8 +1,8 @@
-"""Intervals of a rate, from how often something was seen in how many trials."""
+"""Intervals of a rate, from how often something was seen in how many trials, and a test of two rates in pairs."""
 
 from __future__ import annotations
 
-from math import exp, lgamma, log, log1p, sqrt
+from math import comb, exp, lgamma, log, log1p, sqrt
 
 _Z_95 = 1.959964  # standard deviations that hold 95 % of a normal distribution
 _HALVINGS = 60
@@ -43,6 +43,18 @@ def upper_bound(events: int, trials: int, confidence: float = 0.95) -> float:
         middle = (low + high) / 2.0
         low, high = (middle, high) if _at_most(events, trials, middle) > 1.0 - confidence else (low, middle)
     return high
+
+
+def mcnemar_exact(first_only: int, second_only: int) -> float:
+    """The two-sided p-value of two methods on the same trials being equally good (Q. McNemar, 1947; binomial form).
+
+    Args:
+        first_only: trials in which the first alone succeeded.
+        second_only: trials in which the second alone did. Trials in which both or neither did say nothing.
+    """
+    discordant = first_only + second_only
+    tail = sum(comb(discordant, k) for k in range(min(first_only, second_only) + 1))
+    return min(1.0, 2 * tail / 2**discordant)
 
 
 def _at_most(events: int, trials: int, p: float) -> float:

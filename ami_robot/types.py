@@ -95,6 +95,7 @@ class Plan:
     masked: int  # how many of those broke a guardrail and were never imagined
     margin: float  # least normalised guardrail margin of joint_path and imagined_tool_path; 0 at the limit, 1 far off
     iterations: int = 1  # of the search, as many as time allowed
+    searched: bool = True  # False: a policy or a formula answered, or there was only to stay
     model_error_bound_m: float = float("nan")  # by which margins were widened; NaN: no learned model was used
     checkpoint_sha256: str = ""  # of that model
     spread: float = float("nan")  # the widest of Outcomes.spread along it; NaN: the world model gives none

@@ -32,9 +32,9 @@ RCLPY, LAUNCHER = find_rclpy()
 
 from ami_nodes.demo_graph import Graph  # noqa: E402
 from ami_nodes.graph_client import GraphClient, position_goal  # noqa: E402
+from ami_robot.provenance import made_with  # noqa: E402
 from benchmarks.live_cell import LAUNCH_FILE  # noqa: E402
 from benchmarks.own_domain import own_domain  # noqa: E402
-from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "bringup_time.json"
 LONGEST_S = 30.0

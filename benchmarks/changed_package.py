@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.provenance import ROOT
+from ami_robot.provenance import ROOT
 
 if TYPE_CHECKING:
     from ami_robot.safety.spec import Spec

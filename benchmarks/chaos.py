@@ -37,13 +37,13 @@ RCLPY, LAUNCHER = find_rclpy()
 from ami_nodes.demo_graph import GraphError  # noqa: E402
 from ami_nodes.graph_client import GraphClient, image_goal  # noqa: E402
 from ami_robot.perception.camera import load_camera  # noqa: E402
+from ami_robot.provenance import ROOT, made_with  # noqa: E402
 from ami_robot.types import NS_PER_S  # noqa: E402
 from ami_sim.scene import Scene  # noqa: E402
 from ami_sim.world import render_goal_image  # noqa: E402
 from benchmarks.live_cell import Cell, CellKind, launched  # noqa: E402
 from benchmarks.live_stories import verified  # noqa: E402
 from benchmarks.own_domain import own_domain  # noqa: E402
-from benchmarks.provenance import ROOT, made_with  # noqa: E402
 from benchmarks.safety_faults import motion_bounds_s  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "chaos.json"

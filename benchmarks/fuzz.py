@@ -32,13 +32,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from ami_robot.pool import INTERRUPTED, results
+from ami_robot.provenance import ROOT, commit, machine
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from benchmarks.fuzz_episode import Episode, Illegal
 from benchmarks.fuzz_stages import Stages
-from benchmarks.pool import INTERRUPTED, results
-from benchmarks.provenance import ROOT, commit, machine
 
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
 KEPT = ROOT / "data" / "fuzz"

@@ -36,9 +36,9 @@ from ami_nodes.demo_graph import Graph  # noqa: E402
 from ami_nodes.recording_topics import definition, type_name  # noqa: E402
 from ami_robot.episodes.recording import RecordingWriter  # noqa: E402
 from ami_robot.perception.camera import load_camera  # noqa: E402
+from ami_robot.provenance import made_with  # noqa: E402
 from ami_robot.types import NS_PER_S  # noqa: E402
 from benchmarks.own_domain import own_domain  # noqa: E402
-from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "image_path.json"
 SECONDS, BRING_UP_S = 30, 60.0

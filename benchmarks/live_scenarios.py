@@ -13,8 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ami_robot.cli.demo import find_rclpy
+from ami_robot.provenance import load_average
 from benchmarks.own_domain import own_domain
-from benchmarks.provenance import load_average
 
 SEEDS = 3
 

@@ -35,12 +35,12 @@ import pytest
 import yaml
 from tqdm import tqdm
 
+from ami_robot.provenance import ROOT, commit
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
 from ami_robot.statistics import wilson_interval
 from benchmarks.changed_package import INSIDE, PYTEST, SLOWER, forget_package, run_changed, start
 from benchmarks.mutants import Mutant, mutants, mutated, string_constants, without_row
-from benchmarks.provenance import ROOT, commit
 
 TESTS = ("tests/safety", "tests/actor", "tests/cost")
 LEFT_OUT = ("-k", "not within_its_time")  # of speed

@@ -17,8 +17,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,16 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import ANALYTIC, REACH, TaskSettings, build_agent, parse_task
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
-from ami_robot.perception.view import TrainingView
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.statistics import wilson_interval
-from ami_robot.types import MODEL_STEP_S, TOOL_POSITION, TOOL_VELOCITY, Goal, Latent, Refusal
+from ami_robot.types import MODEL_STEP_S, Goal, Refusal
 from ami_robot.world_model.model import LatentWorldModel
+from ami_sim.agent_actor import AgentActor, pictured_goal
+from ami_sim.attempt import Actor
 from ami_sim.env import TabletopEnv
 from ami_sim.judge import EPISODE_S, HOLD_S, SUCCESS_DISTANCE_M, Judge, Verdict
 from ami_sim.scene import Scene
@@ -61,7 +60,6 @@ class Bench:
         trained = loaded.training_camera
         self.camera = replace(trained, position=trained.position + np.array(camera_moved_m))
         self.env = TabletopEnv(limits=self.spec, fast=not full, camera=self.camera, feels=full)
-        self.view = TrainingView(self.camera, self.camera)
         self.task = task
         self.straight = parse_task(yaml.safe_load(ANALYTIC.read_text()), str(ANALYTIC))
 
@@ -74,19 +72,11 @@ class Bench:
         arm.on_substep, arm.controller.on_accept = judge.on_substep, judge.on_command
         goal = self._goal(method, scene)
         act = self._actor(method, goal, seed)
-        report, action = self.env.guardrail.status(arm.time_ns), np.zeros(4)
-        plan_ms, refusals, stopped = [], 0, 0
+        stopped = 0
         for _ in range(round(EPISODE_S / MODEL_STEP_S)):
-            latent, held = self._latent(observation, arm.time_ns), report
-            observation, _, _, _, info = self.env.step(action)  # carried out while the next plan is made
-            report = self.env.guardrail.status(arm.time_ns)
-            begun = time.perf_counter()
-            answer = act(latent, held, report)
-            plan_ms.append((time.perf_counter() - begun) * 1e3)
-            refusals += isinstance(answer, Refusal)
+            observation, _, _, _, info = self.env.step(act(self.env, observation))
             stopped += info["refusal"] is not None
-            action = np.zeros(4) if isinstance(answer, Refusal) else answer
-            action[3] = report.gripper_width
+        decisions = act.decisions if isinstance(act, AgentActor) else []
         verdict = judge.verdict()
         arm.on_substep = arm.controller.on_accept = None
         return {
@@ -98,51 +88,30 @@ class Bench:
             "arrival_s": _arrival_s(verdict),
             "decode_error_m": float(np.linalg.norm(goal.tool_position - scene.goal_position)),
             "violations": verdict.violations,
-            "refusals": refusals,
+            "refusals": sum(isinstance(decision.answer, Refusal) for decision in decisions),
             "guardrail": stopped,
-            "plan_ms": float(np.median(plan_ms)),
+            "plan_ms": float(np.median([decision.wall_ms for decision in decisions])) if decisions else 0.0,
         }
 
     def _goal(self, method: str, scene: Scene) -> Goal:
         if method in ("hold", "random", "analytic_ik"):
             return Goal(scene.goal_position)
-        image_latent = self.encoder.encode(self.view(render_goal_image(scene, self.camera)))
-        decoded = np.asarray(self.encoder.decode_tool_position(image_latent), np.float64)
+        goal = pictured_goal(self.encoder, render_goal_image(scene, self.camera))
         if method == "decoded_goal_ik":  # what is read a little outside should not cost this control a refusal
-            return Goal(np.clip(decoded, self.spec.workspace.lower_m, self.spec.workspace.upper_m))
-        return image_goal(Latent(0, image_latent, decoded, np.zeros(3), 0.0, self.encoder.checkpoint_sha256, ""))
+            return Goal(np.clip(goal.tool_position, self.spec.workspace.lower_m, self.spec.workspace.upper_m))
+        return goal
 
-    def _latent(self, observation: dict[str, np.ndarray], stamp_ns: int) -> Latent:
-        proprio = observation["proprio"].astype(np.float64)
-        return Latent(
-            stamp_ns,
-            self.encoder.encode(observation["image"]),
-            proprio[TOOL_POSITION],
-            proprio[TOOL_VELOCITY],
-            float(proprio[-1]),
-            self.encoder.checkpoint_sha256,
-            self.encoder.preprocessing_id,
-        )
-
-    def _actor(self, method: str, goal: Goal, seed: int) -> Callable[[Latent, Any, Any], np.ndarray | Refusal]:
+    def _actor(self, method: str, goal: Goal, seed: int) -> Actor:
         if method == "hold":
             return lambda *_: np.zeros(4)
         if method == "random":
             rng, reach = np.random.default_rng(seed), self.spec.tool_displacement.max_m_per_step
             return lambda *_: np.append(rng.uniform(-reach, reach, 3) / np.sqrt(3), 0.0)
         task = self.task if method == "icem" else self.straight
-        agent: Agent = build_agent(task, self.spec, self.kinematics, self.world_model)
+        agent = build_agent(task, self.spec, self.kinematics, self.world_model)
         if refusal := agent.pursue(goal):
             raise RuntimeError(refusal.reason)
-
-        def act(latent: Latent, held: Any, report: Any) -> np.ndarray | Refusal:
-            for at, stamp_ns in ((held, latent.stamp_ns), (report, latent.stamp_ns + 1)):
-                agent.on_report(at.target_joint_positions, at.target_tool_position, at.gripper_width, stamp_ns)
-            agent.on_latent(latent)
-            plan = agent.act(latent.stamp_ns + 1)
-            return plan if isinstance(plan, Refusal) else plan.actions[0].copy()
-
-        return act
+        return AgentActor(agent, self.encoder)
 
 
 def _arrival_s(verdict: Verdict) -> float:

@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ami_robot.pool import INTERRUPTED
 from ami_robot.safety.spec import load_spec
 from ami_sim.trials.trial import FAMILIES
-from benchmarks.pool import INTERRUPTED
 from benchmarks.safety_blocks import BASELINES, KINEMATIC, Shards, blocks_of, run_block, run_blocks
 from benchmarks.safety_faults import fault_table
 from benchmarks.safety_layers import layers

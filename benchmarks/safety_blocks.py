@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ami_robot.pool import results
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
@@ -28,7 +29,6 @@ from ami_sim.trials.baselines import KINDS, Baseline
 from ami_sim.trials.cell import Cell, Outcome
 from ami_sim.trials.kinematic import STATIC_FAMILIES, Guarded, KinematicCell
 from ami_sim.trials.trial import Trial, draw
-from benchmarks.pool import results
 
 BLOCK = 100
 KINEMATIC, BASELINES = "kinematic", "baselines"

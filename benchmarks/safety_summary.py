@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ami_robot.provenance import commit, machine
 from ami_robot.statistics import upper_bound
 from ami_sim.trials.baselines import KINDS
 from ami_sim.trials.trial import FAMILIES
-from benchmarks.provenance import commit, machine
 from benchmarks.safety_blocks import BASELINES, KINEMATIC, KINEMATIC_SEEDS, Shards
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.safety"

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ami_robot.provenance import ROOT, commit, machine
 from ami_robot.safety.spec import load_spec
 from ami_robot.statistics import upper_bound
 from ami_sim.stories.book import STORIES
 from ami_sim.stories.story import play
 from benchmarks import live_scenarios
-from benchmarks.provenance import ROOT, commit, machine
 
 RESULT = ROOT / "benchmarks" / "results" / "scenarios.json"
 KEPT = ROOT / "data" / "scenarios"

@@ -37,6 +37,7 @@ from ami_nodes.convert import to_ns  # noqa: E402
 from ami_nodes.demo_graph import Graph, GraphError  # noqa: E402
 from ami_nodes.graph_client import GraphClient, image_goal  # noqa: E402
 from ami_robot.perception.camera import load_camera  # noqa: E402
+from ami_robot.provenance import made_with  # noqa: E402
 from ami_robot.types import MODEL_STEP_S, NS_PER_S  # noqa: E402
 from ami_sim.arm import CAMERA_SUBSTEPS  # noqa: E402
 from ami_sim.judge import EPISODE_S  # noqa: E402
@@ -44,7 +45,6 @@ from ami_sim.scene import Scene  # noqa: E402
 from ami_sim.world import PHYSICS_HZ, render_goal_image  # noqa: E402
 from benchmarks.live_cell import LAUNCH_FILE  # noqa: E402
 from benchmarks.own_domain import own_domain  # noqa: E402
-from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
 MINUTES, SAMPLE_S, BRING_UP_S, FIRST_SEED = 60.0, 30.0, 60.0, 20_000

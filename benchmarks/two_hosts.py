@@ -41,12 +41,12 @@ from ami_nodes.demo_graph import Graph, GraphError  # noqa: E402
 from ami_nodes.graph_client import GraphClient, position_goal  # noqa: E402
 from ami_nodes.lifecycle_manager import LifecycleManager  # noqa: E402
 from ami_nodes.pursuit import FRAME_TIMEOUT_S, MAX_SILENCES  # noqa: E402
+from ami_robot.provenance import made_with  # noqa: E402
 from ami_robot.safety.kinematics import Kinematics  # noqa: E402
 from ami_robot.safety.motion import MOVE_DURATIONS_S  # noqa: E402
 from ami_robot.safety.spec import load_spec  # noqa: E402
 from ami_robot.types import NS_PER_S  # noqa: E402
 from benchmarks.cable import Cable, NotPossibleError, make_host, measure  # noqa: E402
-from benchmarks.provenance import made_with  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "two_hosts.json"
 LAUNCH_FILE = ("ami_bringup", "bringup.launch.xml")

@@ -20,6 +20,8 @@ ARROWS = {
     "safety": {"types"},
     "learning": {"actor"},
     "episodes": {"types"},
+    "pool": set(),
+    "provenance": set(),
     "statistics": set(),
     "strict": set(),
     "types": set(),

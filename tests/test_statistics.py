@@ -1,8 +1,8 @@
-"""Intervals of a rate against published values."""
+"""Intervals of a rate, and the test of two of them, against published values."""
 
 import pytest
 
-from ami_robot.statistics import clopper_pearson, upper_bound, wilson_interval
+from ami_robot.statistics import clopper_pearson, mcnemar_exact, upper_bound, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,16 @@ def test_the_one_sided_bound_is_clopper_and_pearsons(events, trials, bound):
 def test_no_bound_of_more_events_than_trials_or_fewer_than_none(interval, events, trials):
     with pytest.raises(ValueError, match=f"events in {trials} trials"):
         interval(events, trials)
+
+
+@pytest.mark.parametrize(
+    ("first_only", "second_only", "p_value"),
+    [
+        (5, 15, 0.041389),  # 2 * P(X <= 5) of binomial(20, 1/2), tabulated as 0.0207
+        (150, 86, 3.71594e-05), (121, 59, 4.43445e-06),  # scipy.stats.binomtest(86, 236) and (59, 180)
+        (0, 6, 0.03125), (0, 5, 0.0625), (4, 4, 1.0), (0, 0, 1.0), (3, 2, 1.0),
+    ],
+)  # fmt: skip
+def test_mcnemars_p_value_is_that_of_the_binomial_test_and_knows_no_order(first_only, second_only, p_value):
+    assert mcnemar_exact(first_only, second_only) == pytest.approx(p_value, rel=1e-4)
+    assert mcnemar_exact(second_only, first_only) == mcnemar_exact(first_only, second_only)

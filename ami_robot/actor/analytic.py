@@ -59,4 +59,5 @@ class StraightLine:
             candidates=1,
             masked=0,
             margin=margin,
+            searched=False,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Imagination:
         if not candidates.feasible[0]:
             return hold_refused(candidates)
         pool = self.imagine(query, candidates)
-        return pool if isinstance(pool, Refusal) else pool.plan(query.cost.names, 1, 0, 1)
+        return pool if isinstance(pool, Refusal) else replace(pool.plan(query.cost.names, 1, 0, 1), searched=False)
 
 
 def hold_refused(candidates: Candidates) -> Refusal:

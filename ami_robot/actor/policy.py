@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -106,7 +106,7 @@ class Policy:
         if isinstance(pool, Refusal):
             return pool
         masked = int((~candidates.feasible).sum())
-        plan = pool.plan(query.cost.names, len(candidates.feasible), masked, 1)
+        plan = replace(pool.plan(query.cost.names, len(candidates.feasible), masked, 1), searched=False)
         whole = bool(np.array_equal(pool.sequences.drawn[0], rungs.drawn[0]))
         return Answer(plan, whole and _cheapest_first(pool))
 

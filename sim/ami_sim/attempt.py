@@ -26,6 +26,7 @@ class Attempt:
     arrival_s: float  # from when on the task's error stayed within tolerance at the end of each step
     refusals: int  # steps in which the guardrail refused something
     disarmed: bool  # the guardrail ended it early
+    errors_m: tuple[float, ...]  # the task's error at the end of each step
 
 
 def attempt(env: TabletopEnv, task: Task, actor: Actor, camera: CameraModel | None = None) -> Attempt:
@@ -45,7 +46,7 @@ def attempt(env: TabletopEnv, task: Task, actor: Actor, camera: CameraModel | No
         env.arm.on_substep = None
     outside = np.flatnonzero(np.array(errors_m) > task.tolerance_m)
     arrival_s = MODEL_STEP_S * (int(outside[-1]) + 1 if outside.size else 0)
-    return Attempt(judge.success, judge.error_m, arrival_s, refusals, disarmed)
+    return Attempt(judge.success, judge.error_m, arrival_s, refusals, disarmed, tuple(errors_m))
 
 
 def scripted(begin: Callable[[Sight], Behaviour]) -> Actor:

@@ -40,6 +40,7 @@ from ami_robot.episodes.shards import (
     write_shard,
 )
 from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW, training_camera
+from ami_robot.pool import ONE_THREAD
 from ami_robot.safety.spec import load_spec
 from ami_sim import play, policies
 from ami_sim.env import MAX_COMMAND_DELAY_S, TabletopEnv
@@ -87,8 +88,7 @@ def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[i
     manifest = _begin(folder, recipe)
     missing = [shard for shard in range(recipe.shards) if not shard_path(folder, shard).exists()]
     on_episodes(recipe.episodes - sum(len(recipe.episodes_of(shard)) for shard in missing))
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # the children inherit it; several threads in each would fight for the cores
+    os.environ.update(ONE_THREAD)
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(stop,))

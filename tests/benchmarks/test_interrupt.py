@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.pool import INTERRUPTED
+from ami_robot.pool import INTERRUPTED
 
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 3.0

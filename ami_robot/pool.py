@@ -15,7 +15,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 INTERRUPTED = "interrupted; what is done is kept, the same command goes on from there."
-"""What a benchmark says after Ctrl-C."""
+"""What to say after Ctrl-C."""
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""For the environment that workers inherit: several threads in each would fight for the cores."""
 
 
 def results(
