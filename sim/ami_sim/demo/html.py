@@ -181,8 +181,8 @@ def _table(records: Sequence[EpisodeRecord]) -> str:
 def _episode(record: EpisodeRecord, views: Sequence[np.ndarray]) -> str:
     word = "reached" if record.success else "missed"
     times = np.linspace(0, EPISODE_S, len(views))
-    pictures = [_figure(record.goal_image, "goal", "goal")]
-    pictures += [_figure(view, f"{t:.1f} s", "") for view, t in zip(views, times, strict=True)]
+    pictures = [figure(record.goal_image, "goal", "goal")]
+    pictures += [figure(view, f"{t:.1f} s", "") for view, t in zip(views, times, strict=True)]
     sparse = slice(None, None, max(1, len(record.judged_s) // 200))
     charts = line_chart("Distance to the goal, cm", "s", record.judged_s[sparse], 100 * record.distances_m[sparse],
                         threshold=100 * SUCCESS_DISTANCE_M)  # fmt: skip
@@ -206,7 +206,8 @@ def _foot(report: Mapping[str, Any]) -> str:
     )
 
 
-def _figure(image: np.ndarray, caption: str, kind: str) -> str:
+def figure(image: np.ndarray, caption: str, kind: str) -> str:
+    """A picture (height, width, 3) uint8 rgb, small and inside the page; `kind` is its class."""
     small = cv2.resize(image, (PICTURE, PICTURE), interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

@@ -1,0 +1,99 @@
+"""`ami eval`: how often do agents do what pictures show, beside controls, on episodes that nothing was trained on?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from ami_robot.cli.arguments import count, positive_count
+
+EXAMPLES = """examples:
+  ami eval reach --episodes 20 --out runs/reach           the shipped agent beside hold, random and expert
+  ami eval push push:colour --out runs/push --task my_push.yaml --checkpoint runs/training
+  ami eval push --task search.yaml policy.yaml both.yaml --checkpoint runs/training --out runs/modes
+                                                          three agents on the same episodes, compared in pairs
+  ami eval reach push --shifts --shifted-episodes 64 --out runs/all
+
+Stopped in any way, the same command goes on. Exit status: 0 done, 2 wrong input, 130 interrupted."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser(
+        "eval", help="success rates of agents and controls on suites of held-out episodes", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add(
+        "suites",
+        nargs="+",
+        metavar="SUITE",
+        help="reach, push, push_retracted, pick_lift or pick_place; under a shift as push:colour",
+    )
+    add("--episodes", type=positive_count, default=192, metavar="N", help="of each suite (default %(default)s)")
+    add("--seed", type=count, default=0, metavar="S", help="of the first episode; the others follow (default 0)")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for results.json, report.html and the episodes")
+    add("--shifts", action="store_true", help="each suite under all shifts, too")
+    add("--shifted-episodes", type=positive_count, metavar="N", help="of suites under a shift (default: as --episodes)")
+    add(
+        "--task",
+        nargs="+",
+        default=["reach"],
+        metavar="TASK.yaml",
+        help="task file, or name of a shipped one; a row each (default reach)",
+    )
+    add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
+    add("--controls", nargs="*", metavar="ROW", help="rows without a model: hold, random, expert (default: all three)")
+    add("--full", action="store_true", help="the guardrail sees every joint state, and torques, as in the graph")
+    add("--workers", type=positive_count, default=2, help="processes, at best one for each idle core (default 2)")
+    add("--films", type=count, default=3, metavar="K", help="of the first K failures of each agent (default 3)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, or go on with it; returns the exit code. Errors of the user are raised as our own types."""
+    from tqdm import tqdm
+
+    from ami_robot.configurator.configurator import task_file
+    from ami_robot.pool import INTERRUPTED
+    from ami_sim.evaluation.contestants import entered
+    from ami_sim.evaluation.evaluation import REPORT, Evaluation
+    from ami_sim.evaluation.suites import held_out_seeds, parse_suites
+    from ami_sim.evaluation.summary import printed
+
+    shifted = args.shifted_episodes or args.episodes
+    evaluation = Evaluation(
+        entered(args.controls, [task_file(name) for name in args.task], args.checkpoint, args.full),
+        {
+            suite: held_out_seeds(args.seed, shifted if suite.shift else args.episodes)
+            for suite in parse_suites(args.suites, args.shifts)
+        },
+    )
+    table, load, keys = evaluation.open(args.out), os.getloadavg()[0], evaluation.keys
+    done = sum(key in table.episodes for key in keys)
+    with tqdm(total=len(keys), initial=done, unit="episode", desc="evaluating", smoothing=0.05) as bar:
+        try:
+            evaluation.run(table, args.workers, lambda _: bar.update())
+            bar.set_description("films and page")
+            results = evaluation.conclude(table, command(args), args.workers, args.films, load)
+        except KeyboardInterrupt:
+            bar.close()
+            print(INTERRUPTED, file=sys.stderr)
+            return 130
+    print(f"{printed(results['rows'], results['pairs'])}\n\nreport: {args.out / REPORT}")
+    return 0
+
+
+def command(args: argparse.Namespace) -> str:
+    """What to type for the same again."""
+    words = ["ami", "eval", *args.suites, "--episodes", str(args.episodes), "--seed", str(args.seed)]
+    words += ["--shifts"] * args.shifts
+    if args.shifted_episodes:
+        words += ["--shifted-episodes", str(args.shifted_episodes)]
+    words += ["--task", *args.task, *(["--checkpoint", str(args.checkpoint)] if args.checkpoint else [])]
+    words += [] if args.controls is None else ["--controls", *args.controls]
+    words += ["--full"] * args.full
+    return shlex.join([*words, "--workers", str(args.workers), "--films", str(args.films), "--out", str(args.out)])
