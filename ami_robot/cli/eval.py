@@ -40,10 +40,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--shifted-episodes", type=positive_count, metavar="N", help="of suites under a shift (default: as --episodes)")
     add(
         "--task",
-        nargs="+",
+        nargs="*",
         default=["reach"],
         metavar="TASK.yaml",
-        help="task file, or name of a shipped one; a row each (default reach)",
+        help="task file, or name of a shipped one; a row each (default reach; none: controls alone)",
     )
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
     add("--controls", nargs="*", metavar="ROW", help="rows without a model: hold, random, expert (default: all three)")
@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         },
     )
     table, load, keys = evaluation.open(args.out), os.getloadavg()[0], evaluation.keys
-    done = sum(key in table.episodes for key in keys)
-    with tqdm(total=len(keys), initial=done, unit="episode", desc="evaluating", smoothing=0.05) as bar:
+    done, interval_s = sum(key in table.episodes for key in keys), 0.2 if sys.stderr.isatty() else 2.0
+    with tqdm(total=len(keys), initial=done, unit="episode", desc="evaluating", mininterval=interval_s) as bar:
         try:
             evaluation.run(table, args.workers, lambda _: bar.update())
             bar.set_description("films and page")

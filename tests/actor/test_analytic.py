@@ -19,6 +19,7 @@ def test_it_goes_straight_and_lands_on_the_goal(belief):
     np.testing.assert_allclose(plan.imagined_tool_path[-1], goal.tool_position)
     assert plan.cost == pytest.approx(0.0, abs=1e-12)
     assert np.all(plan.actions[:, 3] == 0.04)
+    assert not plan.searched
 
 
 def test_the_gain_takes_a_share_of_what_is_left(belief):

@@ -48,6 +48,7 @@ def stays(answer):
         isinstance(answer, Plan)
         and bool(np.all(answer.actions[:, :3] == 0))
         and bool(np.all(answer.actions[:, 3] == 0.04))
+        and not answer.searched
     )
 
 

@@ -62,6 +62,7 @@ def test_no_time_is_still_a_plan_and_more_time_no_worse(kind, belief):
     short = make(kind).plan(belief, FAR, deadline_s=0.0)
     long = make(kind).plan(belief, FAR, deadline_s=60.0)
     assert short.iterations == 1 < long.iterations
+    assert short.searched and long.searched
     assert long.cost < short.cost
 
 

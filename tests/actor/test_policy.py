@@ -167,6 +167,7 @@ def switched(belief, score=0.5, goal=FAR, **parts):
 def test_in_a_familiar_situation_the_policy_answers_without_a_search(belief):
     answer, search = switched(belief)
     assert isinstance(answer, Plan) and search.left_s == []
+    assert not answer.searched
 
 
 @pytest.mark.parametrize(

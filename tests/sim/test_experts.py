@@ -1,4 +1,4 @@
-"""Each expert at one seed; how often they succeed at more is what benchmarks/manipulation.py counts."""
+"""Each expert at one seed; how often they succeed at more is what `ami eval` counts."""
 
 from dataclasses import replace
 

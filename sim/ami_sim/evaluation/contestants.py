@@ -131,6 +131,8 @@ def entered(controls: Sequence[str] | None, tasks: Sequence[Path], checkpoint: P
     for name in controls:
         if name not in CONTROLS:
             raise EvaluationError(f"there is no control {name!r}; valid are {', '.join(CONTROLS)}.")
+    if not controls and not tasks:
+        raise EvaluationError("there is nobody to evaluate; name a task file or a control.")
     names = [path.stem for path in tasks]
     for name in names:
         if names.count(name) > 1 or name in CONTROLS:

@@ -19,7 +19,7 @@ from ami_sim.evaluation.table import Key
 from ami_sim.tasks import Task
 from ami_sim.world import Snapshot, World
 
-VIEW, BAR = 288, 30  # pixels: of each picture, of the line of text below
+VIEW, BAR = 288, 30  # pixels: of each picture, of the line of text above them
 FPS = round(1 / MODEL_STEP_S)
 PAUSE_S = 1.0  # on the last frame
 
@@ -47,11 +47,11 @@ def film(failures: Path, job: tuple[Key, Sequence[float | None]]) -> Path:
     return path
 
 
-def first_and_last(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Two frames of a film, (height, width, 3) uint8 rgb."""
+def pictures(path: Path) -> dict[str, np.ndarray]:
+    """The start, the end and the goal in a film, each (VIEW, VIEW, 3) uint8 rgb."""
     with av.open(str(path)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return frames[0], frames[-1]
+        frames = [frame.to_ndarray(format="rgb24")[BAR:] for frame in container.decode(video=0)]
+    return {"start": frames[0][:, :VIEW], "end": frames[-1][:, :VIEW], "goal": frames[-1][:, VIEW:]}
 
 
 def _frames(
@@ -62,16 +62,16 @@ def _frames(
     for number, (state, error_m) in enumerate(zip(states, (None, *errors_m), strict=True)):
         world.mirror(state)
         frame = np.full((VIEW + BAR, 2 * VIEW, 3), PAPER, np.uint8)
-        frame[:VIEW, :VIEW], frame[:VIEW, VIEW:] = world.render(), goal
-        cv2.line(frame, (VIEW, 0), (VIEW, VIEW), FAINT, 1)
-        _text(frame, "goal", VIEW + 8, 18, INK)
-        _text(frame, f"{number * MODEL_STEP_S:4.1f} s", 8, VIEW + 20, INK)
+        frame[BAR:, :VIEW], frame[BAR:, VIEW:] = world.render(), goal
+        cv2.line(frame, (VIEW, BAR), (VIEW, VIEW + BAR), FAINT, 1)
+        _text(frame, "goal", VIEW + 8, INK)
+        _text(frame, f"{number * MODEL_STEP_S:4.1f} s", 8, INK)
         if error_m is not None:
             colour = GREEN if error_m <= task.tolerance_m else RED
-            _text(frame, f"{100 * error_m:.1f} cm from the goal", 90, VIEW + 20, colour)
+            _text(frame, f"{100 * error_m:.1f} cm from the goal", 80, colour)
         frames.append(frame)
     return frames + [frames[-1]] * round(PAUSE_S * FPS)
 
 
-def _text(frame: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
-    cv2.putText(frame, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+def _text(frame: np.ndarray, text: str, x: int, colour: tuple[int, int, int]) -> None:
+    cv2.putText(frame, text, (x, BAR - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)

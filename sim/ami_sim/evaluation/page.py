@@ -14,7 +14,7 @@ from ami_robot.types import MODEL_STEP_S
 from ami_sim.demo.html import STYLE, figure
 from ami_sim.demo.svg import Axes, interval_chart
 from ami_sim.evaluation.contestants import CONTROLS
-from ami_sim.evaluation.film import first_and_last
+from ami_sim.evaluation.film import pictures
 from ami_sim.evaluation.suites import parse_suite
 from ami_sim.evaluation.summary import COLUMNS, Episode, cells, sentence
 from ami_sim.evaluation.table import Key
@@ -23,12 +23,14 @@ from ami_sim.judge import HOLD_S
 GRID_WIDTH, GRID_NAME, GRID_LINE = 1000, 150, 22  # pixels
 TOP_M = 0.3  # of the error curves: what is farther off is not told apart
 MORE_STYLE = """
-.curve { fill: none; stroke-width: 1; opacity: 0.35; } .curve.reached, .cell.reached { stroke: none; }
+.curve { fill: none; stroke-width: 1.2; opacity: 0.4; }
 svg .curve.reached { stroke: #1c8c54; } svg .curve.missed { stroke: #c43c30; }
 svg .cell.reached { fill: #58b083; } svg .cell.missed { fill: #d9756b; }
-.films { display: flex; flex-wrap: wrap; gap: 16px; }
-.films article { margin: 0; flex: 0 1 500px; } .films video { width: 100%; border-radius: 6px; display: block; }
-.films .strip { margin-top: 10px; } .films figure img { width: 137px; height: 137px; object-fit: cover; }
+th { white-space: normal; vertical-align: bottom; max-width: 110px; line-height: 1.3; }
+h3 { font-size: 16px; margin: 26px 0 10px; } section { margin-bottom: 24px; }
+.films { display: grid; grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); gap: 16px; }
+.films article { margin: 0; } .films video { width: 100%; border-radius: 6px; display: block; }
+.films .strip { margin: 10px 0 0; } .films figure img { width: 128px; height: 128px; object-fit: cover; }
 code { font-size: 13px; overflow-wrap: anywhere; }
 """
 
@@ -43,6 +45,7 @@ def page(results: Mapping[str, Any], episodes: Mapping[Key, Episode], films: Map
         f"{HOLD_S:g} s of a fixed length. The simulator's truth decides; no episode is left out. Agents are shown the "
         "goal as a camera picture and nothing else; all rows act on the same episodes through the same guardrails.</p>",
         f'<p class="note">{"; ".join(f"<b>{name}</b> {escape(what)}" for name, what in CONTROLS.items())}.</p>',
+        _overview(suites, results["rows"]) if len(suites) > 1 else "",
         *(_suite(suite, results, episodes, films) for suite in suites),
         _foot(results),
     ]
@@ -52,6 +55,20 @@ def page(results: Mapping[str, Any], episodes: Mapping[Key, Episode], films: Map
         f"<title>ami eval: {escape(', '.join(suites))}</title><style>{STYLE}{MORE_STYLE}</style></head>"
         f"<body><main>{''.join(sections)}</main></body></html>"
     )
+
+
+def _overview(suites: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Success rates, a line for each suite, a column for each row."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    found = {(row["suite"], row["name"]): f"{row['successes']}/{row['episodes']}" for row in rows}
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("suite", *names))
+    lines = "".join(
+        f'<tr><td><a href="#{suite}">{escape(suite)}</a></td>'
+        + "".join(f"<td>{found[suite, name]}</td>" for name in names)
+        + "</tr>"
+        for suite in suites
+    )
+    return f'<h2>All suites</h2><div class="wide"><table><tr>{head}</tr>{lines}</table></div>'
 
 
 def _suite(suite: str, results: Mapping[str, Any], episodes: Mapping[Key, Episode], films: Mapping[Key, Path]) -> str:
@@ -66,10 +83,12 @@ def _suite(suite: str, results: Mapping[str, Any], episodes: Mapping[Key, Episod
     curves = "".join(_curves(name, of[name], parse_suite(suite).episode(0)[0].tolerance_m) for name in of)
     shown = "".join(_film(key, episodes[key], path) for key, path in films.items() if key[0] == suite)
     return (
-        f'<h2 id="{suite}">{escape(suite)}</h2>{interval_chart(intervals)}'
+        f'<section><h2 id="{suite}">{escape(suite)}</h2>{interval_chart(intervals)}'
         f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>{pairs}'
         f'<h3>Error over time</h3><div class="charts">{curves}</div>'
-        f"<h3>Seed by seed</h3>{_grid(of)}" + (f'<h3>Failures</h3><div class="films">{shown}</div>' if shown else "")
+        f"<h3>Seed by seed</h3>{_grid(of)}"
+        + (f'<h3>Failures</h3><div class="films">{shown}</div>' if shown else "")
+        + "</section>"
     )
 
 
@@ -110,20 +129,14 @@ def _grid(of: Mapping[str, Sequence[Episode]]) -> str:
 
 def _film(key: Key, episode: Episode, path: Path) -> str:
     _, row, seed = key
-    start, end = first_and_last(path)
-    side = start.shape[1] // 2
-    pictures = (
-        (start[:side, :side], "start", ""),
-        (end[:side, :side], "end", ""),
-        (start[:side, side:], "goal", "goal"),
-    )
+    strip = "".join(figure(picture, name, name) for name, picture in pictures(path).items())
     source = f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
     refused = ", ".join(f"{count} {name}" for name, count in episode["planner_refusals"].items())
     said = f'<p class="note">planner refused: {escape(refused)}</p>' if refused else ""
     return (
         f'<article><h3>{escape(row)}, seed {seed}: <span class="missed">{_error(episode)} at worst in the last '
         f'{HOLD_S:g} s</span></h3><video controls muted loop preload="metadata" src="{source}"></video>'
-        f'<div class="strip">{"".join(figure(*picture) for picture in pictures)}</div>{said}</article>'
+        f'<div class="strip">{strip}</div>{said}</article>'
     )
 
 
