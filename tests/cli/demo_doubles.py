@@ -18,9 +18,9 @@ from ami_sim.scene import Scene
 from ami_sim.world import render_goal_image
 
 
-def untrained_checkpoint(folder: Path) -> Path:
+def untrained_checkpoint(folder: Path, latent_dim: int = 32) -> Path:
     """A checkpoint that has learned nothing: enough for the wiring."""
-    encoder, predictor = ConvConfig(32, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1)
+    encoder, predictor = ConvConfig(latent_dim, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1)
     modules = {
         "encoder": encoder.build(),
         "goal_head": GoalHead(encoder),

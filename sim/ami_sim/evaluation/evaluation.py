@@ -16,10 +16,11 @@ from ami_robot.provenance import commit, load_average, machine
 from ami_sim.evaluation.contestants import Contestants, Entry
 from ami_sim.evaluation.film import film
 from ami_sim.evaluation.page import page
-from ami_sim.evaluation.run import FAILURES, one_thread, run_missing
-from ami_sim.evaluation.suites import Suite
+from ami_sim.evaluation.run import run_missing
+from ami_sim.evaluation.states import FAILURES
+from ami_sim.evaluation.suites import Key, Suite
 from ami_sim.evaluation.summary import pairs_of, row_of
-from ami_sim.evaluation.table import Key, Table
+from ami_sim.evaluation.table import Table
 
 RESULTS, REPORT = "results.json", "report.html"
 
@@ -91,6 +92,6 @@ class Evaluation:
         if not jobs:
             return {}
         draw = partial(film, table.folder / FAILURES)
-        with closing(pool_results(draw, jobs, min(workers, len(jobs)), one_thread)) as done:
+        with closing(pool_results(draw, jobs, min(workers, len(jobs)))) as done:
             drawn = {key: path for (key, _), path in done}
         return {key: drawn[key] for key, _ in jobs}

@@ -13,9 +13,8 @@ import numpy as np
 from ami_robot.types import MODEL_STEP_S
 from ami_sim.demo.film import FAINT, GREEN, INK, PAPER, RED
 from ami_sim.demo.video import add_stream
-from ami_sim.evaluation.run import load_states, state_file
-from ami_sim.evaluation.suites import parse_suite
-from ami_sim.evaluation.table import Key
+from ami_sim.evaluation.states import load_states, state_file
+from ami_sim.evaluation.suites import Key, parse_suite
 from ami_sim.tasks import Task
 from ami_sim.world import Snapshot, World
 

@@ -15,9 +15,8 @@ from ami_sim.demo.html import STYLE, figure
 from ami_sim.demo.svg import Axes, interval_chart
 from ami_sim.evaluation.contestants import CONTROLS
 from ami_sim.evaluation.film import pictures
-from ami_sim.evaluation.suites import parse_suite
+from ami_sim.evaluation.suites import Key, parse_suite
 from ami_sim.evaluation.summary import COLUMNS, Episode, cells, sentence
-from ami_sim.evaluation.table import Key
 from ami_sim.judge import HOLD_S
 
 GRID_WIDTH, GRID_NAME, GRID_LINE = 1000, 150, 22  # pixels

@@ -19,11 +19,10 @@ from ami_sim.agent_actor import AgentActor, Decision
 from ami_sim.attempt import attempt
 from ami_sim.env import Observation, TabletopEnv
 from ami_sim.evaluation.contestants import Contestants, Entry
-from ami_sim.evaluation.suites import parse_suite
-from ami_sim.evaluation.table import Key, Table
+from ami_sim.evaluation.states import FAILURES, save_states, state_file
+from ami_sim.evaluation.suites import Key, parse_suite
+from ami_sim.evaluation.table import Table
 from ami_sim.world import Snapshot
-
-FAILURES = "failures"  # folder with the states of each failed episode of an agent
 
 
 def run_missing(
@@ -78,32 +77,6 @@ def run_episode(entry: Entry, failures: Path, key: Key) -> dict[str, Any]:
         "errors_m": [finite(error_m) for error_m in tried.errors_m],
         **(_figures(actor.decisions) if isinstance(actor, AgentActor) else {}),
     }
-
-
-def state_file(key: Key) -> str:
-    """The name of an episode's file in FAILURES."""
-    suite, row, seed = key
-    return f"{suite.replace(':', '-')}_{row}_{seed}.npz"
-
-
-def save_states(path: Path, states: list[Snapshot]) -> None:
-    """Write them whole or not at all."""
-    partial_path = path.with_name(f".{path.name}.partial")
-    with partial_path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            joint_positions=np.array([state.joint_positions for state in states]),
-            block_positions=np.array([state.block_positions for state in states]),
-            block_orientations=np.array([state.block_orientations for state in states]),
-        )
-    os.replace(partial_path, path)
-
-
-def load_states(path: Path) -> list[Snapshot]:
-    """What save_states wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        columns = (file["joint_positions"], file["block_positions"], file["block_orientations"])
-        return [Snapshot(*state) for state in zip(*columns, strict=True)]
 
 
 def finite(value: float) -> float | None:

@@ -10,6 +10,9 @@ from ami_sim.collect import FIRST_SEED
 from ami_sim.shifts import SHIFTS, shifted
 from ami_sim.tasks import TASKS, Task
 
+Key = tuple[str, str, int]
+"""Suite, row and seed of an episode."""
+
 
 class EvaluationError(ValueError):
     """An evaluation that cannot be made; one sentence saying what, where, and what would be right."""

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ami_robot.perception.checkpoint import write_whole
-from ami_sim.evaluation.suites import EvaluationError
+from ami_sim.evaluation.suites import EvaluationError, Key
 
 IDENTITY, LINES = "evaluation.json", "episodes.jsonl"
-
-Key = tuple[str, str, int]
-"""Suite, row and seed of an episode."""
 
 
 class Table:
