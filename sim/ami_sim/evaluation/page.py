@@ -22,10 +22,10 @@ from ami_sim.judge import HOLD_S
 GRID_WIDTH, GRID_NAME, GRID_LINE = 1000, 150, 22  # pixels
 TOP_M = 0.3  # of the error curves: what is farther off is not told apart
 MORE_STYLE = """
-.curve { fill: none; stroke-width: 1.2; opacity: 0.4; }
+.curve { fill: none; stroke-width: 1.2; }
 svg .curve.reached { stroke: #1c8c54; } svg .curve.missed { stroke: #c43c30; }
 svg .cell.reached { fill: #58b083; } svg .cell.missed { fill: #d9756b; }
-th { white-space: normal; vertical-align: bottom; max-width: 110px; line-height: 1.3; }
+th { white-space: normal; vertical-align: bottom; line-height: 1.3; } .wide { margin: 0 0 10px; }
 h3 { font-size: 16px; margin: 26px 0 10px; } section { margin-bottom: 24px; }
 .films { display: grid; grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); gap: 16px; }
 .films article { margin: 0; } .films video { width: 100%; border-radius: 6px; display: block; }
@@ -37,13 +37,14 @@ code { font-size: 13px; overflow-wrap: anywhere; }
 def page(results: Mapping[str, Any], episodes: Mapping[Key, Episode], films: Mapping[Key, Path]) -> str:
     """The whole page. films: of failed episodes."""
     suites = list(dict.fromkeys(row["suite"] for row in results["rows"]))
+    controls = [f"<b>{name}</b> {escape(CONTROLS[name])}" for name in results["names"] if name in CONTROLS]
     title = f"Evaluation: {', '.join(suites)}"
     sections = [
         f"<h1>{escape(title)}</h1>",
         "<p>An episode succeeds when the task's error stays within its tolerance throughout the last "
         f"{HOLD_S:g} s of a fixed length. The simulator's truth decides; no episode is left out. Agents are shown the "
         "goal as a camera picture and nothing else; all rows act on the same episodes through the same guardrails.</p>",
-        f'<p class="note">{"; ".join(f"<b>{name}</b> {escape(what)}" for name, what in CONTROLS.items())}.</p>',
+        f'<p class="note">{"; ".join(controls)}.</p>' if controls else "",
         _overview(suites, results["rows"]) if len(suites) > 1 else "",
         *(_suite(suite, results, episodes, films) for suite in suites),
         _foot(results),
@@ -98,13 +99,14 @@ def _curves(name: str, episodes: Sequence[Episode], tolerance_m: float) -> str:
     level = axes.down(100 * tolerance_m)
     ends = f'x1="{axes.across(0):.1f}" x2="{axes.across(longest * MODEL_STEP_S):.1f}" y1="{level:.1f}" y2="{level:.1f}"'
     drawn = f'<line {ends} class="threshold"/>'
+    opacity = float(np.clip(12 / len(episodes), 0.2, 0.8))
     for episode in episodes:
         errors_m = np.array([np.inf if e is None else e for e in episode["errors_m"]])
         points = " ".join(
             f"{axes.across((step + 1) * MODEL_STEP_S):.1f},{axes.down(100 * min(error_m, TOP_M)):.1f}"
             for step, error_m in enumerate(errors_m)
         )
-        drawn += f'<polyline points="{points}" class="curve {_word(episode)}"/>'
+        drawn += f'<polyline points="{points}" class="curve {_word(episode)}" opacity="{opacity:.2f}"/>'
     return axes.draw(drawn)
 
 

@@ -14,7 +14,7 @@ from ami_robot.statistics import mcnemar_exact, wilson_interval
 Episode = Mapping[str, Any]
 COLUMNS = (
     *("suite", "row", "success", "95 %", "worst cm in last s, p50", "at goal after s, p50"),
-    *("guardrail refused", "planner refused", "disarmed", "search ms, p50 / p95"),
+    *("guardrail refused", "planner refused", "disarmed", "search ms, p50 / p95", "other answers"),
 )
 
 
@@ -71,7 +71,7 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         "-" if row["error_m_p50"] is None else f"{100 * row['error_m_p50']:.1f}",
         "-" if row["arrival_s_p50"] is None else f"{row['arrival_s_p50']:.1f}",
         *(str(row["guardrail_refusals"]), refused or "0", str(row["disarmed"])),
-        "-" if row["plan_ms"] is None else f"{row['plan_ms']['p50']:.0f} / {row['plan_ms']['p95']:.0f}",
+        *(_ms(row["plan_ms"]), _ms(row["unsearched_ms"])),
     )
 
 
@@ -88,6 +88,10 @@ def printed(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(cells(row) for row in rows)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return "\n\n".join([table, *(sentence(pair) for pair in pairs)])
+
+
+def _ms(quantiles: Mapping[str, float] | None) -> str:
+    return "-" if quantiles is None else f"{quantiles['p50']:.0f} / {quantiles['p95']:.0f}"
 
 
 def _median(values: Sequence[float]) -> float | None:
