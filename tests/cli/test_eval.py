@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -18,7 +19,13 @@ from demo_doubles import untrained_checkpoint
 
 from ami_robot.cli.main import main
 from ami_robot.configurator.configurator import ANALYTIC, CHECKPOINTS, REACH
+from ami_robot.perception.camera import CLOSE_CAMERA, load_camera
+from ami_robot.perception.checkpoint import read_description, write_description
+from ami_robot.perception.view import CLOSE_VIEW, TrainingView
 from ami_robot.pool import INTERRUPTED
+from ami_sim.evaluation.contestants import Contestants, entered
+from ami_sim.evaluation.suites import parse_suite
+from ami_sim.world import World
 
 EPISODES, WAIT_S = 2, 240.0
 ROWS = ("short", "analytic", "hold", "expert")
@@ -165,6 +172,25 @@ def test_what_cannot_be_evaluated_is_said_in_one_line_before_anything_is_written
     assert main(["eval", *command, "--out", str(tmp_path / "out")]) == 2
     assert says in one_line(capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_agent_sees_start_and_goal_through_the_camera_that_its_encoder_was_trained_with(tmp_path, monkeypatch):
+    checkpoint = untrained_checkpoint(tmp_path / "checkpoint")
+    write_description(checkpoint, read_description(checkpoint) | {"preprocessing_id": CLOSE_VIEW})
+    contestants, seen = Contestants(entered([], [ANALYTIC], checkpoint, full=False)), []
+    encode = contestants.encoder.encode
+    monkeypatch.setattr(contestants.encoder, "encode", lambda image: seen.append(image) or encode(image))
+    task, camera = parse_suite("push").episode(0, contestants.camera)
+    actor = contestants.actor("analytic", task, camera)
+    observation, _ = contestants.env.reset(seed=0, options={"scene": task.scene, "camera": camera})
+    actor(contestants.env, observation)
+    contestants.env.close()
+    close = load_camera(CLOSE_CAMERA)
+    view, world = TrainingView(close, close), World(task.scene, close)
+    start = view(world.render())
+    world.close()
+    np.testing.assert_array_equal(seen[0], view(task.goal_image(close)))
+    np.testing.assert_array_equal(seen[1], start)
 
 
 @pytest.mark.slow

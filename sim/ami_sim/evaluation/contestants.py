@@ -14,7 +14,7 @@ from gymnasium.spaces import Box
 
 from ami_robot.agent import Agent
 from ami_robot.configurator.configurator import CHECKPOINTS, TaskSettings, build_agent, load_task
-from ami_robot.perception.camera import CameraModel
+from ami_robot.perception.camera import CameraModel, load_camera
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint, read_description
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.safety.kinematics import Kinematics
@@ -64,7 +64,8 @@ class Contestants:
     def __init__(self, entry: Entry) -> None:
         """Read task files and checkpoint; raises their errors."""
         self.entry = entry
-        self.env = TabletopEnv(fast=not entry.full, feels=entry.full)
+        self.camera = self._checkpoint.training_camera if entry.tasks else load_camera()
+        self.env = TabletopEnv(fast=not entry.full, feels=entry.full, camera=self.camera)
         self._tasks = {name: load_task(path) for name, path in entry.agents.items()}
         self._bounds = {name: _model_error(task) for name, task in self._tasks.items()}
         self._spec, self._kinematics = load_spec(), Kinematics()

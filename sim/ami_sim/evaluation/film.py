@@ -1,4 +1,4 @@
-"""A film of a failed episode, drawn afterwards from its states: what the camera saw, the goal picture beside it."""
+"""A film of a failed episode, drawn afterwards from its states: the front camera's view, the goal beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 
+from ami_robot.perception.camera import load_camera
 from ami_robot.types import MODEL_STEP_S
 from ami_sim.demo.film import FAINT, GREEN, INK, PAPER, RED
 from ami_sim.demo.video import add_stream
@@ -30,8 +31,7 @@ def film(failures: Path, job: tuple[Key, Sequence[float | None]]) -> Path:
     path = states.with_suffix(".mp4")
     if path.exists():
         return path
-    task, camera = parse_suite(suite).episode(seed)
-    camera = camera.resized(VIEW, VIEW)
+    task, camera = parse_suite(suite).episode(seed, load_camera().resized(VIEW, VIEW))
     goal, world, partial = task.goal_image(camera), World(task.scene, camera), path.with_name(f".{path.name}.partial")
     try:
         with av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container:

@@ -18,6 +18,7 @@ from ami_sim.evaluation.film import pictures
 from ami_sim.evaluation.suites import Key, parse_suite
 from ami_sim.evaluation.summary import COLUMNS, Episode, cells, sentence
 from ami_sim.judge import HOLD_S
+from ami_sim.tasks import TASKS
 
 GRID_WIDTH, GRID_NAME, GRID_LINE = 1000, 150, 22  # pixels
 TOP_M = 0.3  # of the error curves: what is farther off is not told apart
@@ -80,7 +81,7 @@ def _suite(suite: str, results: Mapping[str, Any], episodes: Mapping[Key, Episod
     head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS[1:])
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row)[1:])}</tr>" for row in rows)
     pairs = "".join(f"<p>{escape(sentence(pair))}</p>" for pair in results["pairs"] if pair["suite"] == suite)
-    curves = "".join(_curves(name, of[name], parse_suite(suite).episode(0)[0].tolerance_m) for name in of)
+    curves = "".join(_curves(name, of[name], TASKS[parse_suite(suite).task](0).tolerance_m) for name in of)
     shown = "".join(_film(key, episodes[key], path) for key, path in films.items() if key[0] == suite)
     return (
         f'<section><h2 id="{suite}">{escape(suite)}</h2>{interval_chart(intervals)}'

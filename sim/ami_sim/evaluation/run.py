@@ -51,8 +51,8 @@ def one_thread() -> None:
 def run_episode(entry: Entry, failures: Path, key: Key) -> dict[str, Any]:
     """One line of the table. Of a failed episode of an agent, the states are written to its file in `failures`."""
     suite, row, seed = key
-    task, camera = parse_suite(suite).episode(seed)
     contestants = _contestants(entry)
+    task, camera = parse_suite(suite).episode(seed, contestants.camera)
     actor = contestants.actor(row, task, camera)
     states: list[Snapshot] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ami_robot.perception.camera import CameraModel, load_camera
+from ami_robot.perception.camera import CameraModel
 from ami_sim.collect import FIRST_SEED
 from ami_sim.shifts import SHIFTS, shifted
 from ami_sim.tasks import TASKS, Task
@@ -30,9 +30,9 @@ class Suite:
         """As on the command line: `push`, `push:colour`."""
         return self.task if self.shift is None else f"{self.task}:{self.shift}"
 
-    def episode(self, seed: int) -> tuple[Task, CameraModel]:
-        """What is asked, and the camera that sees it; always the same for the same seed."""
-        task, camera = TASKS[self.task](seed), load_camera()
+    def episode(self, seed: int, camera: CameraModel) -> tuple[Task, CameraModel]:
+        """What is asked, and where the camera is that sees it; always the same for the same seed."""
+        task = TASKS[self.task](seed)
         return (task, camera) if self.shift is None else shifted(self.shift, task, camera)
 
 
