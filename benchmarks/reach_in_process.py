@@ -15,7 +15,6 @@ training.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,12 +25,13 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from ami_robot.configurator.configurator import ANALYTIC, REACH, TaskSettings, build_agent, parse_task
+from ami_robot.configurator.configurator import ANALYTIC, REACH, TaskSettings, build_agent, load_task, parse_task
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.statistics import wilson_interval
+from ami_robot.strict import read_yaml
 from ami_robot.types import MODEL_STEP_S, Goal, Refusal
 from ami_robot.world_model.model import LatentWorldModel
 from ami_sim.agent_actor import AgentActor, pictured_goal
@@ -61,7 +61,7 @@ class Bench:
         self.camera = replace(trained, position=trained.position + np.array(camera_moved_m))
         self.env = TabletopEnv(limits=self.spec, fast=not full, camera=self.camera, feels=full)
         self.task = task
-        self.straight = parse_task(yaml.safe_load(ANALYTIC.read_text()), str(ANALYTIC))
+        self.straight = load_task(ANALYTIC)
 
     def episode(self, method: str, seed: int) -> dict[str, Any]:
         """Run one scene to the end and return what the judge and the clock say."""
@@ -123,7 +123,7 @@ def _arrival_s(verdict: Verdict) -> float:
 
 def with_overrides(task: Path, overrides: list[str]) -> dict[str, Any]:
     """The task file's mapping with `section.key=value` put in."""
-    data = copy.deepcopy(yaml.safe_load(task.read_text()))
+    data = read_yaml(task)
     for override in overrides:
         name, value = override.split("=")
         section, key = name.split(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ from ami_robot.actor.mppi import MPPI, MPPISettings
 from ami_robot.actor.planner import PathMask, Planner
 from ami_robot.actor.policy import Policy, PolicySettings
 from ami_robot.agent import Agent
-from ami_robot.configurator.strict import ConfigError, build, check_keys, read_yaml
 from ami_robot.cost.cost import Cost, WeightedSum
 from ami_robot.cost.distance import LatentDistance, ToolDistance
 from ami_robot.cost.motion import ActionRate
@@ -36,6 +35,7 @@ from ami_robot.safety.model_error import (
 )
 from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import Spec
+from ami_robot.strict import StrictError, check_keys, read, read_yaml
 from ami_robot.types import Refusal
 from ami_robot.world_model.kinematic import KinematicModel
 from ami_robot.world_model.protocol import LocalWorldModel, WorldModel
@@ -50,6 +50,10 @@ LEARNED = {"icem": ICEMSettings, "mppi": MPPISettings, "gradient": GradientSetti
 """The planners that imagine with a world model, by their name in a task file."""
 
 
+class ConfigError(ValueError):
+    """A task that no agent can be built from; the message is one sentence for its author."""
+
+
 @dataclass(frozen=True)
 class CostSettings:
     """Weights of the terms, and what shapes them; a term of weight 0 is not computed."""
@@ -62,8 +66,6 @@ class CostSettings:
     spread: float = 0.0
 
     def __post_init__(self) -> None:
-        if negative := [f.name for f in fields(self) if getattr(self, f.name) < 0]:
-            raise ValueError(f"{', '.join(negative)} must not be negative")
         if self.latent_distance == 0 < self.decoded_slack_m:
             raise ValueError("without latent_distance nothing decides within decoded_slack_m; set that to 0")
         if self.latent_distance == self.tool_distance == 0:
@@ -112,31 +114,31 @@ def load_task(path: Path) -> TaskSettings:
     """Read a task file.
 
     Raises:
-        ConfigError: one sentence saying what is wrong where, and which keys are valid.
+        StrictError: one sentence saying what is wrong where, and which keys are known.
     """
     task = parse_task(read_yaml(path), str(path))
     return replace(task, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
-    """The same for a mapping that has been read; `where` begins the sentence of a ConfigError."""
+    """The same for a mapping that has been read; `where` begins the sentence of a StrictError."""
     planner = data.get("planner")
     if planner == "straight_line":
-        check_keys(data, {"planner", "straight_line"}, where)
-        return TaskSettings(straight_line=build(StraightLineSettings, data["straight_line"], f"{where}: straight_line"))
+        check_keys(data, ("planner", "straight_line"), where)
+        return TaskSettings(straight_line=read(data["straight_line"], StraightLineSettings, f"{where}: straight_line"))
     if planner not in LEARNED:
-        raise ConfigError(f"{where}: planner is {planner!r}; valid are {', '.join(LEARNED)}, straight_line")
-    optional = {"caution", "arrival"} | ({"policy"} - {planner})
-    check_keys(data, {"planner", planner, "cost", "model_error"}, where, optional)
+        raise StrictError(f"{where}: planner is {planner!r}; known are {', '.join(LEARNED)}, straight_line.")
+    optional = [name for name in ("policy", "caution", "arrival") if name != planner]
+    check_keys(data, dict.fromkeys(("planner", planner, "cost", "model_error", *optional)), where, optional)
     if not isinstance(data["model_error"], str):
-        raise ConfigError(f"{where}.model_error is {data['model_error']!r}; it must be the name of a file")
+        raise StrictError(f"{where}: model_error has to be the name of a file, got {data['model_error']!r}.")
     kinds: dict[str, type] = {**LEARNED, "cost": CostSettings, "caution": CautionSettings, "arrival": ArrivalSettings}
     sections: dict[str, Any] = {
-        key: build(kind, data[key], f"{where}: {key}") for key, kind in kinds.items() if key in data
+        key: read(data[key], kind, f"{where}: {key}") for key, kind in kinds.items() if key in data
     }
     task = TaskSettings(**sections, model_error=CHECKPOINTS / data["model_error"])
     if task.gradient is not None and task.policy is not None and task.policy.residual:
-        raise ConfigError(f"{where}: policy.residual is for icem and mppi; gradient starts from proposals alone")
+        raise StrictError(f"{where}: policy.residual is for icem and mppi; gradient starts from proposals alone.")
     return task
 
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import yaml
+from typing import Any, Literal
 
 from ami_robot.perception.encoder import EncoderConfig
-from ami_robot.strict import StrictError, plain, read
+from ami_robot.strict import StrictError, plain, read_file
 from ami_robot.world_model.predictor import PredictorConfig
 
 DEFAULT_CONFIG = Path(__file__).with_name("reach.yaml")
-
-Config = TypeVar("Config")
-
-
-class ConfigError(ValueError):
-    """A training configuration that cannot be used; one sentence saying what, where, and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -138,24 +130,5 @@ class TrainingConfig:
 
 
 def load_config(path: Path | str = DEFAULT_CONFIG) -> TrainingConfig:
-    """Read a training configuration; raises ConfigError, see `read_config`."""
-    return read_config(path, TrainingConfig)
-
-
-def read_config(path: Path | str, kind: type[Config]) -> Config:
-    """A YAML file as the dataclass `kind`.
-
-    Raises:
-        ConfigError: the file cannot be read, a key is missing or unknown, or a value is of the wrong type or range.
-    """
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"cannot read the training configuration {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the training configuration {path} is not YAML: {str(error).splitlines()[0]}.") from error
-    try:
-        return read(data, kind, str(path))
-    except StrictError as error:
-        raise ConfigError(str(error)) from error
+    """Read a training configuration; raises StrictError, see `read_file`."""
+    return read_file(path, TrainingConfig)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from ami_robot.learning import probes
-from ami_robot.learning.config import HeadConfig, read_config
+from ami_robot.learning.config import HeadConfig
 from ami_robot.learning.dataset import Episodes
 from ami_robot.learning.train import Provenance
 from ami_robot.perception.backbone import BackboneConfig, BackboneEncoder, folder_sha256
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 from ami_robot.perception.encoder import GoalHead, normalise_pictures
-from ami_robot.strict import StrictError, plain
+from ami_robot.strict import StrictError, plain, read_file
 from ami_robot.types import TOOL_POSITION
 
 DEFAULT_BACKBONE = Path(__file__).with_name("backbone.yaml")
@@ -56,8 +56,8 @@ class FitConfig:
 
 
 def load_fit_config(path: Path | str = DEFAULT_BACKBONE) -> FitConfig:
-    """Read a configuration; raises ConfigError when it cannot be read, or a key, type or range is wrong."""
-    return read_config(path, FitConfig)
+    """Read a configuration; raises StrictError when it cannot be read, or a key, type or range is wrong."""
+    return read_file(path, FitConfig)
 
 
 def fit_backbone(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ami_robot.learning.config import OptimiserConfig, read_config
-from ami_robot.strict import StrictError, plain
+from ami_robot.learning.config import OptimiserConfig
+from ami_robot.strict import StrictError, plain, read_file
 
 DEFAULT_POLICY_CONFIG = Path(__file__).with_name("policy.yaml")
 
@@ -51,5 +51,5 @@ class PolicyTrainingConfig:
 
 
 def load_policy_config(path: Path | str = DEFAULT_POLICY_CONFIG) -> PolicyTrainingConfig:
-    """Read a configuration; raises ConfigError, see `read_config`."""
-    return read_config(path, PolicyTrainingConfig)
+    """Read a configuration; raises StrictError, see `read_file`."""
+    return read_file(path, PolicyTrainingConfig)

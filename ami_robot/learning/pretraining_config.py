@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ami_robot.learning.config import AugmentationConfig, OptimiserConfig, read_config
+from ami_robot.learning.config import AugmentationConfig, OptimiserConfig
 from ami_robot.learning.masked_jepa import TokenPredictorConfig
 from ami_robot.learning.masks import MaskConfig, draw_masks
 from ami_robot.learning.token_encoders import token_encoder
 from ami_robot.perception.encoder import EncoderConfig
-from ami_robot.strict import StrictError, plain
+from ami_robot.strict import StrictError, plain, read_file
 
 DEFAULT_PRETRAINING = Path(__file__).with_name("image_jepa_conv.yaml")
 
@@ -74,7 +74,7 @@ def load_pretraining_config(path: Path | str = DEFAULT_PRETRAINING) -> Pretraini
     """Read a configuration of pretraining.
 
     Raises:
-        ConfigError: the file cannot be read, a key is missing or unknown, a value is of the wrong type or range, or the
+        StrictError: the file cannot be read, a key is missing or unknown, a value is of the wrong type or range, or the
             masks do not fit the encoder's grid.
     """
-    return read_config(path, PretrainingConfig)
+    return read_file(path, PretrainingConfig)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ami_robot.strict import StrictError, check_keys, read_yaml
 from ami_robot.types import Array
 
 FRONT_CAMERA = Path(__file__).with_name("front_camera.yaml")
@@ -88,22 +89,11 @@ class CameraModel:
 
 def load_camera(path: Path | str = FRONT_CAMERA) -> CameraModel:
     """Read a camera file; raises CameraError on a missing file, a missing or unknown key, or an impossible value."""
-    path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise CameraError(f"cannot read the camera file {path}: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise CameraError(f"the camera file {path} is not YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(data, dict):
-        raise CameraError(f"the camera file {path} has to be a mapping with the keys of CameraModel.")
-    known = [entry.name for entry in fields(CameraModel)]
-    if missing := [key for key in known if key not in data]:
-        raise CameraError(f"the camera file {path} lacks {', '.join(missing)}.")
-    if unknown := [str(key) for key in data if key not in known]:
-        raise CameraError(
-            f"the camera file {path} has unknown keys {', '.join(unknown)}; known are {', '.join(known)}."
-        )
+        data = read_yaml(path)
+        check_keys(data, [entry.name for entry in fields(CameraModel)], f"the camera file {path}")
+    except StrictError as error:
+        raise CameraError(str(error)) from error
     try:
         return CameraModel(**_converted(data))
     except (TypeError, ValueError) as error:

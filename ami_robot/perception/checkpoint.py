@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ami_robot.perception.camera import CameraModel
 from ami_robot.perception.view import FRONT_VIEW, ViewError, training_camera
-from ami_robot.strict import StrictError, plain, read
+from ami_robot.strict import StrictError, check_keys, plain, read, read_yaml
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "reach"
 TENSOR_FILE = "model.safetensors"
@@ -146,13 +146,10 @@ def read_description(directory: Path | str) -> dict[str, Any]:
     """`checkpoint.yaml` as a dict with all of its keys; raises CheckpointError."""
     path = Path(directory) / DESCRIPTION_FILE
     try:
-        description = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}; make it with `make checkpoint`.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is not YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(description, dict) or sorted(description) != sorted(_KEYS):
-        raise CheckpointError(f"{path} has to be a mapping with exactly the keys {', '.join(_KEYS)}.")
+        description = read_yaml(path)
+        check_keys(description, _KEYS, str(path))
+    except StrictError as error:
+        raise CheckpointError(f"{error} Make it again with `make checkpoint`.") from error
     return description
 
 

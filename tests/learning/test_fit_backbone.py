@@ -10,14 +10,14 @@ from disc_world import PROVENANCE, disc_arrays
 
 from ami_robot.cli.main import main
 from ami_robot.episodes.shards import content_sha256, write_manifest, write_shard
-from ami_robot.learning.config import ConfigError, HeadConfig
+from ami_robot.learning.config import HeadConfig
 from ami_robot.learning.dataset import Episodes
 from ami_robot.learning.fit_backbone import BackboneSizes, FitConfig, fit_backbone, load_fit_config
 from ami_robot.learning.train import train
 from ami_robot.perception.backbone import BackboneConfig, folder_sha256
 from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder, normalise_pictures
-from ami_robot.strict import plain
+from ami_robot.strict import StrictError, plain
 from ami_robot.world_model.model import LatentWorldModel
 
 CONFIG = FitConfig(0, 0.2, 400, BackboneSizes(64, 4, 24, 32), HeadConfig(300, 64, 0.003, 0.001))
@@ -158,7 +158,7 @@ def test_the_shipped_configuration_is_read_and_a_wrong_one_refused(tmp_path):
     assert shipped.encoder.pixels % 14 == shipped.encoder.pixels % 16 == 0
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump({"seed": 0}))
-    with pytest.raises(ConfigError, match="lacks held_out_fraction"):
+    with pytest.raises(StrictError, match="lacks held_out_fraction"):
         load_fit_config(path)
 
 

@@ -12,7 +12,6 @@ from ami_robot.actor.policy_network import PolicyNetwork, load_policy
 from ami_robot.cli.main import main
 from ami_robot.episodes.shards import content_sha256, write_manifest, write_shard
 from ami_robot.learning import policy as training
-from ami_robot.learning.config import ConfigError
 from ami_robot.learning.dataset import DataError
 from ami_robot.learning.latents import CACHE_FILE, LatentEpisodes, cached_latents
 from ami_robot.learning.policy import evaluate, hindsight, train_policy
@@ -21,6 +20,7 @@ from ami_robot.learning.train import TrainingError
 from ami_robot.perception.checkpoint import CheckpointError, save_checkpoint
 from ami_robot.perception.encoder import GoalHead, ImageEncoder
 from ami_robot.perception.view import CLOSE_VIEW
+from ami_robot.strict import StrictError
 from ami_robot.world_model.predictor import Predictor
 
 ENCODER = "e" * 64
@@ -190,7 +190,7 @@ def test_a_mistake_in_the_configuration_is_named(tmp_path, change, sentence):
     change(data)
     path = tmp_path / "policy.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(StrictError, match=sentence):
         load_policy_config(path)
 
 

@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 import ami_robot.learning
-from ami_robot.learning.config import ConfigError, load_config
+from ami_robot.learning.config import load_config
 from ami_robot.learning.pretraining_config import DEFAULT_PRETRAINING, load_pretraining_config
+from ami_robot.strict import StrictError
 
 FOLDER = Path(ami_robot.learning.__file__).parent
 SHIPPED = [DEFAULT_PRETRAINING, FOLDER / "image_jepa_vit.yaml", FOLDER / "video_jepa.yaml"]
@@ -44,5 +45,5 @@ def test_a_wrong_configuration_is_refused_in_a_sentence(shipped, change, sentenc
     change(data)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(StrictError, match=sentence):
         load_pretraining_config(path)

@@ -26,7 +26,7 @@ def test_collected_episodes_become_a_checkpoint(tmp_path, config, capsys):
     ("arguments", "sentence"),
     [
         (["--data", "nowhere", "--out", "out"], "nowhere is no data set"),
-        (["--data", "nowhere", "--out", "out", "--config", "none.yaml"], "cannot read the training configuration"),
+        (["--data", "nowhere", "--out", "out", "--config", "none.yaml"], "cannot read none.yaml"),
         (["--data", "nowhere", "--out", "out", "--threads", "0"], "--threads has to be at least 1"),
     ],
 )

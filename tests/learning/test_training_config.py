@@ -2,7 +2,8 @@ import pytest
 import yaml
 from disc_world import REACH
 
-from ami_robot.learning.config import ConfigError, load_config
+from ami_robot.learning.config import load_config
+from ami_robot.strict import StrictError
 
 
 def rewritten(tmp_path, change):
@@ -50,10 +51,10 @@ def test_a_configuration_from_before_there_were_kinds_means_what_it_meant(tmp_pa
     ],
 )
 def test_a_wrong_configuration_is_refused_in_a_sentence(tmp_path, change, sentence):
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(StrictError, match=sentence):
         load_config(rewritten(tmp_path, change))
 
 
 def test_a_missing_configuration_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(ConfigError, match="cannot read the training configuration"):
+    with pytest.raises(StrictError, match=r"cannot read .*none\.yaml"):
         load_config(tmp_path / "none.yaml")

@@ -83,7 +83,7 @@ def test_another_preprocessing_is_refused(folder):
 
 def test_a_description_with_another_key_is_refused(folder):
     redescribe(folder, comment="x")
-    with pytest.raises(CheckpointError, match="exactly the keys"):
+    with pytest.raises(CheckpointError, match="unknown keys comment; known are model_sha256"):
         load_checkpoint(folder)
 
 

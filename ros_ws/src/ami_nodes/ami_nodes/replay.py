@@ -23,8 +23,7 @@ from ami_nodes.pursuit import NO_ANSWER
 from ami_nodes.replay_decision import Decided, compare, recorded_actions
 from ami_robot.actor.icem import ICEM
 from ami_robot.agent import Agent, image_goal
-from ami_robot.configurator.configurator import TaskSettings, build_agent
-from ami_robot.configurator.strict import ConfigError
+from ami_robot.configurator.configurator import ConfigError, TaskSettings, build_agent
 from ami_robot.episodes.pictures import IMAGE_TYPE, INFO_TYPE
 from ami_robot.episodes.recording import REPORT_TOPIC, REPORT_TYPE, RecordingError, open_recording, read_topic
 from ami_robot.perception.checkpoint import Checkpoint
