@@ -18,7 +18,7 @@ ARROWS = {
     "perception": {"types", "strict"},
     "memory": {"types"},
     "safety": {"types"},
-    "learning": {"actor"},
+    "learning": {"actor", "statistics"},
     "episodes": {"types"},
     "pool": set(),
     "provenance": set(),

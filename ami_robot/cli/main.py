@@ -15,7 +15,8 @@ from typing import NoReturn
 import ami_robot
 
 VERBS = (
-    "collect", "pretrain", "backbone", "train", "train-policy", "goal", "demo", "eval", "calibrate", "preflight",
+    "collect", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo", "eval", "calibrate",
+    "preflight",
     "guardrails", "verify-run", "replay", "scenario", "ros", "step",
 )  # fmt: skip
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
@@ -29,6 +30,7 @@ EXAMPLES = """examples:
   ami train --data data/reach --out runs/training
   ami train-policy --data data/reach --out runs/policy
   ami eval reach push --episodes 192 --shifts --shifted-episodes 64 --out runs/evaluation
+  ami diagnose --data data/reach --out runs/diagnostics
   ami goal pose 0.5 0.1 0.2 --out goal.npz
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
   ami calibrate model-error --out ami_robot/checkpoints/reach/model_error.yaml

@@ -83,14 +83,6 @@ class Episodes:
         training, held_out = split_episodes(len(self), held_out_fraction, seed)
         return self.take(training), self.take(held_out)
 
-    def contact_windows(self, steps: int) -> NDArray[np.intp]:
-        """(W, 2): episode and first frame of the windows of `steps` steps in which a block moves."""
-        if not len(self) or steps > self.steps:
-            return np.empty((0, 2), np.intp)
-        windows = np.lib.stride_tricks.sliding_window_view(self.blocks, steps + 1, axis=1)  # (E, S, B, 3, steps + 1)
-        way = np.linalg.norm(windows.max(-1) - windows.min(-1), axis=-1)  # diagonal of what it passed through
-        return np.argwhere(way.max(-1) > _MOVED_M)
-
     def batch(self, starts: NDArray[np.intp], steps: int, targets: tuple[int, ...]) -> Batch:
         """The windows of `steps` steps that begin at `starts` (B, 2): episode, frame."""
         episode, first = starts[:, :1], starts[:, 1:]
@@ -101,6 +93,15 @@ class Episodes:
             torch.from_numpy(self.actions[episode, frames[:, :-1]]),
             targets,
         )
+
+
+def contact_windows(blocks: NDArray[np.floating], steps: int, moved_m: float = _MOVED_M) -> NDArray[np.intp]:
+    """(W, 2): episode and first frame of the windows of `steps` steps in which one of (E, T + 1, B, 3) m moves."""
+    if not len(blocks) or steps >= blocks.shape[1]:
+        return np.empty((0, 2), np.intp)
+    windows = np.lib.stride_tricks.sliding_window_view(blocks, steps + 1, axis=1)  # (E, S, B, 3, steps + 1)
+    way = np.linalg.norm(windows.max(-1) - windows.min(-1), axis=-1)  # diagonal of what it passed through
+    return np.argwhere(way.max(-1) > moved_m)
 
 
 def split_episodes(count: int, held_out_fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -126,7 +127,7 @@ class WindowSampler:
                 f"windows of {config.steps} steps do not fit into episodes of {episodes.steps}; lower window.steps."
             )
         self._episodes, self._config = episodes, config
-        self._contacts = episodes.contact_windows(config.steps) if config.contact_share else None
+        self._contacts = contact_windows(episodes.blocks, config.steps) if config.contact_share else None
         if self._contacts is not None and not len(self._contacts):
             raise DataError("no block moves in any training window; set window.contact_share to 0.")
 

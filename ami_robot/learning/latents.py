@@ -1,4 +1,4 @@
-"""A data set seen by a finished encoder once: what policies and novelty are learnt from."""
+"""Episodes seen by an encoder once: what heads, probes, policies and novelty are learnt from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ami_robot.learning.dataset import DataError, Episodes, split_episodes
 from ami_robot.perception.checkpoint import write_whole
-from ami_robot.perception.encoder import ImageEncoder
+from ami_robot.perception.encoder import ImageEncoder, normalise_pictures
+from ami_robot.types import TOOL_POSITION
 
 CACHE_FILE = "latents.safetensors"
 _CHUNK = 512  # pictures encoded at once
@@ -30,6 +31,11 @@ class LatentEpisodes:
     actions: Tensor  # (E, T, A)
     blocks: Tensor  # (E, T + 1, B, 3), m
 
+    @property
+    def tool_position(self) -> Tensor:
+        """(E, T + 1, 3), m."""
+        return self.proprio[..., TOOL_POSITION]
+
     def split(self, held_out_fraction: float, seed: int) -> tuple[LatentEpisodes, LatentEpisodes]:
         """(training, held out) by episode; raises DataError where there are too few."""
         training, held_out = split_episodes(len(self.latents), held_out_fraction, seed)
@@ -37,6 +43,18 @@ class LatentEpisodes:
 
     def _take(self, chosen: Tensor) -> LatentEpisodes:
         return LatentEpisodes(self.latents[chosen], self.proprio[chosen], self.actions[chosen], self.blocks[chosen])
+
+
+@torch.inference_mode()
+def encode_episodes(encoder: nn.Module, episodes: Episodes) -> LatentEpisodes:
+    """Encode all frames as at run time, on the encoder's device: no augmentation, stored statistics."""
+    encoder.eval()
+    device = next(iter(encoder.state_dict().values())).device  # a frozen one has no parameters
+    images = torch.from_numpy(episodes.images)
+    flat = images.flatten(0, 1)
+    latents = torch.cat([encoder(normalise_pictures(part.to(device))).cpu() for part in flat.split(_CHUNK)])
+    rest = (torch.from_numpy(values) for values in (episodes.proprio, episodes.actions, episodes.blocks))
+    return LatentEpisodes(latents.unflatten(0, images.shape[:2]), *rest)
 
 
 def cached_latents(

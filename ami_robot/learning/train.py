@@ -16,7 +16,9 @@ from ami_robot.learning.card import write_model_card
 from ami_robot.learning.config import TrainingConfig
 from ami_robot.learning.dataset import Batch, Episodes, WindowSampler
 from ami_robot.learning.jepa import JEPA
+from ami_robot.learning.latents import LatentEpisodes, encode_episodes
 from ami_robot.learning.log import TrainingLog
+from ami_robot.learning.prediction import prediction_report
 from ami_robot.learning.pretrained import pretrained_encoder
 from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
@@ -105,7 +107,7 @@ def train(
         if not leader:
             return None
         save_run(model, optimiser, config.optimiser.steps, out, identity)
-        encoded = probes.encode_episodes(model.encoder, training)
+        encoded = encode_episodes(model.encoder, training)
         model.cpu()
         fit_goal_head(model, encoded)
         metrics = evaluate(model, held_out, encoded)
@@ -143,7 +145,7 @@ def _batches(sampler: WindowSampler, config: TrainingConfig, first: int) -> Iter
             yield step, batch
 
 
-def fit_goal_head(model: JEPA, encoded: probes.Encoded) -> None:
+def fit_goal_head(model: JEPA, encoded: LatentEpisodes) -> None:
     """Second stage: the goal head on the latents of undisturbed training pictures; the encoder stays as it is."""
     head, config = model.goal_head, model.config.head
     labels = (encoded.tool_position - head.mean) / head.std
@@ -159,11 +161,11 @@ def fit_goal_head(model: JEPA, encoded: probes.Encoded) -> None:
     )
 
 
-def evaluate(model: JEPA, held_out: Episodes, training: probes.Encoded | None = None) -> dict[str, Any]:
+def evaluate(model: JEPA, held_out: Episodes, training: LatentEpisodes | None = None) -> dict[str, Any]:
     """The figures of the model card, on held-out episodes; those of the probes need training latents to fit them on."""
     was_training = model.training
     seed = model.config.seed
-    encoded = probes.encode_episodes(model.encoder, held_out)
+    encoded = encode_episodes(model.encoder, held_out)
     model.train(was_training)
     model = copy.deepcopy(model).cpu()  # what follows is small
     with torch.inference_mode():
@@ -172,10 +174,10 @@ def evaluate(model: JEPA, held_out: Episodes, training: probes.Encoded | None = 
         "held_out_episodes": len(held_out),
         "goal_head": probes.distances(located, encoded.tool_position.flatten(0, 1)),
         "effective_rank": round(probes.effective_rank(encoded.latents.flatten(0, 1)), 2),
-        "prediction": probes.prediction_report(model, encoded, model.config.window.steps, seed),
+        "prediction": prediction_report(model.predictor, model.goal_head, encoded, model.config.window.steps, seed),
     }
     if training is not None:
-        metrics["probes"] = probes.probe_report(training, encoded, seed)
+        metrics["probes"] = probes.probe_report(probes.fit_probes(training, seed), encoded)
     return metrics
 
 

@@ -3,7 +3,7 @@ import pytest
 from disc_world import disc_arrays
 
 from ami_robot.learning.config import WindowConfig
-from ami_robot.learning.dataset import DataError, Episodes, WindowSampler
+from ami_robot.learning.dataset import DataError, Episodes, WindowSampler, contact_windows
 
 
 def test_a_window_lines_pictures_up_with_proprioception_and_actions(episodes: Episodes):
@@ -66,7 +66,7 @@ def with_pushes(blocks=2):
 
 def test_the_wanted_share_of_windows_shows_a_block_that_moves():
     episodes = with_pushes()
-    assert {(e, f) for e, f in episodes.contact_windows(4)} == {(3, frame) for frame in range(2, 6)}
+    assert {(e, f) for e, f in contact_windows(episodes.blocks, 4)} == {(3, frame) for frame in range(2, 6)}
     moving = WindowSampler(episodes, WindowConfig(steps=4, targets=2, contact_share=0.5)).draw(32, (0,))
     still = WindowSampler(episodes, WindowConfig(steps=4, targets=2)).draw(32, (0,))
     pushed = {episodes.proprio[3, frame].tobytes() for frame in range(2, 6)}

@@ -55,7 +55,7 @@ FAMILIES = {
 @pytest.fixture(autouse=True)
 def _one_probe(monkeypatch):
     """The probe by a small network takes longer than these trainings do."""
-    monkeypatch.setattr(probes, "mlp_probe", lambda fit, labels, test, seed: probes.linear_probe(fit, labels, test))
+    monkeypatch.setattr(probes, "mlp_probe", lambda fit, labels, seed: probes.linear_probe(fit, labels))
 
 
 @pytest.fixture(scope="module")

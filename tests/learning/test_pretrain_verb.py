@@ -47,7 +47,7 @@ def test_a_collapse_ends_in_a_sentence_and_leaves_no_encoder(tmp_path, data, cap
     ("arguments", "sentence"),
     [
         (["pretrain", "--data", "nowhere", "--out", "out"], "nowhere is no data set"),
-        (["pretrain", "--data", "nowhere", "--out", "out", "--config", "none.yaml"], "cannot read the training config"),
+        (["pretrain", "--data", "nowhere", "--out", "out", "--config", "none.yaml"], "cannot read none.yaml"),
         (["backbone", "--folder", "none", "--data", "nowhere", "--out", "out"], "nowhere is no data set"),
         (["backbone", "--folder", "none", "--data", "nowhere", "--out", "out", "--config", "no.yaml"], "cannot read"),
     ],

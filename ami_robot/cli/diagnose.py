@@ -1,0 +1,38 @@
+"""`ami diagnose`: what a checkpoint knows and where its errors come from, on the episodes its training held out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+REPORT_FILE, PAGE_FILE = "diagnostics.json", "DIAGNOSTICS.md"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser("diagnose", help="measure a checkpoint on episodes that its training held out")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
+    parser.add_argument("--checkpoint", type=Path, help="folder with the checkpoint instead of the one that ships")
+    parser.add_argument("--out", type=Path, required=True, help=f"folder for {REPORT_FILE}, {PAGE_FILE} and latents")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure; returns the exit code. Errors of the user are raised as one of our own types."""
+    import json
+
+    from ami_robot.episodes.shards import EpisodeSet
+    from ami_robot.learning.diagnostics import diagnose
+    from ami_robot.learning.diagnostics_page import render_diagnostics
+    from ami_robot.learning.latents import cached_latents
+    from ami_robot.perception.checkpoint import load_checkpoint, write_whole
+    from ami_robot.perception.encoder import ImageEncoder
+
+    data, checkpoint = EpisodeSet.open(args.data), load_checkpoint(args.checkpoint)
+    episodes = cached_latents(data.shards(), data.sha256, ImageEncoder(checkpoint), args.out)
+    report = diagnose(checkpoint, episodes, data.sha256)
+    page = render_diagnostics(report)
+    write_whole(args.out / REPORT_FILE, (json.dumps(report, indent=2) + "\n").encode())
+    write_whole(args.out / PAGE_FILE, page.encode())
+    print(page)
+    return 0

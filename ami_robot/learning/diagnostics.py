@@ -1,0 +1,151 @@
+"""What a checkpoint knows and where its errors come from, on episodes that its training held out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from ami_robot.learning.config import TrainingConfig
+from ami_robot.learning.dataset import DataError, contact_windows
+from ami_robot.learning.latents import LatentEpisodes
+from ami_robot.learning.prediction import RANKED, prediction_report, top_1
+from ami_robot.learning.probes import Probe, distances, effective_rank, fit_probes, probe_report
+from ami_robot.learning.uncertainty import auroc, coverage
+from ami_robot.learning.windows import Windows
+from ami_robot.perception.checkpoint import Checkpoint, CheckpointError
+from ami_robot.perception.encoder import EncoderConfig, GoalHead
+from ami_robot.strict import StrictError, read
+from ami_robot.world_model.predictor import Predictor, PredictorConfig
+
+OFF_M = 0.03
+"""A block imagined farther than that from where it came to be is imagined wrongly."""
+
+_WINDOWS = 2048  # at most, of each kind
+_RANKED_WINDOWS = 512  # each of them is imagined RANKED times
+
+
+def diagnose(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str) -> dict[str, Any]:
+    """All figures, as plain values.
+
+    Probes are fitted on the episodes that the training saw, everything is measured on those it held out: the split
+    comes from the seed and the fraction in the checkpoint's record. Of other data than it was trained on the model has
+    seen nothing, and the same split keeps the probes honest.
+
+    Args:
+        checkpoint: with encoder, predictor and goal head.
+        episodes: in latents of that encoder.
+        data_sha256: of the data they come from.
+
+    Raises:
+        CheckpointError: the checkpoint lacks a predictor, or a record of its training.
+        DataError: the episodes are too few, or shorter than the windows that the checkpoint was trained on.
+    """
+    encoder: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
+    sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
+    predictor = checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
+    goal_head = checkpoint.fill(GoalHead(encoder), "goal_head")
+    try:
+        config: TrainingConfig = read(checkpoint.record.get("training"), TrainingConfig, "training")
+    except StrictError as error:
+        raise CheckpointError(f"{checkpoint.source} does not say how it was trained: {error}") from error
+    steps, seed = config.window.steps, config.seed
+    if steps > episodes.actions.shape[1]:
+        raise DataError(f"windows of {steps} steps do not fit into episodes of {episodes.actions.shape[1]}.")
+    training, held_out = episodes.split(config.held_out_fraction, seed)
+    prediction = prediction_report(predictor, goal_head, held_out, steps, seed, _WINDOWS)
+    for step, share in top_1(predictor, Windows.drawn(held_out, steps, _RANKED_WINDOWS, seed)).items():
+        prediction[step][f"top_1_of_{RANKED}"] = share
+    probes = fit_probes(training, seed)
+    return {
+        "checkpoint_sha256": checkpoint.sha256,
+        "data_sha256": data_sha256,
+        "trained_on_this_data": checkpoint.record["data"]["content_sha256"] == data_sha256,
+        "split": {
+            "seed": seed,
+            "held_out_fraction": config.held_out_fraction,
+            "training_episodes": len(training.latents),
+            "held_out_episodes": len(held_out.latents),
+        },
+        "horizon_steps": steps,
+        "effective_rank": round(effective_rank(held_out.latents.flatten(0, 1)), 2),
+        "prediction": prediction,
+        "probes": probe_report(probes, held_out),
+        "error_split": error_split(predictor, probes["mlp"], held_out, steps, seed),
+        "uncertainty": uncertainty(predictor, probes["mlp"], held_out, steps, seed),
+    }
+
+
+def error_split(
+    predictor: Predictor, probe: Probe, held_out: LatentEpisodes, steps: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of the error of an imagined position at the horizon: what the encoder has part in, and what imagining adds.
+
+    `encoded` reads the position out of the latent of the frame that came, `imagined` out of the latent imagined for it,
+    `moved` is the error of saying that nothing moves. The tool in windows from anywhere; the block that is displaced
+    most in windows in which one passes through OFF_M or more.
+    """
+    anywhere = Windows.drawn(held_out, steps, _WINDOWS, seed)
+    pushed = _contacts(held_out, steps, seed, OFF_M)[0]
+    return {
+        "tool": _split(predictor, probe, anywhere, torch.zeros(len(anywhere.latents), dtype=torch.long)),
+        "block": _split(predictor, probe, pushed, 1 + pushed.farthest),
+    }
+
+
+def uncertainty(predictor: Predictor, probe: Probe, held_out: LatentEpisodes, steps: int, seed: int) -> dict[str, Any]:
+    """Whether the spread at the horizon ranks and bounds the error of the imagined block, in windows with contact.
+
+    A block is imagined wrongly when what the probe reads out of the imagined latent is more than OFF_M from where it
+    came to be. Without opinions that differ there is no `auroc`, and the intervals are of one width.
+    """
+    windows, starts = _contacts(held_out, steps, seed)
+    if not len(starts):
+        return {"windows": 0}
+    imagined = windows.imagined(predictor)
+    error = torch.linalg.vector_norm(
+        _read(probe, imagined.latents[:, -1], 1 + windows.farthest) - _position(windows, 1 + windows.farthest, -1),
+        dim=-1,
+    )
+    errors, spread = error.double().numpy(), imagined.spread[:, -1].double().numpy()
+    wrong = errors > OFF_M
+    area = auroc(spread, wrong) if spread.any() else math.nan
+    return {
+        "windows": len(errors),
+        "episodes": len(np.unique(starts[:, 0])),
+        "base_rate": round(float(wrong.mean()), 4),
+        "auroc": None if math.isnan(area) else round(area, 4),
+        "coverage": coverage(errors, spread if spread.any() else np.ones_like(spread), starts[:, 0], seed),
+    }
+
+
+def _contacts(episodes: LatentEpisodes, steps: int, seed: int, *moved_m: float) -> tuple[Windows, np.ndarray]:
+    """At most _WINDOWS of the windows in which a block moves, and where they begin (W, 2)."""
+    starts = contact_windows(episodes.blocks.numpy(), steps, *moved_m)
+    starts = np.random.default_rng([seed, 5]).permutation(starts)[:_WINDOWS]
+    return Windows.at(episodes, starts, steps), starts
+
+
+def _split(predictor: Predictor, probe: Probe, windows: Windows, which: torch.Tensor) -> dict[str, Any]:
+    if not len(which):
+        return {"windows": 0}
+    truth = _position(windows, which, -1)
+    return {
+        "windows": len(which),
+        "encoded": distances(_read(probe, windows.latents[:, -1], which), truth),
+        "imagined": distances(_read(probe, windows.imagined(predictor).latents[:, -1], which), truth),
+        "moved": distances(_position(windows, which, 0), truth),
+    }
+
+
+def _read(probe: Probe, latents: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+    """(W, D) -> (W, 3), m: of the tool (0) or of a block (from 1) each."""
+    return probe(latents).unflatten(-1, (-1, 3))[torch.arange(len(which)), which]
+
+
+def _position(windows: Windows, which: torch.Tensor, frame: int) -> torch.Tensor:
+    """(W, 3), m: where it was in that frame."""
+    both = torch.cat([windows.tool_position[:, frame, None], windows.blocks[:, frame]], dim=1)
+    return both[torch.arange(len(which)), which]
