@@ -39,10 +39,11 @@ def render_model_card(description: Mapping[str, Any]) -> str:
         "position). Generated from `checkpoint.yaml`; `make checkpoint` makes all of it again.",
         "## What it is for",
         "Planning reaches in the simulated table-top scene, seen by the camera of `front_camera.yaml`. Trained on "
-        "simulated pictures only. The goal head learnt from the tool positions that the joint angles give; where the "
-        "blocks are was told to the probes alone, after the training.",
+        "simulated pictures only. The goal head learnt from the tool positions that the joint angles give; "
+        + _who_knows_the_blocks(metrics),
         "## What it knows, on held-out episodes",
         _goal_table(metrics),
+        *([_block_sentence(metrics)] if "block_head" in metrics else []),
         _probe_table(metrics["probes"]),
         _prediction_table(metrics["prediction"]),
         "copy-last: latent error over that of saying that nothing changes, below 1 is better. wrong/true: latent error "
@@ -65,6 +66,23 @@ def _goal_table(metrics: Mapping[str, Any]) -> str:
         f"{metrics['held_out_episodes']} episodes, split off by episode. Goal head, tool position from one picture: "
         f"mean {head['mean_cm']:.2f} cm, 95th percentile {head['p95_cm']:.2f} cm. Effective rank of the latents: "
         f"{metrics['effective_rank']:.1f}."
+    )
+
+
+def _who_knows_the_blocks(metrics: Mapping[str, Any]) -> str:
+    if "block_head" in metrics:
+        return (
+            "where the block is was told by the simulator to the block head and the probes, after the training: it has "
+            "no part in the latents, but a head like it needs such labels."
+        )
+    return "where the blocks are was told to the probes alone, after the training."
+
+
+def _block_sentence(metrics: Mapping[str, Any]) -> str:
+    head = metrics["block_head"]
+    return (
+        f"Block head, block position from one picture: mean {head['mean_cm']:.2f} cm, 95th percentile "
+        f"{head['p95_cm']:.2f} cm."
     )
 
 

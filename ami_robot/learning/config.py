@@ -75,7 +75,7 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Second stage: the goal head alone, on the latents of the finished encoder."""
+    """Second stage: the heads alone, on the latents of the finished encoder."""
 
     steps: int
     batch_frames: int
@@ -99,6 +99,7 @@ class TrainingConfig:
     augmentation: AugmentationConfig
     head: HeadConfig
     objective: ObjectiveConfig = ObjectiveConfig()
+    block_head: bool = False  # whether to fit a head for where the block is; its labels are the simulator's
 
     def __post_init__(self) -> None:
         """Raise StrictError on values that do not go together."""

@@ -42,7 +42,7 @@ class _Pass:
 
 
 class JEPA(nn.Module):
-    """What is trained together. Only encoder, predictor and goal head go into the checkpoint."""
+    """What is trained together. Only encoder, predictor, goal head and block head go into the checkpoint."""
 
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
@@ -56,6 +56,8 @@ class JEPA(nn.Module):
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         if config.loss.reconstruction:
             self.decoder = PictureDecoder(latent_dim)
+        if config.block_head:
+            self.block_head = GoalHead(config.encoder)
 
     def start_encoder_from(self, tensors: dict[str, Tensor]) -> None:
         """Set the encoder, and its moving average if there is one, to what was pretrained."""
@@ -70,6 +72,10 @@ class JEPA(nn.Module):
             getattr(self.predictor, f"{name}_std").copy_(flat.std(0).clamp_min(_LEAST_SPREAD_M))
         self.goal_head.mean.copy_(self.predictor.proprio_mean[TOOL_POSITION])
         self.goal_head.std.copy_(self.predictor.proprio_std[TOOL_POSITION])
+        if self.config.block_head:
+            blocks = torch.from_numpy(episodes.blocks).flatten(0, 2).double()
+            self.block_head.mean.copy_(blocks.mean(0))
+            self.block_head.std.copy_(blocks.std(0).clamp_min(_LEAST_SPREAD_M))
 
     def losses(self, batch: Batch, generator: torch.Generator, shared: torch.Generator) -> dict[str, Tensor]:
         """Each unweighted term that has a weight, by its name in LossWeights.

@@ -1,4 +1,4 @@
-"""Training: first encoder, predictor and heads together, then the goal head alone on the finished latents."""
+"""Training: first encoder, predictor and heads together, then the heads alone on the finished latents."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ami_robot.learning import probes, ranks
 from ami_robot.learning.card import write_model_card
 from ami_robot.learning.config import TrainingConfig
-from ami_robot.learning.dataset import Batch, Episodes, WindowSampler
+from ami_robot.learning.dataset import Batch, DataError, Episodes, WindowSampler
 from ami_robot.learning.jepa import JEPA
 from ami_robot.learning.latents import LatentEpisodes, encode_episodes
 from ami_robot.learning.log import TrainingLog
@@ -22,6 +23,7 @@ from ami_robot.learning.prediction import prediction_report
 from ami_robot.learning.pretrained import pretrained_encoder
 from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
+from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead
 from ami_robot.perception.view import FRONT_VIEW
 
 _CPU = torch.device("cpu")
@@ -71,12 +73,17 @@ def train(
         CheckpointError: the encoder of `initial` is of another kind or size.
         TrainingError: the encoder of `initial` takes another view than the data's, `out` holds another run, the loss
             is no longer finite, the batch cannot be shared out evenly, or TensorBoard is wanted and absent.
-        DataError: the episodes are too few or too short, or show no contact where some is wanted.
+        DataError: the episodes are too few or too short, show no contact where some is wanted, or have not one block
+            where its head is wanted.
     """
     if config.optimiser.batch_sequences % ranks.world_size():
         raise TrainingError(
             f"optimiser.batch_sequences is {config.optimiser.batch_sequences}, it has to be a multiple of the "
             f"{ranks.world_size()} processes."
+        )
+    if config.block_head and episodes.blocks.shape[2] != 1:
+        raise DataError(
+            f"block_head needs episodes with one block, these have {episodes.blocks.shape[2]}; set block_head to false."
         )
     torch.manual_seed(config.seed)
     training, held_out = episodes.split(config.held_out_fraction, config.seed)
@@ -109,12 +116,16 @@ def train(
         save_run(model, optimiser, config.optimiser.steps, out, identity)
         encoded = encode_episodes(model.encoder, training)
         model.cpu()
-        fit_goal_head(model, encoded)
+        fit_head(model.goal_head, encoded.latents, encoded.tool_position, config)
+        heads = {"goal_head": model.goal_head}
+        if config.block_head:
+            fit_head(model.block_head, encoded.latents, encoded.blocks[:, :, 0], config)
+            heads[BLOCK_HEAD] = model.block_head
         metrics = evaluate(model, held_out, encoded)
         log.write({"step": config.optimiser.steps, "final": metrics})
     checkpoint = save_checkpoint(
         out,
-        {"encoder": model.encoder, "predictor": model.predictor, "goal_head": model.goal_head},
+        {"encoder": model.encoder, "predictor": model.predictor, **heads},
         {"encoder": config.encoder, "predictor": config.predictor},
         {
             "revision": provenance.revision,
@@ -145,19 +156,25 @@ def _batches(sampler: WindowSampler, config: TrainingConfig, first: int) -> Iter
             yield step, batch
 
 
-def fit_goal_head(model: JEPA, encoded: LatentEpisodes) -> None:
-    """Second stage: the goal head on the latents of undisturbed training pictures; the encoder stays as it is."""
-    head, config = model.goal_head, model.config.head
-    labels = (encoded.tool_position - head.mean) / head.std
+def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: TrainingConfig) -> None:
+    """Second stage: a head on the latents (E, T + 1, D) of undisturbed training pictures; the encoder stays as it is.
+
+    Args:
+        head: with mean and std of the positions.
+        latents: of the finished encoder.
+        positions: (E, T + 1, 3), m.
+        config: of the training.
+    """
+    settings = config.head
     probes.fit_regression(
         head.layers,
-        encoded.latents.flatten(0, 1),
-        labels.flatten(0, 1),
-        config.steps,
-        config.batch_frames,
-        config.learning_rate,
-        config.weight_decay,
-        model.config.seed,
+        latents.flatten(0, 1),
+        ((positions - head.mean) / head.std).flatten(0, 1),
+        settings.steps,
+        settings.batch_frames,
+        settings.learning_rate,
+        settings.weight_decay,
+        config.seed,
     )
 
 
@@ -177,6 +194,10 @@ def evaluate(model: JEPA, held_out: Episodes, training: LatentEpisodes | None = 
         "prediction": prediction_report(model.predictor, model.goal_head, encoded, model.config.window.steps, seed),
     }
     if training is not None:
+        if model.config.block_head:
+            with torch.inference_mode():
+                block = model.block_head(encoded.latents)
+            metrics[BLOCK_HEAD] = probes.distances(block, encoded.blocks[:, :, 0])
         metrics["probes"] = probes.probe_report(probes.fit_probes(training, seed), encoded)
     return metrics
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ami_robot.perception.backbone import BackboneConfig
-from ami_robot.perception.checkpoint import Checkpoint
+from ami_robot.perception.checkpoint import Checkpoint, CheckpointError
 from ami_robot.perception.conv import ConvConfig
 from ami_robot.perception.grid import GridConfig
 from ami_robot.perception.slots import SlotsConfig
@@ -21,9 +21,16 @@ EncoderConfig = ConvConfig | GridConfig | SlotsConfig | ViTConfig | BackboneConf
 `latent_dim` (D), `tokens` (parts of equal width that the latent consists of, 1 for a vector), `head_hidden` (width of
 the goal head) and `build()`."""
 
+BLOCK_HEAD = "block_head"
+"""Its name in a checkpoint."""
+
 
 class GoalHead(nn.Module):
-    """Latent (..., D) -> tool position (..., 3), m. Its labels are the forward kinematics of the measured joints."""
+    """Latent (..., D) -> a position (..., 3), m.
+
+    That of the tool, whose labels are the forward kinematics of the measured joints; or, in a head of its own that has
+    no part in the encoder's training, that of the block, whose labels are the simulator's.
+    """
 
     mean: Tensor
     std: Tensor
@@ -54,6 +61,7 @@ class ImageEncoder:
         config: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
         self._encoder = checkpoint.fill(config.build(), "encoder")
         self._head = checkpoint.fill(GoalHead(config), "goal_head")
+        self._block_head = load_block_head(checkpoint) if has_block_head(checkpoint) else None
         self.checkpoint_sha256 = checkpoint.sha256
         self.preprocessing_id = checkpoint.preprocessing_id
         self.latent_dim = config.latent_dim
@@ -75,6 +83,27 @@ class ImageEncoder:
     def decode_tool_position(self, latent: Array) -> NDArray[np.float32]:
         """(D,) -> (3,), m in base_link: where the tool is in the picture that the latent came from."""
         return self._head(torch.as_tensor(np.asarray(latent, np.float32))).numpy()
+
+    @torch.inference_mode()
+    def decode_block_position(self, latent: Array) -> NDArray[np.float32] | None:
+        """(D,) -> (3,), m in base_link: where the block is in that picture; None where no head was fitted for it."""
+        if self._block_head is None:
+            return None
+        return self._block_head(torch.as_tensor(np.asarray(latent, np.float32))).numpy()
+
+
+def has_block_head(checkpoint: Checkpoint) -> bool:
+    """Whether its training fitted one."""
+    return any(name.startswith(f"{BLOCK_HEAD}.") for name in checkpoint.tensors)
+
+
+def load_block_head(checkpoint: Checkpoint) -> GoalHead:
+    """The head that says where the block is; raises CheckpointError where there is none."""
+    if not has_block_head(checkpoint):
+        raise CheckpointError(
+            f"{checkpoint.source} has no head for the block; train with block_head: true on data with one block."
+        )
+    return checkpoint.fill(GoalHead(checkpoint.sizes("encoder", EncoderConfig)), BLOCK_HEAD)
 
 
 def normalise_pictures(pictures: Tensor) -> Tensor:

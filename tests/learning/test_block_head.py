@@ -1,0 +1,57 @@
+"""A head for where the block is, fitted to the simulator's labels after everything else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from disc_world import PROVENANCE, disc_arrays
+
+from ami_robot.learning.card import CARD_FILE
+from ami_robot.learning.dataset import DataError, Episodes
+from ami_robot.learning.train import train
+from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
+from ami_robot.perception.encoder import ImageEncoder, load_block_head
+
+
+@pytest.fixture(scope="module")
+def short(config):
+    return replace(config, optimiser=replace(config.optimiser, steps=40))
+
+
+@pytest.fixture(scope="module")
+def with_head(short, episodes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("with")
+    train(episodes, replace(short, block_head=True), PROVENANCE, out)
+    return out
+
+
+def test_the_block_is_found_in_pictures_never_seen(with_head):
+    checkpoint = load_checkpoint(with_head)
+    metrics, encoder = checkpoint.record["metrics"], ImageEncoder(checkpoint)
+    assert metrics["block_head"]["mean_cm"] < 0.8 * metrics["probes"]["mean_blocks"]["mean_cm"]
+    fresh = disc_arrays(20, 1, seed=77)
+    found = np.array([encoder.decode_block_position(encoder.encode(frames[0])) for frames in fresh["images"]])
+    errors_m = np.linalg.norm(found - fresh["blocks"][:, 0, 0], axis=1)
+    assert errors_m.mean() < 0.8 * 0.01 * metrics["probes"]["mean_blocks"]["mean_cm"]
+    assert "Block head" in (with_head / CARD_FILE).read_text()
+
+
+def test_it_has_no_part_in_anything_else(with_head, short, episodes, tmp_path):
+    train(episodes, short, PROVENANCE, tmp_path)
+    plain, more = load_checkpoint(tmp_path), load_checkpoint(with_head)
+    assert all(torch.equal(tensor, more.tensors[name]) for name, tensor in plain.tensors.items())
+    assert {name.split(".")[0] for name in more.tensors.keys() - plain.tensors.keys()} == {"block_head"}
+    encoder = ImageEncoder(plain)
+    assert encoder.decode_block_position(np.zeros(encoder.latent_dim)) is None
+    with pytest.raises(CheckpointError, match="no head for the block; train with block_head: true"):
+        load_block_head(plain)
+    assert "Block head" not in (tmp_path / CARD_FILE).read_text()
+
+
+def test_of_several_blocks_none_is_the_one(short, tmp_path):
+    arrays = disc_arrays(4, 6, seed=0)
+    arrays["blocks"] = arrays["blocks"].repeat(3, axis=2)
+    with pytest.raises(DataError, match="needs episodes with one block, these have 3"):
+        train(Episodes.from_arrays(arrays), replace(short, block_head=True), PROVENANCE, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
