@@ -29,16 +29,28 @@ def image_goal(latent: Latent) -> Goal:
 
 def shown_goal(shown: ShownGoal, encoder: Seeing) -> Goal:
     """The goal that a goal file holds, as this encoder sees it: the last of its steps, the others on the way."""
-    if len(shown.tool_positions):
-        goals = [Goal(tool_position=position) for position in shown.tool_positions]
+    if len(shown.pictures):
+        goals = [_seen(encoder.encode(picture), encoder) for picture in shown.pictures]
     else:
-        latents = [encoder.encode(picture) for picture in shown.pictures]
-        goals = [Goal(np.asarray(encoder.decode_tool_position(z), np.float64), z) for z in latents]
+        tools, blocks = (
+            list(positions) or [None] * len(shown) for positions in (shown.tool_positions, shown.block_positions)
+        )
+        goals = [Goal(tool, block_position=block) for tool, block in zip(tools, blocks, strict=True)]
     return replace(goals[-1], way=tuple(goals[:-1]))
+
+
+def _seen(latent: Array, encoder: Seeing) -> Goal:
+    block = encoder.decode_block_position(latent)
+    tool_position = np.asarray(encoder.decode_tool_position(latent), np.float64)
+    return Goal(tool_position, latent, block_position=None if block is None else np.asarray(block, np.float64))
 
 
 class Seeing(Protocol):
     """What an encoder is to a goal."""
+
+    def decode_block_position(self, latent: Array) -> Array | None:
+        """(D,) -> (3,), m in base_link; None from an encoder that does not say."""
+        ...
 
     def encode(self, image: NDArray[np.uint8]) -> Array:
         """(64, 64, 3) uint8 rgb, the training view -> (D,)."""
@@ -88,6 +100,8 @@ class Agent:
             reason = "the goal has others on the way to it; a task that goes through them has the section arrival"
             return Refusal(reason, "goal", float("nan"))
         for step in (*goal.way, goal):
+            if step.tool_position is None:
+                continue
             margin_m = float(np.minimum(step.tool_position - lower, upper - step.tool_position).min())
             if step.image_latent is None and not margin_m >= 0:  # what is decoded from a picture may be a little off
                 where = np.array2string(step.tool_position, precision=3)

@@ -66,11 +66,12 @@ class Belief:
 
 @dataclass(frozen=True)
 class Goal:
-    """What to bring about: a picture of it, or a position of the tool."""
+    """What to bring about: a picture of it, or a position of the tool, of the block, or of both."""
 
-    tool_position: Array  # (3,), m; given for a pose goal, decoded from the picture for an image goal
+    tool_position: Array | None  # (3,), m; given, or decoded from the picture; None: the hand may be anywhere
     image_latent: Array | None = None  # (D,); None for a pose goal
     way: tuple[Goal, ...] = ()  # to be gone through before, as the frames of a demonstration show it
+    block_position: Array | None = None  # (3,), m; given, or decoded from the picture; None: nobody says
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class StraightLine:
         """The straight line, or the guardrail that it breaks. It takes no time to speak of, so no deadline matters."""
         if refusal := unusable(belief, goal):
             return refusal
+        if goal.tool_position is None:
+            return Refusal("a straight line needs a goal that says where the hand is to be", "goal", float("nan"))
         target, horizon = belief.proprio[TOOL_TARGET], self.settings.horizon
         limit_m = min(self.settings.max_step_m, self._mask.max_displacement_m)
         steps = straight_steps(goal.tool_position - target, limit_m, self.settings.gain, horizon)

@@ -95,6 +95,7 @@ def unusable(belief: Belief, goal: Goal) -> Refusal | None:
         ("belief's target joint positions", belief.target_joint_positions),
         ("goal's tool position", goal.tool_position),
         ("goal's image latent", goal.image_latent),
+        ("goal's block position", goal.block_position),
     ):
         if values is not None and not np.isfinite(values).all():
             return Refusal(f"the {name} is not finite; nothing can be planned from it", "unknown_state", float("nan"))

@@ -153,7 +153,7 @@ class Search(ABC, Generic[Settings, State]):
         """
         hold, later = np.zeros_like(self.last), self.later(query)
         displacements, schedules = [hold, later], [HOLD, self._gripper.later(self.last_schedule)]
-        if self.settings.straight_line_candidate:
+        if self.settings.straight_line_candidate and query.goal.tool_position is not None:
             gap = query.goal.tool_position - query.belief.proprio[TOOL_TARGET]
             displacements.append(straight_steps(gap, query.limit_m, 1.0, len(hold)))
             schedules.append(HOLD)
@@ -187,6 +187,8 @@ class Search(ABC, Generic[Settings, State]):
 
     def _step_limit_m(self, belief: Belief, goal: Goal) -> float:
         """Shorter steps near the goal: the arm settles there and does not swing round it."""
+        if goal.tool_position is None:
+            return self._imagination.mask.max_displacement_m
         distance_m = float(np.linalg.norm(goal.tool_position - belief.proprio[TOOL_POSITION]))
         near_m = max(self.settings.approach_gain * distance_m, self.settings.min_step_limit_m)
         return min(near_m, self._imagination.mask.max_displacement_m)

@@ -12,6 +12,7 @@ EXAMPLES = """examples:
   ami goal picture --image table.png --camera camera.yaml --out goal.npz
   ami goal scene --seed 7 --out goal.npz
   ami goal pose 0.5 0.1 0.2 --out goal.npz
+  ami goal pose --block 0.5 0.1 0.02 --out goal.npz
   ami goal demonstration --data data/reach --episode 3 --every 8 --out goal.npz"""
 
 
@@ -27,8 +28,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     picture.add_argument("--camera", type=Path, help="YAML of the camera that took it instead of the one that ships")
     scene = kinds.add_parser("scene", help="what the simulated camera would see at the goal of a scene")
     scene.add_argument("--seed", type=count, required=True, help="of the scene")
-    pose = kinds.add_parser("pose", help="hand here: a position of the tool in base_link")
-    pose.add_argument("position_m", type=float, nargs=3, metavar=("X", "Y", "Z"), help="m")
+    pose = kinds.add_parser("pose", help="hand here, block there: positions in base_link")
+    pose.add_argument("position_m", type=float, nargs="*", metavar="X Y Z", help="of the tool, m; none: anywhere")
+    pose.add_argument("--block", type=float, nargs=3, metavar=("X", "Y", "Z"), help="of the block, m")
     shown = kinds.add_parser("demonstration", help="frames of a recorded episode, one after the other")
     shown.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
     shown.add_argument("--episode", type=count, required=True, help="number of the episode in it, from 0")
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     goal = makers[args.kind](args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_goal(args.out, goal)
-    print(f"goal of {max(len(goal.pictures), len(goal.tool_positions))} step(s) in {args.out}")
+    print(f"goal of {len(goal)} step(s) in {args.out}")
     return 0
 
 
@@ -80,9 +82,12 @@ def _scene(args: argparse.Namespace):
 def _pose(args: argparse.Namespace):
     import numpy as np
 
-    from ami_robot.episodes.goals import ShownGoal
+    from ami_robot.episodes.goals import GoalError, ShownGoal
 
-    return ShownGoal(tool_positions=np.array([args.position_m]))
+    if len(args.position_m) not in (0, 3):
+        raise GoalError(f"a position of the tool has three numbers, X Y Z, got {len(args.position_m)}")
+    said = {"tool_positions": args.position_m, "block_positions": args.block}
+    return ShownGoal(**{name: np.array([position]) for name, position in said.items() if position})
 
 
 def _demonstration(args: argparse.Namespace):

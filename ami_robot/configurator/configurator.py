@@ -20,6 +20,7 @@ from ami_robot.actor.mppi import MPPI, MPPISettings
 from ami_robot.actor.planner import PathMask, Planner
 from ami_robot.actor.policy import Policy, PolicySettings
 from ami_robot.agent import Agent
+from ami_robot.cost.block import BlockDistance
 from ami_robot.cost.cost import Cost, WeightedSum
 from ami_robot.cost.distance import LatentDistance, ToolDistance
 from ami_robot.cost.motion import ActionRate
@@ -42,6 +43,7 @@ from ami_robot.world_model.protocol import LocalWorldModel, WorldModel
 
 if TYPE_CHECKING:
     from ami_robot.actor.policy_network import Taught
+    from ami_robot.perception.block_head import BlockHead
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 REACH = Path(__file__).with_name("reach.yaml")
@@ -64,12 +66,15 @@ class CostSettings:
     action_rate: float
     decoded_slack_m: float
     spread: float = 0.0
+    block_distance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.latent_distance == 0 < self.decoded_slack_m:
             raise ValueError("without latent_distance nothing decides within decoded_slack_m; set that to 0")
-        if self.latent_distance == self.tool_distance == 0:
-            raise ValueError("latent_distance or tool_distance must have weight, else nothing is pursued")
+        if self.latent_distance == self.tool_distance == self.block_distance == 0:
+            raise ValueError(
+                "one of latent_distance, tool_distance, block_distance must have weight, else nothing is pursued"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class TaskSettings:
     caution: CautionSettings | None = None
     arrival: ArrivalSettings | None = None
     straight_line: StraightLineSettings | None = None
+    block_head: str = ""  # checkpoint whose head says where the block is, below ami_robot/checkpoints or a whole path
     model_error: Path | None = None  # the calibration of the world model's error
     sha256: str = ""  # of the task file's bytes
 
@@ -128,17 +134,23 @@ def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
         return TaskSettings(straight_line=read(data["straight_line"], StraightLineSettings, f"{where}: straight_line"))
     if planner not in LEARNED:
         raise StrictError(f"{where}: planner is {planner!r}; known are {', '.join(LEARNED)}, straight_line.")
-    optional = [name for name in ("policy", "caution", "arrival") if name != planner]
+    optional = [name for name in ("policy", "caution", "arrival", "block_head") if name != planner]
     check_keys(data, dict.fromkeys(("planner", planner, "cost", "model_error", *optional)), where, optional)
-    if not isinstance(data["model_error"], str):
-        raise StrictError(f"{where}: model_error has to be the name of a file, got {data['model_error']!r}.")
+    for name in ("model_error", "block_head"):
+        if not isinstance(data.get(name, ""), str):
+            raise StrictError(f"{where}: {name} has to be a name or a path, got {data[name]!r}.")
     kinds: dict[str, type] = {**LEARNED, "cost": CostSettings, "caution": CautionSettings, "arrival": ArrivalSettings}
     sections: dict[str, Any] = {
         key: read(data[key], kind, f"{where}: {key}") for key, kind in kinds.items() if key in data
     }
-    task = TaskSettings(**sections, model_error=CHECKPOINTS / data["model_error"])
+    task = TaskSettings(
+        **sections, model_error=CHECKPOINTS / data["model_error"], block_head=data.get("block_head", "")
+    )
     if task.gradient is not None and task.policy is not None and task.policy.residual:
         raise StrictError(f"{where}: policy.residual is for icem and mppi; gradient starts from proposals alone.")
+    assert task.cost is not None  # comes with a world model
+    if not task.block_head and (task.cost.block_distance or (task.arrival and task.arrival.block_distance_m)):
+        raise StrictError(f"{where}: a distance of the block needs block_head, a checkpoint that says where it is.")
     return task
 
 
@@ -186,10 +198,14 @@ def build_planner(
 
     Raises:
         ConfigError: a policy or the gradient planner is to imagine with a world model that is not in this process.
-        CheckpointError: the folder of the policy cannot be used, or is for the latents of another encoder.
+        CheckpointError: the folder of policy or block head cannot be used, or is for the latents of another encoder.
     """
     assert task.cost is not None  # comes with a world model
-    cost = build_cost(task.cost)
+    block_head = None
+    if task.block_head:
+        block_head = _block_head(task.block_head, checkpoint_sha256)
+        checkpoint_sha256 = block_head.checkpoint_sha256
+    cost = build_cost(task.cost, block_head)
     max_spread = np.inf if task.caution is None else task.caution.max_spread
     parts = (mask, world_model, cost)
     policy: Policy | None = None
@@ -215,7 +231,7 @@ def build_planner(
         checkpoint_sha256 = taught.encoder_sha256
         planner = Caution(task.caution, planner, mask, taught.novelty)
     if task.arrival is not None:
-        planner = Arrival(task.arrival, planner, Imagination(*parts, max_spread))
+        planner = Arrival(task.arrival, planner, Imagination(*parts, max_spread), block_head)
     return planner, checkpoint_sha256
 
 
@@ -232,6 +248,12 @@ def _taught(name: str, encoder_sha256: str | None) -> Taught:
     return load_policy(CHECKPOINTS / name, encoder_sha256)
 
 
+def _block_head(name: str, encoder_sha256: str | None) -> BlockHead:
+    from ami_robot.perception.block_head import read_block_head
+
+    return read_block_head(CHECKPOINTS / name, encoder_sha256)
+
+
 def build_monitor(task: TaskSettings, spec: Spec, bound: ModelErrorBound | None = None) -> Monitor | Refusal:
     """The watch over the world model's error, or why it cannot be planned with; `bound` is read where not given."""
     assert task.model_error is not None  # comes with a world model
@@ -245,12 +267,14 @@ def build_monitor(task: TaskSettings, spec: Spec, bound: ModelErrorBound | None 
     return Monitor(bound, int(spec.model_error.window), int(spec.model_error.trips))
 
 
-def build_cost(settings: CostSettings) -> WeightedSum:
-    """The terms that have weight."""
+def build_cost(settings: CostSettings, block_head: BlockHead | None = None) -> WeightedSum:
+    """The terms that have weight; `block_head` is needed where block_distance has."""
     terms: dict[Cost, float] = {
         LatentDistance(settings.running_weight): settings.latent_distance,
         ToolDistance(settings.running_weight, settings.decoded_slack_m): settings.tool_distance,
         ActionRate(): settings.action_rate,
         Spread(settings.running_weight): settings.spread,
     }
+    if block_head is not None:
+        terms[BlockDistance(settings.running_weight, block_head)] = settings.block_distance
     return WeightedSum({term: weight for term, weight in terms.items() if weight > 0})

@@ -56,7 +56,7 @@ class LatentDistance:
         difference = self._difference(imagined)
         length = np.linalg.norm(difference, axis=-1, keepdims=True) * np.sqrt(difference.shape[-1])
         weights = step_weights(difference.shape[1], self._running_weight)[:, None]
-        slopes.image_latents[...] = weights * _over(difference, length)
+        slopes.image_latents[...] = weights * over(difference, length)
         return slopes
 
     @staticmethod
@@ -81,30 +81,40 @@ class ToolDistance:
         self._decoded_slack_m = decoded_slack_m
 
     def applies_to(self, goal: Goal) -> bool:
-        """Every goal has a tool position, given or decoded from the picture."""
-        return True
+        """A goal that says where the hand is to be, or shows it in a picture."""
+        return goal.tool_position is not None
 
     def __call__(self, imagined: Imagined) -> Array:
-        """(N,), m."""
-        difference = imagined.outcomes.proprio[..., TOOL_POSITION] - imagined.goal.tool_position
+        """(N,), m.
+
+        Raises:
+            CostError: the goal does not say where the hand is to be.
+        """
+        difference = self._difference(imagined)
         slack_m = self._slack_m(imagined.goal)
         beyond_m = np.maximum(np.linalg.norm(difference, axis=-1) - slack_m, 0.0)
         return mean_over_steps(beyond_m, self._running_weight)
 
     def slopes(self, imagined: Imagined) -> Slopes:
-        """Towards the goal, of the same length at every distance; none within the slack."""
+        """Towards the goal, as long at every distance; none within the slack; raises CostError as the cost does."""
         slopes = Slopes.none(imagined)
-        difference = imagined.outcomes.proprio[..., TOOL_POSITION] - imagined.goal.tool_position
+        difference = self._difference(imagined)
         length = np.linalg.norm(difference, axis=-1, keepdims=True)
         slack_m = self._slack_m(imagined.goal)
         weights = step_weights(difference.shape[1], self._running_weight)[:, None]
-        slopes.proprio[..., TOOL_POSITION] = np.where(length > slack_m, weights * _over(difference, length), 0.0)
+        slopes.proprio[..., TOOL_POSITION] = np.where(length > slack_m, weights * over(difference, length), 0.0)
         return slopes
+
+    @staticmethod
+    def _difference(imagined: Imagined) -> Array:
+        if imagined.goal.tool_position is None:
+            raise CostError("tool_distance needs a goal that says where the hand is to be")
+        return imagined.outcomes.proprio[..., TOOL_POSITION] - imagined.goal.tool_position
 
     def _slack_m(self, goal: Goal) -> float:
         return 0.0 if goal.image_latent is None else self._decoded_slack_m
 
 
-def _over(values: Array, length: Array) -> Array:
+def over(values: Array, length: Array) -> Array:
     """Quotient, and zero where there is no length."""
     return np.divide(values, length, out=np.zeros_like(values), where=length > 0)

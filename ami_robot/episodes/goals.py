@@ -1,7 +1,7 @@
 """A goal on disk: pictures or positions, the last of them the goal, those before it on the way there.
 
-A `.npz` with either `pictures` (K, 64, 64, 3) uint8 rgb, training views, or `tool_positions` (K, 3) float64, m in
-base_link. Pictures, not latents: a goal outlives the encoder.
+A `.npz` with either `pictures` (K, 64, 64, 3) uint8 rgb, training views, or `tool_positions` (K, 3) or
+`block_positions` (K, 3), or both of these, float64, m in base_link. Pictures, not latents: a goal outlives the encoder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_SHAPES = {"pictures": (64, 64, 3), "tool_positions": (3,)}
+_SHAPES = {"pictures": (64, 64, 3), "tool_positions": (3,), "block_positions": (3,)}
 
 
 class GoalError(ValueError):
@@ -24,27 +24,35 @@ class GoalError(ValueError):
 
 @dataclass(frozen=True)
 class ShownGoal:
-    """What somebody wants, as they showed or said it. One of the two is empty."""
+    """What somebody wants, as they showed or said it: pictures, or positions of hand, block or both; else empty."""
 
     pictures: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 64, 64, 3), np.uint8))
     tool_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    block_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
-        """Raise GoalError on wrong shapes, on what is not finite, and unless exactly one of the two is there."""
+        """Raise GoalError on wrong shapes, on what is not finite, and on what does not go together."""
         for name, shape in _SHAPES.items():
             if getattr(self, name).shape[1:] != shape:
                 raise GoalError(f"{name} has shape {getattr(self, name).shape}; it has to be (K, {shape})")
-        if self.pictures.dtype != np.uint8 or not np.isfinite(self.tool_positions).all():
+        positions = (self.tool_positions, self.block_positions)
+        if self.pictures.dtype != np.uint8 or not all(np.isfinite(values).all() for values in positions):
             raise GoalError("pictures have to be uint8 and positions finite")
-        if bool(len(self.pictures)) == bool(len(self.tool_positions)):
-            raise GoalError("a goal has either pictures or tool_positions, at least one")
+        if bool(len(self.pictures)) == any(len(values) for values in positions):
+            raise GoalError("a goal has either pictures or positions, at least one")
+        if all(len(values) for values in positions) and len(positions[0]) != len(positions[1]):
+            raise GoalError("a goal has as many block_positions as tool_positions, or only one of the two")
+
+    def __len__(self) -> int:
+        """Number of steps."""
+        return max(len(getattr(self, name)) for name in _SHAPES)
 
 
 def write_goal(path: Path, goal: ShownGoal) -> None:
     """Write the file whole; one that is there already is replaced."""
-    name = "pictures" if len(goal.pictures) else "tool_positions"
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **{name: getattr(goal, name)})
+    given = {name: getattr(goal, name) for name in _SHAPES if len(getattr(goal, name))}
+    np.savez_compressed(content, allow_pickle=False, **given)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content.getvalue())
     os.replace(partial, path)

@@ -47,6 +47,25 @@ def test_a_pose_needs_no_picture(tmp_path, encoder):
     assert goal.tool_position.tolist() == [0.5, 0.1, 0.2] and goal.image_latent is None
 
 
+def test_a_block_is_wanted_somewhere_with_or_without_the_hand(tmp_path, encoder):
+    free = shown_goal(made(tmp_path, "pose", "--block", "0.5", "-0.1", "0.02"), encoder)
+    assert free.block_position.tolist() == [0.5, -0.1, 0.02] and free.tool_position is None
+    both = shown_goal(made(tmp_path, "pose", "0.5", "0.1", "0.2", "--block", "0.5", "-0.1", "0.02"), encoder)
+    assert both.block_position.tolist() == [0.5, -0.1, 0.02] and both.tool_position.tolist() == [0.5, 0.1, 0.2]
+    agent = build_agent(load_task(REACH), load_spec(), Kinematics(), KinematicModel())
+    assert agent.pursue(free) is None and agent.goal is free
+
+
+def test_an_encoder_with_a_head_for_the_block_reads_its_place_from_a_picture(tmp_path, encoder):
+    class Reading(ImageEncoder):
+        def decode_block_position(self, latent):
+            return latent[:3]
+
+    goal = shown_goal(made(tmp_path, "scene", "--seed", "7"), Reading(load_checkpoint()))
+    np.testing.assert_array_equal(goal.block_position, goal.image_latent[:3])
+    assert shown_goal(made(tmp_path, "scene", "--seed", "7"), encoder).block_position is None
+
+
 def collected(folder):
     rng = np.random.default_rng(0)
     for shard in range(2):
@@ -76,6 +95,9 @@ def test_frames_of_a_demonstration_lie_on_the_way_to_its_last(tmp_path, encoder)
     [
         (["picture", "--image", "none.png", "--out", "g.npz"], "none.png is not there"),
         (["pose", "0.5", "0.1", "nan", "--out", "g.npz"], "positions finite"),
+        (["pose", "0.5", "0.1", "--out", "g.npz"], "has three numbers, X Y Z, got 2"),
+        (["pose", "--out", "g.npz"], "a goal has either pictures or positions, at least one"),
+        (["pose", "--block", "0.5", "0.1", "inf", "--out", "g.npz"], "positions finite"),
         (["pose", "0.5", "0.1", "0.2", "--out", "g.yaml"], "has to end in .npz"),
         (["demonstration", "--data", "none", "--episode", "0", "--out", "g.npz"], "none is no data set"),
         (["demonstration", "--data", "data", "--episode", "4", "--out", "g.npz"], "beyond the last of 4 episodes"),

@@ -28,6 +28,8 @@ from ami_robot.configurator.configurator import (
     task_file,
 )
 from ami_robot.perception.checkpoint import CheckpointError, save_checkpoint
+from ami_robot.perception.conv import ConvConfig
+from ami_robot.perception.encoder import GoalHead
 from ami_robot.perception.novelty import Novelty
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
@@ -240,6 +242,24 @@ def test_arrival_goes_round_everything_else_and_lets_the_agent_take_a_way(tmp_pa
     del arrival["most_steps"]
     with pytest.raises(StrictError, match="arrival lacks most_steps"):
         load_task(write(tmp_path, lambda d: d.update(arrival=arrival)))
+
+
+def test_a_distance_of_the_block_comes_with_a_head_that_says_where_it_is(tmp_path):
+    sizes = ConvConfig(latent_dim=4, channels=(8, 8, 8, 8), hidden=8, head_hidden=8)
+    head = save_checkpoint(tmp_path / "head", {"block_head": GoalHead(sizes)}, {"encoder": sizes}, {})
+
+    def change(data):
+        data["cost"].update(block_distance=2.0)
+
+    with pytest.raises(StrictError, match="needs block_head, a checkpoint"):
+        load_task(write(tmp_path, change))
+    task = load_task(write(tmp_path, lambda d: (change(d), d.update(block_head=str(tmp_path / "head")))))
+    agent = build_agent(task, SPEC, KINEMATICS, KinematicModel())
+    assert agent.memory.checkpoint_sha256 == head.sha256
+    with pytest.raises(CheckpointError, match="these are of 000000000000"):
+        build_agent(task, SPEC, KINEMATICS, KinematicModel(), checkpoint_sha256="0" * 64)
+    with pytest.raises(StrictError, match="block_head has to be a name or a path, got 3"):
+        load_task(write(tmp_path, lambda d: d.update(block_head=3)))
 
 
 def test_the_sections_that_the_page_on_planners_shows_are_taken_as_they_are(tmp_path, taught):

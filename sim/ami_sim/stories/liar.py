@@ -103,6 +103,7 @@ class LyingModel:
     """Predicts the goal, or a place far from everything, for every action, with 1 cm of chance."""
 
     def __init__(self, lie: str, goal: Goal, rng: np.random.Generator):
+        assert goal.tool_position is not None  # of a story it always is given
         self._place = goal.tool_position if lie == "arrived" else _FAR_AWAY
         self._rng = rng
 

@@ -268,7 +268,8 @@ class PlannerNode(AmiNode):
         message.observation_stamp = to_time(heard.latent.stamp_ns if heard.latent else 0)
         message.begun, message.report_stamp = to_time(step.begun_ns), to_time(heard.report_stamp_ns)
         message.people_stamp = to_time(heard.people_stamp_ns)
-        message.goal_tool_position = to_point(goal.tool_position)
+        if goal.tool_position is not None:
+            message.goal_tool_position = to_point(goal.tool_position)
         message.goal_distance, message.plan_ms = step.goal_distance_m, step.plan_ms
         self.plan_publisher.publish(message)
 

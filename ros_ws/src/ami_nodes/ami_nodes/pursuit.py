@@ -190,7 +190,9 @@ def _plan(agent: Agent, inbox: Inbox, goal: Goal, now_ns: Callable[[], int]) -> 
     except NoAnswerError as error:
         planned = Refusal(str(error), NO_ANSWER, float("nan"))
         agent.planner.reset()  # how far it had come is not recorded: a replay could not go on from there
-    distance_m = float(np.linalg.norm(heard.latent.tool_position - goal.tool_position))
+    distance_m = float("nan")
+    if goal.tool_position is not None:
+        distance_m = float(np.linalg.norm(heard.latent.tool_position - goal.tool_position))
     return Step(planned, heard, begun_ns, distance_m, (time.monotonic() - began_s) * 1e3)
 
 
