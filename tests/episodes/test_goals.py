@@ -9,12 +9,22 @@ PICTURES = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.ui
 POSITIONS = np.array([[0.5, 0.1, 0.2]])
 
 
-@pytest.mark.parametrize("goal", [ShownGoal(pictures=PICTURES), ShownGoal(tool_positions=POSITIONS)])
+@pytest.mark.parametrize(
+    "goal",
+    [
+        ShownGoal(pictures=PICTURES),
+        ShownGoal(tool_positions=POSITIONS),
+        ShownGoal(block_positions=POSITIONS),
+        ShownGoal(tool_positions=POSITIONS, block_positions=-POSITIONS),
+    ],
+)
 def test_a_goal_comes_back_as_it_was_written(tmp_path, goal):
     write_goal(tmp_path / "goal.npz", goal)
     again = read_goal(tmp_path / "goal.npz")
     np.testing.assert_array_equal(again.pictures, goal.pictures)
     np.testing.assert_array_equal(again.tool_positions, goal.tool_positions)
+    np.testing.assert_array_equal(again.block_positions, goal.block_positions)
+    assert len(again) == len(goal) > 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["goal.npz"]
 
 
@@ -26,6 +36,12 @@ def test_a_goal_comes_back_as_it_was_written(tmp_path, goal):
         ({"tool_positions": POSITIONS * np.nan}, "positions finite"),
         ({"tool_positions": POSITIONS[:, :2]}, "tool_positions has shape"),
         ({"pictures": PICTURES, "tool_positions": POSITIONS}, "either pictures or positions"),
+        ({"pictures": PICTURES, "block_positions": POSITIONS}, "either pictures or positions"),
+        (
+            {"tool_positions": POSITIONS, "block_positions": POSITIONS.repeat(2, axis=0)},
+            "as many block_positions as tool_positions",
+        ),
+        ({"block_positions": POSITIONS * np.inf}, "positions finite"),
         ({}, "either pictures or positions"),
         ({"latents": POSITIONS}, "unknown arrays latents"),
         ({"pictures": np.array([{}], dtype=object)}, "cannot read the goal"),
