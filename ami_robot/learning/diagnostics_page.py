@@ -61,14 +61,22 @@ def render_diagnostics(report: Mapping[str, Any]) -> str:
 
 
 def _uncertainty_text(uncertain: Mapping[str, Any]) -> str:
-    area, covered = uncertain["auroc"], uncertain["coverage"]
-    low, high = covered["interval_95"]
+    area = uncertain["auroc"]
     return (
         f"{uncertain['windows']} windows with contact from {uncertain['episodes']} episodes; in "
         f"{uncertain['base_rate']:.1%} the block is imagined more than {OFF_M * 100:g} cm off at the horizon. AUROC of "
-        f"the spread for that: {'none, the model has one opinion' if area is None else area}. Intervals for "
-        f"{covered['nominal']:.0%} hold {covered['held']} of {covered['of']} (95 %: {low:.2f} to {high:.2f}), "
-        f"calibrated on {covered['calibrated_on']} other episodes."
+        f"the spread for that: {'none, the model has one opinion' if area is None else area}. "
+        + _coverage_text(uncertain["coverage"])
+    )
+
+
+def _coverage_text(covered: Mapping[str, Any] | None) -> str:
+    if covered is None:
+        return "The episodes with contact are too few to calibrate intervals on half of them."
+    low, high = covered["interval_95"]
+    return (
+        f"Intervals for {covered['nominal']:.0%} hold {covered['held']} of {covered['of']} (95 %: {low:.2f} to "
+        f"{high:.2f}), calibrated on {covered['calibrated_on']} other episodes."
     )
 
 

@@ -38,8 +38,10 @@ def conformal_quantile(scores: NDArray[np.floating], miscoverage: float) -> floa
 
 def coverage(
     errors: NDArray[np.floating], spread: NDArray[np.floating], groups: NDArray[np.intp], seed: int
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """How often intervals of radius factor * spread hold the error, with the factor from other cases.
+
+    None of so few cases that only an infinite radius would be sure to hold it: that always does, which says nothing.
 
     Cases of one group (windows of an episode) are alike: of each group one is taken, half of them give the factor and
     the others count, so that the count is binomial.
@@ -55,7 +57,10 @@ def coverage(
     taken = np.random.default_rng([seed, 4]).permutation(order[first])
     scores = errors[taken] / np.maximum(spread[taken], np.finfo(float).tiny)
     fitted, counted = np.array_split(scores, 2)
-    held = int((counted <= conformal_quantile(fitted, MISCOVERAGE)).sum())
+    factor = conformal_quantile(fitted, MISCOVERAGE)
+    if factor == math.inf:
+        return None
+    held = int((counted <= factor).sum())
     return {
         "nominal": 1 - MISCOVERAGE,
         "calibrated_on": len(fitted),

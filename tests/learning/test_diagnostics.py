@@ -180,6 +180,12 @@ def test_intervals_cover_as_often_as_they_say_and_count_each_episode_once():
     assert low < 0.9 < high and high - low < 0.05
 
 
+def test_intervals_of_too_few_episodes_are_none_and_not_infinite():
+    episodes = np.arange(18)
+    assert coverage(np.ones(18), np.ones(18), episodes, seed=0)["calibrated_on"] == 9
+    assert coverage(np.ones(16), np.ones(16), episodes[:16], seed=0) is None
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A data set in which a block moves in every other episode."""
@@ -214,6 +220,7 @@ def test_the_verb_writes_figures_and_page_of_the_episodes_that_training_held_out
     assert report["error_split"]["block"]["windows"] > 0 and report["uncertainty"]["episodes"] > 0
     page = (out / "DIAGNOSTICS.md").read_text()
     assert "6 held-out episodes" in page and f"seed {config.seed}, fraction 0.2" in page and "one opinion" in page
+    assert report["uncertainty"]["coverage"] is None and "too few to calibrate" in page
 
 
 def test_a_checkpoint_without_a_world_model_is_refused_in_a_sentence(folder, tmp_path, capsys):
