@@ -21,14 +21,17 @@ def run(args: argparse.Namespace) -> int:
     """Measure; returns the exit code. Errors of the user are raised as one of our own types."""
     import json
 
+    from ami_robot.cli.train import revision
     from ami_robot.episodes.shards import EpisodeSet
     from ami_robot.learning.diagnostics import diagnose
     from ami_robot.learning.diagnostics_page import render_diagnostics
     from ami_robot.learning.latents import cached_latents
+    from ami_robot.learning.train import Provenance
     from ami_robot.perception.checkpoint import load_checkpoint, write_whole
     from ami_robot.perception.encoder import ImageEncoder
 
     data, checkpoint = EpisodeSet.open(args.data), load_checkpoint(args.checkpoint)
+    Provenance(data.sha256, data.manifest, revision()).require_view_of(checkpoint)
     episodes = cached_latents(data.shards(), data.sha256, ImageEncoder(checkpoint), args.out)
     report = diagnose(checkpoint, episodes, data.sha256)
     page = render_diagnostics(report)

@@ -1,6 +1,7 @@
 """Figures of world models whose faults are known, in a world whose latents are positions."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from disc_world import disc_arrays
 from torch import nn
 
 from ami_robot.cli.main import main
-from ami_robot.episodes.shards import content_sha256, write_manifest, write_shard
+from ami_robot.episodes.shards import content_sha256, read_manifest, write_manifest, write_shard
 from ami_robot.learning import probes
 from ami_robot.learning.diagnostics import error_split, uncertainty
 from ami_robot.learning.latents import LatentEpisodes
@@ -19,6 +20,7 @@ from ami_robot.learning.uncertainty import auroc, conformal_quantile, coverage
 from ami_robot.learning.windows import Windows
 from ami_robot.perception.checkpoint import load_checkpoint, save_checkpoint
 from ami_robot.perception.encoder import EncoderConfig, ImageEncoder
+from ami_robot.perception.view import CLOSE_VIEW
 from ami_robot.types import TOOL_POSITION
 from ami_robot.world_model.predictor import Rollouts
 
@@ -234,6 +236,14 @@ def test_a_checkpoint_without_a_world_model_is_refused_in_a_sentence(folder, tmp
     error = capsys.readouterr().err
     assert "no usable sizes of the predictor" in error and error.count("ami: error: ") == 1
     assert not (out / "diagnostics.json").exists()
+
+
+def test_pictures_of_another_view_are_refused_in_a_sentence(folder, tmp_path, capsys):
+    data = shutil.copytree(folder, tmp_path / "data")
+    write_manifest(data, {**read_manifest(data), "preprocessing_id": CLOSE_VIEW})
+    assert main(["diagnose", "--data", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert "give data and encoder of the same view" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_positions_are_those_of_the_hand_and_then_of_the_blocks(world):
