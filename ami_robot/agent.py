@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ami_robot.actor.arrival import Arrival
 from ami_robot.actor.planner import PathMask, Planner
-from ami_robot.episodes.goals import ShownGoal
+from ami_robot.episodes.goals import GoalError, ShownGoal
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.model_error import CALIBRATE, GUARDRAIL
 from ami_robot.safety.monitor import Monitor
@@ -28,8 +28,16 @@ def image_goal(latent: Latent) -> Goal:
 
 
 def shown_goal(shown: ShownGoal, encoder: Seeing) -> Goal:
-    """The goal that a goal file holds, as this encoder sees it: the last of its steps, the others on the way."""
+    """The goal that a goal file holds, as this encoder sees it: the last of its steps, the others on the way.
+
+    Raises GoalError for pictures of another view than the encoder's.
+    """
     if len(shown.pictures):
+        if shown.preprocessing_id != encoder.preprocessing_id:
+            raise GoalError(
+                f"the goal is shown in the view '{shown.preprocessing_id}', the encoder takes "
+                f"'{encoder.preprocessing_id}'; make the goal again with that view"
+            )
         goals = [_seen(encoder.encode(picture), encoder) for picture in shown.pictures]
     else:
         tools, blocks = (
@@ -47,6 +55,8 @@ def _seen(latent: Array, encoder: Seeing) -> Goal:
 
 class Seeing(Protocol):
     """What an encoder is to a goal."""
+
+    preprocessing_id: str
 
     def decode_block_position(self, latent: Array) -> Array | None:
         """(D,) -> (3,), m in base_link; None from an encoder that does not say."""

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from ami_robot.cli.arguments import count, positive_count
 
+VIEWS = ("front", "close")
+
 EXAMPLES = """examples:
   ami goal picture --image table.png --out goal.npz
   ami goal picture --image table.png --camera camera.yaml --out goal.npz
   ami goal scene --seed 7 --out goal.npz
+  ami goal scene --task push --seed 7 --view close --out goal.npz
   ami goal pose 0.5 0.1 0.2 --out goal.npz
   ami goal pose --block 0.5 0.1 0.02 --out goal.npz
   ami goal demonstration --data data/reach --episode 3 --every 8 --out goal.npz"""
@@ -27,7 +30,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     picture.add_argument("--image", type=Path, required=True, help="a file that OpenCV reads; square without --camera")
     picture.add_argument("--camera", type=Path, help="YAML of the camera that took it instead of the one that ships")
     scene = kinds.add_parser("scene", help="what the simulated camera would see at the goal of a scene")
+    scene.add_argument("--task", default="reach", help="whose scene and goal these are (default %(default)s)")
     scene.add_argument("--seed", type=count, required=True, help="of the scene")
+    for kind in (picture, scene):
+        kind.add_argument("--view", choices=VIEWS, default="front", help="that the encoder takes (default %(default)s)")
     pose = kinds.add_parser("pose", help="hand here, block there: positions in base_link")
     pose.add_argument("position_m", type=float, nargs="*", metavar="X Y Z", help="of the tool, m; none: anywhere")
     pose.add_argument("--block", type=float, nargs=3, metavar=("X", "Y", "Z"), help="of the block, m")
@@ -67,16 +73,18 @@ def _picture(args: argparse.Namespace):
     camera = load_camera(args.camera) if args.camera else load_camera()
     if args.camera is None and image.shape[0] == image.shape[1]:
         camera = camera.resized(image.shape[1], image.shape[0])
-    return _seen(np.ascontiguousarray(image[..., ::-1]), camera)
+    return _seen(np.ascontiguousarray(image[..., ::-1]), camera, args.view)
 
 
 def _scene(args: argparse.Namespace):
-    from ami_robot.perception.camera import load_camera
-    from ami_sim.scene import Scene
-    from ami_sim.world import render_goal_image
+    from ami_robot.episodes.goals import GoalError
+    from ami_robot.perception.view import training_camera
+    from ami_sim.tasks import TASKS
 
-    camera = load_camera()
-    return _seen(render_goal_image(Scene.from_seed(args.seed), camera), camera)
+    if args.task not in TASKS:
+        raise GoalError(f"--task {args.task} is none of {', '.join(TASKS)}")
+    camera = training_camera(_preprocessing_id(args.view))
+    return _seen(TASKS[args.task](args.seed).goal_image(camera), camera, args.view)
 
 
 def _pose(args: argparse.Namespace):
@@ -95,21 +103,29 @@ def _demonstration(args: argparse.Namespace):
 
     from ami_robot.episodes.goals import GoalError, ShownGoal
     from ami_robot.episodes.shards import EpisodeSet
+    from ami_robot.perception.view import view_of_data
 
-    number = args.episode
-    for shard in EpisodeSet.open(args.data).shards():
+    number, data = args.episode, EpisodeSet.open(args.data)
+    for shard in data.shards():
         if number < len(shard["images"]):
             frames = shard["images"][number]
             chosen = np.unique([*range(args.every, len(frames), args.every), len(frames) - 1])
-            return ShownGoal(pictures=frames[chosen])
+            return ShownGoal(pictures=frames[chosen], preprocessing_id=view_of_data(data.manifest))
         number -= len(shard["images"])
     raise GoalError(f"--episode {args.episode} is beyond the last of {args.episode - number} episodes in {args.data}")
 
 
-def _seen(image, camera):
+def _seen(image, camera, view: str):
     """The goal that an image of a camera shows."""
     from ami_robot.episodes.goals import ShownGoal
-    from ami_robot.perception.camera import load_camera
-    from ami_robot.perception.view import TrainingView
+    from ami_robot.perception.view import TrainingView, training_camera
 
-    return ShownGoal(pictures=TrainingView(camera, load_camera())(image)[None])
+    preprocessing_id = _preprocessing_id(view)
+    pictures = TrainingView(camera, training_camera(preprocessing_id))(image)[None]
+    return ShownGoal(pictures=pictures, preprocessing_id=preprocessing_id)
+
+
+def _preprocessing_id(view: str) -> str:
+    from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW
+
+    return dict(zip(VIEWS, (FRONT_VIEW, CLOSE_VIEW), strict=True))[view]

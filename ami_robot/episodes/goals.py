@@ -1,7 +1,8 @@
 """A goal on disk: pictures or positions, the last of them the goal, those before it on the way there.
 
-A `.npz` with either `pictures` (K, 64, 64, 3) uint8 rgb, training views, or `tool_positions` (K, 3) or
-`block_positions` (K, 3), or both of these, float64, m in base_link. Pictures, not latents: a goal outlives the encoder.
+A `.npz` with either `pictures` (K, 64, 64, 3) uint8 rgb and `preprocessing_id`, which says of which view they are, or
+`tool_positions` (K, 3) or `block_positions` (K, 3), or both of these, float64, m in base_link. Pictures, not latents: a
+goal outlives the encoder.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _SHAPES = {"pictures": (64, 64, 3), "tool_positions": (3,), "block_positions": (3,)}
+_KNOWN = (*_SHAPES, "preprocessing_id")
 
 
 class GoalError(ValueError):
@@ -29,6 +32,7 @@ class ShownGoal:
     pictures: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 64, 64, 3), np.uint8))
     tool_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     block_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    preprocessing_id: str = ""  # of the pictures, where there are some
 
     def __post_init__(self) -> None:
         """Raise GoalError on wrong shapes, on what is not finite, and on what does not go together."""
@@ -38,6 +42,8 @@ class ShownGoal:
         positions = (self.tool_positions, self.block_positions)
         if self.pictures.dtype != np.uint8 or not all(np.isfinite(values).all() for values in positions):
             raise GoalError("pictures have to be uint8 and positions finite")
+        if bool(len(self.pictures)) != bool(self.preprocessing_id):
+            raise GoalError("pictures come with the preprocessing_id of their view, and positions without")
         if bool(len(self.pictures)) == any(len(values) for values in positions):
             raise GoalError("a goal has either pictures or positions, at least one")
         if all(len(values) for values in positions) and len(positions[0]) != len(positions[1]):
@@ -52,6 +58,8 @@ def write_goal(path: Path, goal: ShownGoal) -> None:
     """Write the file whole; one that is there already is replaced."""
     content = io.BytesIO()
     given = {name: getattr(goal, name) for name in _SHAPES if len(getattr(goal, name))}
+    if goal.preprocessing_id:
+        given["preprocessing_id"] = np.array(goal.preprocessing_id)
     np.savez_compressed(content, allow_pickle=False, **given)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content.getvalue())
@@ -62,11 +70,13 @@ def read_goal(path: Path) -> ShownGoal:
     """Read and check it; raises GoalError."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            if unknown := set(file.files) - set(_SHAPES):
+            if unknown := set(file.files) - set(_KNOWN):
                 raise GoalError(
-                    f"{path} has unknown arrays {', '.join(sorted(unknown))}; known are {', '.join(_SHAPES)}"
+                    f"{path} has unknown arrays {', '.join(sorted(unknown))}; known are {', '.join(_KNOWN)}"
                 )
-            arrays = {name: file[name] for name in file.files}
+            arrays: dict[str, Any] = {name: file[name] for name in file.files}
+            if "preprocessing_id" in arrays:
+                arrays["preprocessing_id"] = str(arrays["preprocessing_id"])
     except GoalError:
         raise
     except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:

@@ -24,7 +24,7 @@ from ami_robot.learning.pretrained import pretrained_encoder
 from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead
-from ami_robot.perception.view import FRONT_VIEW
+from ami_robot.perception.view import view_of_data
 
 _CPU = torch.device("cpu")
 _SHARED_STREAM = 1 << 20  # of random numbers, beyond those that are numbered by the process that draws them
@@ -40,8 +40,8 @@ class Provenance:
 
     @property
     def preprocessing_id(self) -> str:
-        """Of the pictures in the data; sets that do not say it are older than other views."""
-        return str(self.data_manifest.get("preprocessing_id", FRONT_VIEW))
+        """Of the pictures in the data."""
+        return view_of_data(self.data_manifest)
 
     def require_view_of(self, checkpoint: Checkpoint) -> None:
         """Raise TrainingError unless the data show what the checkpoint's encoder was trained on."""

@@ -6,6 +6,9 @@ Where the camera stands is not: another viewpoint shows another picture, which n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,11 @@ _SAME_OPTICS_PIXELS = 0.01  # optics this close to the training camera's need no
 
 class ViewError(ValueError):
     """An image that cannot become a training view; one sentence saying what, and what would be right."""
+
+
+def view_of_data(manifest: Mapping[str, Any]) -> str:
+    """Preprocessing id of a data set's pictures; sets that do not say it are older than other views."""
+    return str(manifest.get("preprocessing_id", FRONT_VIEW))
 
 
 def training_camera(preprocessing_id: str) -> CameraModel:

@@ -7,15 +7,17 @@ import pytest
 from ami_robot.agent import shown_goal
 from ami_robot.cli.main import main
 from ami_robot.configurator.configurator import REACH, build_agent, load_task
-from ami_robot.episodes.goals import read_goal
+from ami_robot.episodes.goals import GoalError, read_goal
 from ami_robot.episodes.shards import content_sha256, write_manifest, write_shard
-from ami_robot.perception.camera import load_camera
+from ami_robot.perception.camera import CLOSE_CAMERA, load_camera
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder
+from ami_robot.perception.view import TrainingView
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
 from ami_robot.world_model.kinematic import KinematicModel
 from ami_sim.scene import Scene
+from ami_sim.tasks import TASKS
 from ami_sim.world import render_goal_image
 
 
@@ -40,6 +42,14 @@ def test_a_scene_and_a_picture_of_it_are_the_same_goal_and_its_place_is_read_fro
     goal = shown_goal(by_picture, encoder)
     assert goal.image_latent.shape == (encoder.latent_dim,) and goal.way == ()
     assert np.linalg.norm(goal.tool_position - scene.goal_position) < 0.03
+
+
+def test_the_goal_of_a_task_is_shown_in_the_view_that_its_encoder_takes(tmp_path, encoder):
+    shown = made(tmp_path, "scene", "--task", "push", "--seed", "7", "--view", "close")
+    camera = load_camera(CLOSE_CAMERA)
+    np.testing.assert_array_equal(shown.pictures[0], TrainingView(camera, camera)(TASKS["push"](7).goal_image(camera)))
+    with pytest.raises(GoalError, match=r"shown in the view 'close-.*the encoder takes 'front-"):
+        shown_goal(shown, encoder)
 
 
 def test_a_pose_needs_no_picture(tmp_path, encoder):
@@ -94,6 +104,7 @@ def test_frames_of_a_demonstration_lie_on_the_way_to_its_last(tmp_path, encoder)
     ("words", "sentence"),
     [
         (["picture", "--image", "none.png", "--out", "g.npz"], "none.png is not there"),
+        (["scene", "--task", "dance", "--seed", "7", "--out", "g.npz"], "--task dance is none of reach, push"),
         (["pose", "0.5", "0.1", "nan", "--out", "g.npz"], "positions finite"),
         (["pose", "0.5", "0.1", "--out", "g.npz"], "has three numbers, X Y Z, got 2"),
         (["pose", "--out", "g.npz"], "a goal has either pictures or positions, at least one"),

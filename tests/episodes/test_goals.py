@@ -12,7 +12,7 @@ POSITIONS = np.array([[0.5, 0.1, 0.2]])
 @pytest.mark.parametrize(
     "goal",
     [
-        ShownGoal(pictures=PICTURES),
+        ShownGoal(pictures=PICTURES, preprocessing_id="front"),
         ShownGoal(tool_positions=POSITIONS),
         ShownGoal(block_positions=POSITIONS),
         ShownGoal(tool_positions=POSITIONS, block_positions=-POSITIONS),
@@ -24,7 +24,7 @@ def test_a_goal_comes_back_as_it_was_written(tmp_path, goal):
     np.testing.assert_array_equal(again.pictures, goal.pictures)
     np.testing.assert_array_equal(again.tool_positions, goal.tool_positions)
     np.testing.assert_array_equal(again.block_positions, goal.block_positions)
-    assert len(again) == len(goal) > 0
+    assert len(again) == len(goal) > 0 and again.preprocessing_id == goal.preprocessing_id
     assert [entry.name for entry in tmp_path.iterdir()] == ["goal.npz"]
 
 
@@ -35,8 +35,16 @@ def test_a_goal_comes_back_as_it_was_written(tmp_path, goal):
         ({"pictures": PICTURES.astype(np.float32)}, "have to be uint8"),
         ({"tool_positions": POSITIONS * np.nan}, "positions finite"),
         ({"tool_positions": POSITIONS[:, :2]}, "tool_positions has shape"),
-        ({"pictures": PICTURES, "tool_positions": POSITIONS}, "either pictures or positions"),
-        ({"pictures": PICTURES, "block_positions": POSITIONS}, "either pictures or positions"),
+        ({"pictures": PICTURES}, "with the preprocessing_id of their view"),
+        ({"tool_positions": POSITIONS, "preprocessing_id": "front"}, "positions without"),
+        (
+            {"pictures": PICTURES, "tool_positions": POSITIONS, "preprocessing_id": "front"},
+            "either pictures or positions",
+        ),
+        (
+            {"pictures": PICTURES, "block_positions": POSITIONS, "preprocessing_id": "front"},
+            "either pictures or positions",
+        ),
         (
             {"tool_positions": POSITIONS, "block_positions": POSITIONS.repeat(2, axis=0)},
             "as many block_positions as tool_positions",
