@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ami_robot.cli.arguments import count, positive_count
 
@@ -95,7 +96,8 @@ def _pose(args: argparse.Namespace):
     if len(args.position_m) not in (0, 3):
         raise GoalError(f"a position of the tool has three numbers, X Y Z, got {len(args.position_m)}")
     said = {"tool_positions": args.position_m, "block_positions": args.block}
-    return ShownGoal(**{name: np.array([position]) for name, position in said.items() if position})
+    positions: dict[str, Any] = {name: np.array([position]) for name, position in said.items() if position}
+    return ShownGoal(**positions)
 
 
 def _demonstration(args: argparse.Namespace):
