@@ -39,8 +39,8 @@ def test_that_always_fails():
         ("slow", False, {"failed": 2}),
     ],
 )
-def test_only_where_a_core_was_away_a_live_test_gets_another_try(pytester, mark, stalls, outcomes):
-    pytester.syspathinsert(Path(__file__).parents[1])
+def test_only_where_a_core_was_away_a_live_test_gets_another_try(pytester, monkeypatch, mark, stalls, outcomes):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     pytester.makeini("[pytest]\nmarkers =\n  graph: it starts nodes\n  slow: it does not")
     pytester.makepyfile(TEST.format(mark=mark, stalls=stalls))
     result = pytester.runpytest_subprocess("-p", "tests.stalls")
