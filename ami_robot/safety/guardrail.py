@@ -245,14 +245,21 @@ class Guardrail:
     def _brake_and_disarm(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport:
         """Disarmed when this returns, unless the arm moves and no brake holds now: then that is tried at each step.
 
-        How long it moves on is counted from the last time that was believed: the clock itself may be the fault.
+        How long it moves on is counted from the last time that was believed: the clock itself may be the fault. While
+        it is tried again that time gets old, so nothing may begin there; a clock that went back ends the trying.
         """
-        self._armed, believed_ns = False, self._joints.last_now_ns
-        at_ns = max(int(now_ns), believed_ns) if is_stamp(now_ns) else believed_ns
-        if self._ending is None:
+        believed_ns = self._joints.last_now_ns
+        went_back = is_stamp(now_ns) and int(now_ns) < believed_ns
+        known = is_stamp(now_ns) and not went_back
+        at_ns = int(now_ns) if known else believed_ns
+        self._armed, first = False, self._ending is None
+        if first:
             self._ends_ns = at_ns + int(self._record.rests_in_s(believed_ns) * NS_PER_S)
-        report = self._brake(reason, at_ns, proposal)
-        self._armed = report.sent is None and at_ns < self._ends_ns and not self._record.braking
+        if first or known:
+            report = self._brake(reason, at_ns, proposal)
+        else:
+            report = self._report("brake", at_ns, proposal, refusal=reason)
+        self._armed = report.sent is None and not went_back and at_ns < self._ends_ns and not self._record.braking
         self._ending = reason if self._armed else None
         return replace(report, armed=self._armed)
 

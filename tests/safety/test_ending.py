@@ -57,3 +57,22 @@ def test_without_joint_states_it_is_tried_again_as_often_as_that_is_said(run, mo
     said = [run.guardrail.silence(run.now_ns + ms * 1_000_000) for ms in (1, 2, 3, 4)]
     assert [None if report is None else report.sent is not None for report in said] == [False, None, True, None]
     assert not run.guardrail.armed
+
+
+def test_a_joint_state_of_no_time_begins_no_brake_where_the_arm_was_long_ago(run, monkeypatch):
+    without_brakes(run, monkeypatch, 1)
+    run.disarm()
+    names, state = SPEC.joint_names, run.state
+    no_time = float("-inf")
+    assert run.guardrail.step(names, state.positions, state.velocities, no_time, no_time) is None
+    assert run.guardrail.armed
+    run.tick()
+    assert run.reports[-1].sent is not None and not run.guardrail.armed
+
+
+def test_a_clock_that_went_back_ends_the_trying(run, monkeypatch):
+    without_brakes(run, monkeypatch, 1)
+    run.disarm()
+    assert run.guardrail.armed
+    report = run.guardrail.disarm(run.now_ns - 10 * TICK_NS)
+    assert report.sent is None and not report.armed and not run.guardrail.armed
