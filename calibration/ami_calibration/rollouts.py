@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ami_calibration.errors import CalibrationError
-from ami_robot.agent import Agent, image_goal
+from ami_robot.agent import Agent
 from ami_robot.configurator.configurator import TaskSettings, build_agent
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import ImageEncoder
-from ami_robot.perception.view import TrainingView
-from ami_robot.types import TOOL_POSITION, TOOL_VELOCITY, Array, Latent, Refusal
+from ami_robot.types import Array, Refusal
 from ami_robot.world_model.model import LatentWorldModel
+from ami_sim.agent_actor import latent_of, pictured_goal
 from ami_sim.collect import ATTEMPTS, FIRST_SEED
 from ami_sim.env import TabletopEnv
 from ami_sim.policies import Room, Sight, wander
@@ -49,7 +49,6 @@ class Rollouts:
         self._encoder = ImageEncoder(checkpoint)
         self._task = task
         self._camera = checkpoint.training_camera
-        self._view = TrainingView(self._camera, self._camera)
         self._env = TabletopEnv(fast=True, camera=self._camera)
 
     def close(self) -> None:
@@ -91,7 +90,8 @@ class Rollouts:
         agent = self._agent()
         report, action, frames, actions = self._env.report, np.zeros(4), [observation], []
         for _ in range(STEPS):
-            latent, held = self._latent(frames[-1]), report
+            assert self._env.arm is not None  # there is one after reset
+            latent, held = latent_of(self._encoder, frames[-1], self._env.arm.time_ns), report
             frame, done = self._step(action)
             if frame is None:
                 return None
@@ -109,11 +109,8 @@ class Rollouts:
     def _agent(self) -> Agent:
         agent = build_agent(self._task, self._env.limits, self._env.kinematics, self.world_model)
         agent.monitor = None
-        picture = self._view(render_goal_image(self._env.scene, self._camera))
-        image_latent = self._encoder.encode(picture)
-        decoded = np.asarray(self._encoder.decode_tool_position(image_latent), np.float64)
-        goal = Latent(0, image_latent, decoded, np.zeros(3), 0.0, self._encoder.checkpoint_sha256, "")
-        if refusal := agent.pursue(image_goal(goal)):
+        goal = pictured_goal(self._encoder, render_goal_image(self._env.scene, self._camera))
+        if refusal := agent.pursue(goal):
             raise CalibrationError(f"the agent would not take up the goal of {self._env.scene.seed}: {refusal.reason}.")
         return agent
 
@@ -122,19 +119,6 @@ class Rollouts:
         before = self._env.tool_target
         observation, _, disarmed, _, _ = self._env.step(action)
         return None if disarmed else observation, np.append(self._env.tool_target - before, action[-1])
-
-    def _latent(self, observation: dict[str, Any]) -> Latent:
-        assert self._env.arm is not None  # there is one after reset
-        proprio = np.asarray(observation["proprio"], np.float64)
-        return Latent(
-            self._env.arm.time_ns,
-            self._encoder.encode(observation["image"]),
-            proprio[TOOL_POSITION],
-            proprio[TOOL_VELOCITY],
-            float(proprio[-1]),
-            self._encoder.checkpoint_sha256,
-            self._encoder.preprocessing_id,
-        )
 
     def _sight(self) -> Sight:
         assert self._env.arm is not None

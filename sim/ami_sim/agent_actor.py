@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ami_robot.agent import Agent, image_goal
+from ami_robot.agent import Agent, shown_goal
+from ami_robot.episodes.goals import ShownGoal
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView, training_camera
 from ami_robot.types import (
@@ -89,6 +90,5 @@ def latent_of(encoder: ImageEncoder, observation: Observation, stamp_ns: int) ->
 def pictured_goal(encoder: ImageEncoder, picture: np.ndarray) -> Goal:
     """The goal that a picture (height, width, 3) uint8 rgb by the training camera shows: all that an agent is told."""
     camera = training_camera(encoder.preprocessing_id)  # one that was moved has the same optics
-    image_latent = encoder.encode(TrainingView(camera, camera)(picture))
-    decoded = np.asarray(encoder.decode_tool_position(image_latent), np.float64)
-    return image_goal(Latent(0, image_latent, decoded, np.zeros(3), 0.0, encoder.checkpoint_sha256, ""))
+    view = TrainingView(camera, camera)(picture)
+    return shown_goal(ShownGoal(pictures=view[None], preprocessing_id=encoder.preprocessing_id), encoder)
