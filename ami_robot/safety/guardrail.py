@@ -245,8 +245,9 @@ class Guardrail:
     def _brake_and_disarm(self, reason: Refusal, now_ns: Any, proposal: Any = None) -> GuardrailReport:
         """Disarmed when this returns, unless the arm moves and no brake holds now: then that is tried at each step.
 
-        How long it moves on is counted from the last time that was believed: the clock itself may be the fault. While
-        it is tried again that time gets old, so nothing may begin there; a clock that went back ends the trying.
+        How long it moves on is counted from the last time that was believed: the clock itself may be the fault. Then it
+        is later than that by as long as joint states may be missing. While a brake is tried again that time gets older
+        still, so nothing may begin there; a clock that went back ends the trying.
         """
         believed_ns = self._joints.last_now_ns
         went_back = is_stamp(now_ns) and int(now_ns) < believed_ns
@@ -256,28 +257,31 @@ class Guardrail:
         if first:
             self._ends_ns = at_ns + int(self._record.rests_in_s(believed_ns) * NS_PER_S)
         if first or known:
-            report = self._brake(reason, at_ns, proposal)
+            report = self._brake(reason, at_ns, proposal, 0.0 if known else self._spec.staleness.joint_state_s)
         else:
             report = self._report("brake", at_ns, proposal, refusal=reason)
         self._armed = report.sent is None and not went_back and at_ns < self._ends_ns and not self._record.braking
         self._ending = reason if self._armed else None
         return replace(report, armed=self._armed)
 
-    def _brake(self, reason: Refusal, at_ns: int, proposal: Any) -> GuardrailReport:
+    def _brake(self, reason: Refusal, at_ns: int, proposal: Any, ahead_s: float = 0.0) -> GuardrailReport:
         """Stop on a brake that holds; where there is none, the running motion ends at rest anyway.
 
-        One that took too long to decide is decided once more, for the time that it is by then.
+        One that took too long to decide is decided once more, for the time that it is by then. `ahead_s`: it may be up
+        to so much later than at_ns.
         """
-        report, late = self._brake_at(at_ns, 0.0, reason, proposal)
+        report, late = self._brake_at(at_ns, 0.0, ahead_s, reason, proposal)
         late_s = self._late_s()
         if late and 0.0 <= late_s <= self._spec.trajectory.max_duration_s:
-            report, _ = self._brake_at(at_ns + int(late_s * NS_PER_S), late_s, reason, proposal)
+            report, _ = self._brake_at(at_ns + int(late_s * NS_PER_S), late_s, ahead_s, reason, proposal)
         return report
 
-    def _brake_at(self, at_ns: int, after_s: float, reason: Refusal, proposal: Any) -> tuple[GuardrailReport, bool]:
+    def _brake_at(
+        self, at_ns: int, after_s: float, ahead_s: float, reason: Refusal, proposal: Any
+    ) -> tuple[GuardrailReport, bool]:
         """The report, and whether a brake came too late. `after_s`: at_ns is so long after the caller's time."""
         late = False
-        for trajectory, motion, margins in self._brakes(at_ns):
+        for trajectory, motion, margins in self._brakes(at_ns, ahead_s):
             if not motion.duration_s < self._record.rests_in_s(at_ns):
                 continue
             tool = self._kinematics.tool_position(trajectory.positions[-1])
@@ -288,14 +292,15 @@ class Guardrail:
             late = late or barred.guardrail == "transport"
         return self._report("brake", at_ns, proposal, refusal=reason), late
 
-    def _brakes(self, at_ns: int) -> Iterator[tuple[JointTrajectory, Spline, dict[str, float]]]:
+    def _brakes(self, at_ns: int, ahead_s: float) -> Iterator[tuple[JointTrajectory, Spline, dict[str, float]]]:
         """Brakes that hold, with their margins: what was relied upon with somebody near, then the shortest one now.
 
         What was relied upon is sent whatever its margins from this very state; they are for the report. The tip of the
         tool counts as it did for the running motion: of another tool nothing was promised.
         """
         load_kg, tip = self._people.load_kg(at_ns), self._record.tip
-        start, also_from = self._record.state(at_ns), self._record.strays(at_ns, self._joints.last_now_ns)
+        start = self._record.state(at_ns)
+        also_from = self._record.strays(at_ns, self._joints.last_now_ns, ahead_s)
 
         def checked(trajectory: JointTrajectory) -> tuple[Spline, Verdict]:
             motion = Spline(start, trajectory, also_from)

@@ -47,13 +47,13 @@ class CommandRecord:
         motion, elapsed_s = self.running(at_ns)
         return motion.sample(elapsed_s)
 
-    def strays(self, at_ns: int, believed_ns: int) -> Strays:
-        """What else the controller may desire by then, since delays vary.
+    def strays(self, at_ns: int, believed_ns: int, ahead_s: float = 0.0) -> Strays:
+        """What else the controller may desire by then, since delays vary; it may be later than that by `ahead_s`.
 
         A clock that jumped ahead is not known from a long silence: it may still be the last time that was believed.
         """
         early_s = self._jitter_s + (at_ns - believed_ns) / NS_PER_S
-        return strays(*self.running(at_ns), early_s, self._jitter_s)
+        return strays(*self.running(at_ns), early_s, self._jitter_s + ahead_s)
 
     def running(self, at_ns: int) -> tuple[Spline, float]:
         """The last sent motion, and how far into it the arm is, s."""

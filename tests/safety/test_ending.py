@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from guardrail_bench import SPEC
-from recorded_run import TICK_NS, RecordedRun
+from recorded_run import START_NS, TICK_NS, RecordedRun
 
 UP = np.array([0.0, 0.0, 0.038])
 
@@ -21,9 +21,7 @@ def run():
 def without_brakes(run, monkeypatch, calls):
     """For so many times no brake holds."""
     brakes, left = run.guardrail._brakes, iter(range(calls))
-    monkeypatch.setattr(
-        run.guardrail, "_brakes", lambda at_ns: iter(()) if next(left, None) is not None else brakes(at_ns)
-    )
+    monkeypatch.setattr(run.guardrail, "_brakes", lambda *at: iter(()) if next(left, None) is not None else brakes(*at))
 
 
 def test_it_stays_armed_for_a_later_brake_and_then_is_disarmed(run, monkeypatch):
@@ -76,3 +74,17 @@ def test_a_clock_that_went_back_ends_the_trying(run, monkeypatch):
     assert run.guardrail.armed
     report = run.guardrail.disarm(run.now_ns - 10 * TICK_NS)
     assert report.sent is None and not report.armed and not run.guardrail.armed
+
+
+@pytest.mark.parametrize("no_known_time", [START_NS, float("nan")])
+def test_where_time_is_not_known_the_brake_holds_from_all_that_it_may_be(no_known_time):
+    """Joint states were missing for almost as long as they may, and then the clock goes back or says nothing."""
+    run = RecordedRun(SPEC)
+    run.begin()
+    run.propose(UP, ticks=8)
+    run.now_ns += 4 * TICK_NS
+    run.keep(run.guardrail.disarm(no_known_time))
+    assert run.reports[-1].sent is not None
+    times_s = run.now_ns / 1e9 + np.linspace(0.0, 1.0, 1001)
+    accelerations = np.stack([run.arm.sample(time_s).accelerations for time_s in times_s])
+    assert (np.abs(accelerations) <= SPEC.joint_acceleration.limit_rad_per_s2).all()
