@@ -18,14 +18,16 @@ import os
 import sys
 import traceback
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ami_robot.pool import INTERRUPTED, results
 from ami_robot.provenance import ROOT, commit, machine
 from ami_robot.safety.spec import load_spec
 from ami_robot.statistics import upper_bound
@@ -75,18 +77,16 @@ def main() -> int:
     missing = [run for run in runs if not _file(folder, *run).exists()]
     if len(missing) < len(runs):
         print(f"{len(runs) - len(missing)} of {len(runs)} runs are kept in {folder.relative_to(ROOT)}", file=sys.stderr)
-    with (
-        ProcessPoolExecutor(args.workers) as pool,
-        tqdm(total=len(missing), unit="run", mininterval=0.5 if sys.stderr.isatty() else 10.0) as bar,
-    ):
-        try:
-            jobs = [pool.submit(_run, folder, *run) for run in missing]
-            for job in as_completed(jobs):
-                job.result()
+    try:
+        with (
+            tqdm(total=len(missing), unit="run", mininterval=0.5 if sys.stderr.isatty() else 10.0) as bar,
+            closing(results(partial(_run, folder), missing, args.workers)) as played,
+        ):
+            for _ in played:
                 bar.update()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        return 130
     outcomes = [json.loads(_file(folder, *run).read_text()) for run in runs]
     rows = [_row(name, [outcome for outcome in outcomes if outcome["story"] == name]) for name in args.stories]
     print(_table(rows))
@@ -123,17 +123,18 @@ def digest() -> str:
     return total.hexdigest()[:16]
 
 
-def _run(folder: Path, name: str, seed: int, guarded: bool) -> None:
+def _run(folder: Path, run: tuple[str, int, bool]) -> None:
     """Play one and keep it; an exception is a story that failed, and ends no other."""
+    name, seed, guarded = run
     try:
         outcome = asdict(play(STORIES[name](seed, guarded)))
     except Exception:  # noqa: BLE001  # whatever it is, the guardrail let it out
         broken = {"exception": traceback.format_exc(limit=-3)}
         outcome = {"story": name, "seed": seed, "guarded": guarded, "broken": broken, "figures": {}, "refusals": {}}
-    file = _file(folder, name, seed, guarded)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(outcome))
-    os.replace(partial, file)
+    file = _file(folder, *run)
+    half = file.with_suffix(".partial")
+    half.write_text(json.dumps(outcome))
+    half.replace(file)
 
 
 def _file(folder: Path, name: str, seed: int, guarded: bool) -> Path:
