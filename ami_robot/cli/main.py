@@ -15,8 +15,8 @@ from typing import NoReturn
 import ami_robot
 
 VERBS = (
-    "collect", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo", "eval", "calibrate",
-    "preflight",
+    "collect", "export", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo", "eval",
+    "calibrate", "preflight",
     "guardrails", "verify-run", "replay", "scenario", "ros", "step",
 )  # fmt: skip
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   ami demo                                  reach 20 goals shown as pictures; the report is in runs/latest/
   ami demo --planner analytic --episodes 2  the same graph without the learned model
   ami collect --out data/reach --episodes 200 --workers 2
+  ami export --data data/reach --out data/reach-lerobot
   ami pretrain --data data/reach --out runs/pretraining
   ami train --data data/reach --out runs/training
   ami train-policy --data data/reach --out runs/policy

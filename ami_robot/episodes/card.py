@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,10 @@ MOVED_M, LIFTED_M = 0.005, 0.03  # of a block, from where it began
 COLUMNS = ("behaviour", "share asked for", "episodes", "moved a block", "touched", "lifted")
 
 
-def write_dataset_card(data: EpisodeSet, mix: str, behaviours: Sequence[str]) -> Path:
-    """Write DATASET_CARD.md for a finished set; `behaviours` are the names that its array `behaviour` counts."""
+def write_dataset_card(data: EpisodeSet, mix: str) -> Path:
+    """Write DATASET_CARD.md for a finished set."""
     path = data.folder / CARD_FILE
-    path.write_text(render_dataset_card(data, mix, behaviours))
+    path.write_text(render_dataset_card(data, mix))
     return path
 
 
@@ -34,12 +33,13 @@ def episode_flags(episodes: Episode) -> dict[str, np.ndarray]:
     return flags
 
 
-def render_dataset_card(data: EpisodeSet, mix: str, behaviours: Sequence[str]) -> str:
+def render_dataset_card(data: EpisodeSet, mix: str) -> str:
     """The card as Markdown."""
     recipe, summaries = data.manifest["recipe"], [_summary(shard) for shard in data.shards()]
     of = {name: np.concatenate([summary[name] for summary in summaries]) for name in summaries[0]}
     rows = [_row("all", "", of, np.full(len(of["behaviour"]), True))]
-    rows += [_row(name, recipe["mix"][name], of, of["behaviour"] == number) for number, name in enumerate(behaviours)]
+    behaviours = enumerate(data.manifest["behaviours"])
+    rows += [_row(name, recipe["mix"][name], of, of["behaviour"] == number) for number, name in behaviours]
     table = "\n".join(["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|", *rows])
     seconds = recipe["steps"] * MODEL_STEP_S
     randomised = f"{of['randomised'].mean():.0%} of episodes" if "randomised" in of else "none beyond the scenes' own"

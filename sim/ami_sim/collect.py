@@ -3,7 +3,7 @@
 Arrays of an episode of T steps: `images` (T+1, 64, 64, 3) uint8 rgb; `proprio` (T+1, 10) float32 as in
 ami_robot.types; `actions` (T, 4) float32: by how much the tool target really moved (0 when the guardrail refused) and
 the gripper width asked for; `joint_positions` (T+1, 7) float32 rad; `blocks` (T+1, B, 3) float32 m: block centres;
-`behaviour` () int64: index into the mix; `seed` () int64: of the scene.
+`behaviour` () int64: index into the manifest's `behaviours`; `seed` () int64: of the scene.
 
 Two mixes: `reach`, with three blocks, and `manipulation`, where blocks are gripped, with one (B = 1; others that stand
 about are not in the arrays) and three arrays more: `block_orientations` (T+1, B, 4) float32, quaternions x y z w;
@@ -102,7 +102,7 @@ def collect(folder: Path, recipe: Recipe, workers: int, on_episodes: Callable[[i
         pool.shutdown(cancel_futures=True)
     manifest["content_sha256"] = content_sha256(folder)
     write_manifest(folder, manifest)
-    write_dataset_card(EpisodeSet.open(folder), recipe.mix, [policy.__name__ for policy, _ in MIXES[recipe.mix]])
+    write_dataset_card(EpisodeSet.open(folder), recipe.mix)
     return manifest
 
 
@@ -180,6 +180,7 @@ def _begin(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Make the folder, or check that what it holds is a part of this recipe's data."""
     manifest: dict[str, Any] = {
         "recipe": {**asdict(recipe), "mix": {policy.__name__: share for policy, share in MIXES[recipe.mix]}},
+        "behaviours": [policy.__name__ for policy, _ in MIXES[recipe.mix]],
         "preprocessing_id": VIEWS[recipe.mix],
         "shards": recipe.shards,
         "guardrails_sha256": load_spec().sha256,

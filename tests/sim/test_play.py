@@ -73,7 +73,7 @@ def test_a_share_of_the_scenes_is_repainted_and_seen_from_elsewhere():
 
 def test_the_card_counts_what_is_in_the_data(data):
     card = (data.folder / CARD_FILE).read_text()
-    assert card == render_dataset_card(data, "manipulation", NAMES)
+    assert card == render_dataset_card(data, "manipulation")
     flags, behaviour = episode_flags(data.load()), data.load()["behaviour"]
     lines = {
         line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]

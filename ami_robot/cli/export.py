@@ -1,0 +1,29 @@
+"""`ami export`: a data set as a LeRobotDataset v3, for tools and policies that read that."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser("export", help="write a data set as a LeRobotDataset v3.0")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the LeRobotDataset: new, or empty")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; returns the exit code. Errors of the user are raised as one of our own types."""
+    from tqdm import tqdm
+
+    from ami_robot.episodes.export import export_lerobot
+    from ami_robot.episodes.shards import EpisodeSet
+    from ami_robot.safety.spec import load_spec
+
+    data, spec = EpisodeSet.open(args.data), load_spec()
+    with tqdm(total=int(data.manifest["recipe"]["episodes"]), unit="episode", desc="exporting") as bar:
+        export_lerobot(data, args.out, spec.robot, spec.joint_names, bar.update)
+    print(f"LeRobotDataset v3.0 in {args.out}; `LeRobotDataset(NAME, root={str(args.out)!r})` loads it")
+    return 0
