@@ -10,7 +10,6 @@ import numpy as np
 
 from ami_robot.episodes.lerobot import VIDEO, Feature, LeRobotError, LeRobotWriter
 from ami_robot.episodes.shards import Episode, EpisodeSet
-from ami_robot.perception.view import view_of_data
 from ami_robot.types import ACTION_DIM, MODEL_STEP_S, PROPRIO_DIM
 
 FPS = round(1 / MODEL_STEP_S)
@@ -52,7 +51,7 @@ def export_lerobot(
 def _write(
     data: EpisodeSet, folder: Path, robot_type: str, joint_names: tuple[str, ...], on_episodes: Callable[[int], None]
 ) -> None:
-    camera = f"observation.images.{view_of_data(data.manifest).partition('-')[0]}"
+    camera = f"observation.images.{data.manifest['preprocessing_id'].partition('-')[0]}"
     writer: LeRobotWriter | None = None
     for shard in data.shards():
         if writer is None:
