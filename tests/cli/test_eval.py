@@ -199,3 +199,10 @@ def test_ctrl_c_says_in_one_line_how_to_go_on(untrained, tmp_path):
     assert process.returncode == 130
     said = process.stderr.read().splitlines()
     assert [line for line in said if line and "episode" not in line and "pybullet" not in line] == [INTERRUPTED]
+
+
+def test_a_suite_under_a_shift_is_held_against_the_same_task_without(tmp_path):
+    suites = ["reach", "reach:colour"]
+    assert main(["eval", *suites, "--episodes", "1", "--task", "--controls", "expert", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [(row["suite"], row["of_nominal"]) for row in rows] == [("reach", None), ("reach:colour", 1.0)]

@@ -176,6 +176,15 @@ def test_a_row_counts_searches_apart_from_other_answers_and_refusals():
     json.dumps(row, allow_nan=False)
 
 
+def test_a_shifted_row_says_how_much_of_the_nominal_rate_is_left():
+    nominal = [line(seed, success=seed < 8) for seed in range(10)]
+    row = row_of("push:colour", "agent", [line(seed, success=seed < 3) for seed in range(5)], nominal)
+    assert row["of_nominal"] == 0.75 and "| 75% |" in printed([row], [])
+    never = [line(seed, success=False) for seed in range(10)]
+    assert row_of("push:colour", "agent", nominal, never)["of_nominal"] is None
+    assert row_of("push", "agent", nominal)["of_nominal"] is None
+
+
 def test_agents_are_compared_on_the_episodes_in_which_one_alone_succeeded():
     wins = {"search": [1, 1, 1, 1, 1, 1, 1, 0], "policy": [0, 0, 0, 0, 0, 0, 1, 0], "both": [1] * 8}
     of = {

@@ -62,7 +62,10 @@ class Evaluation:
             for row in self.entry.rows
         }
         results = {
-            "rows": [row_of(suite.name, row, episodes) for (suite, row), episodes in of.items()],
+            "rows": [
+                row_of(suite.name, row, episodes, of.get((Suite(suite.task, None), row)) if suite.shift else None)
+                for (suite, row), episodes in of.items()
+            ],
             "pairs": [
                 pair
                 for suite in self.seeds

@@ -13,13 +13,18 @@ from ami_robot.statistics import mcnemar_exact, wilson_interval
 
 Episode = Mapping[str, Any]
 COLUMNS = (
-    *("suite", "row", "success", "95 %", "worst cm in last s, p50", "at goal after s, p50"),
+    *("suite", "row", "success", "95 %", "of nominal", "worst cm in last s, p50", "at goal after s, p50"),
     *("guardrail refused", "planner refused", "disarmed", "search ms, p50 / p95", "other answers"),
 )
 
 
-def row_of(suite: str, name: str, episodes: Sequence[Episode]) -> dict[str, Any]:
-    """One row of results.json. Errors that are infinite count as such in the median."""
+def row_of(
+    suite: str, name: str, episodes: Sequence[Episode], nominal: Sequence[Episode] | None = None
+) -> dict[str, Any]:
+    """One row of results.json; `nominal`: of a shifted suite, the same task's episodes without a shift.
+
+    Errors that are infinite count as such in the median.
+    """
     won = [episode for episode in episodes if episode["success"]]
     refusals: Counter[str] = Counter()
     for episode in episodes:
@@ -30,6 +35,7 @@ def row_of(suite: str, name: str, episodes: Sequence[Episode]) -> dict[str, Any]
         "successes": len(won),
         "episodes": len(episodes),
         "interval_95": [round(bound, 4) for bound in wilson_interval(len(won), len(episodes))],
+        "of_nominal": _ratio(episodes, nominal),
         "error_m_p50": _median([np.inf if episode["error_m"] is None else episode["error_m"] for episode in episodes]),
         "arrival_s_p50": _median([episode["arrival_s"] for episode in won]),
         "guardrail_refusals": sum(episode["guardrail_refusals"] for episode in episodes),
@@ -68,6 +74,7 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     refused = ", ".join(f"{count} {name}" for name, count in row["planner_refusals"].items())
     return (
         *(row["suite"], row["name"], f"{won}/{of} = {won / of:.0%}", f"{low:.0%} to {high:.0%}"),
+        "-" if row["of_nominal"] is None else f"{row['of_nominal']:.0%}",
         "-" if row["error_m_p50"] is None else f"{100 * row['error_m_p50']:.1f}",
         "-" if row["arrival_s_p50"] is None else f"{row['arrival_s_p50']:.1f}",
         *(str(row["guardrail_refusals"]), refused or "0", str(row["disarmed"])),
@@ -88,6 +95,12 @@ def printed(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(cells(row) for row in rows)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return "\n\n".join([table, *(sentence(pair) for pair in pairs)])
+
+
+def _ratio(shifted: Sequence[Episode], nominal: Sequence[Episode] | None) -> float | None:
+    """Of success rates; None where there is nothing to compare with."""
+    rates = [np.mean([episode["success"] for episode in episodes]) for episodes in (shifted, nominal) if episodes]
+    return round(float(rates[0] / rates[1]), 4) if len(rates) == 2 and rates[1] > 0 else None
 
 
 def _ms(quantiles: Mapping[str, float] | None) -> str:
