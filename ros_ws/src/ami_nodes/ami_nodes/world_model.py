@@ -56,6 +56,8 @@ class WorldModelNode(AmiNode):
         response.success, response.checkpoint_sha256 = True, self.model.checkpoint_sha256
         response.image_latents = to_field(outcomes.image_latents, "f")
         response.proprio = to_field(outcomes.proprio, "f")
+        if outcomes.spread is not None:
+            response.spread = to_field(outcomes.spread, "f")
         return response
 
 

@@ -52,7 +52,9 @@ class WorldModelClient:
                 f"the world model has checkpoint {response.checkpoint_sha256[:12]}, the encoder "
                 f"{str(self.expected_sha256)[:12]}; start both with one checkpoint."
             )
+        spread = as_array(response.spread, np.float32)
         return Outcomes(
             as_array(response.image_latents, np.float32).reshape(candidates, horizon, -1),
             as_array(response.proprio, np.float32).reshape(candidates, horizon, PROPRIO_DIM),
+            spread.reshape(candidates, horizon) if spread.size else None,
         )
