@@ -31,7 +31,7 @@ VIDEO = "video"
 CODEC: Final = "libx264"
 PIXELS = "yuv420p"
 SHORT_GROUPS = {"g": "2", "bf": "0", "crf": "18"}  # every other frame stands alone: a random frame is read at once
-PICTURES_FOR_STATS = 10  # every so manieth frame is looked at
+PICTURES_FOR_STATS = 10  # one of so many is looked at
 
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _VIDEOS = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
@@ -86,29 +86,8 @@ class LeRobotWriter:
     ) -> None:
         """Write a group of episodes: of each its features (T, *shape), its task, and columns of its own (int, bool)."""
         at = {"chunk_index": self._groups // CHUNK, "file_index": self._groups % CHUNK}
-        videos = [name for name, feature in self._features.items() if feature.dtype == VIDEO]
-        lengths = [len(next(iter(episode.values()))) for episode in episodes]
-        rows = []
-        with pq.ParquetWriter(self._path(_DATA, at), self._schema()) as writer:
-            for episode, task, length in zip(episodes, tasks, lengths, strict=True):
-                frames = {**episode, **self._counted(length, task)}
-                writer.write_table(self._table(frames))
-                self._look_at(frames)
-                row = {"episode_index": self._episodes, "tasks": [task], "length": length}
-                row |= {f"data/{key}": value for key, value in at.items()}
-                row |= {"dataset_from_index": self._frames, "dataset_to_index": self._frames + length}
-                rows.append(row)
-                self._episodes += 1
-                self._frames += length
-        ends_s = np.cumsum(lengths) / self._fps
-        for name in videos:
-            _film(self._path(_VIDEOS, at, name), self._fps, np.concatenate([episode[name] for episode in episodes]))
-            for row, end_s, length in zip(rows, ends_s, lengths, strict=True):
-                row |= {f"videos/{name}/{key}": value for key, value in at.items()}
-                row |= {
-                    f"videos/{name}/from_timestamp": float(end_s - length / self._fps),
-                    f"videos/{name}/to_timestamp": float(end_s),
-                }
+        rows = self._write_frames(at, episodes, tasks)
+        self._write_films(at, episodes, rows)
         for row, note in zip(rows, notes, strict=True):
             row |= {f"meta/episodes/{key}": value for key, value in at.items()}
             row |= note
@@ -138,6 +117,36 @@ class LeRobotWriter:
             "features": {name: self._described(feature) for name, feature in self._features.items()},
         }
         _write_json(self._folder / "meta/info.json", info)
+
+    def _write_frames(
+        self, at: Mapping[str, int], episodes: Sequence[Mapping[str, np.ndarray]], tasks: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """One file; of each episode, which of its rows they are."""
+        rows: list[dict[str, Any]] = []
+        with pq.ParquetWriter(self._path(_DATA, at), self._schema()) as writer:
+            for episode, task in zip(episodes, tasks, strict=True):
+                length = len(next(iter(episode.values())))
+                frames = {**episode, **self._counted(length, task)}
+                writer.write_table(self._table(frames))
+                self._look_at(frames)
+                row = {"episode_index": self._episodes, "tasks": [task], "length": length}
+                row |= {f"data/{key}": value for key, value in at.items()}
+                rows.append(row | {"dataset_from_index": self._frames, "dataset_to_index": self._frames + length})
+                self._episodes += 1
+                self._frames += length
+        return rows
+
+    def _write_films(
+        self, at: Mapping[str, int], episodes: Sequence[Mapping[str, np.ndarray]], rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """One for each camera; the rows learn from when to when each episode is shown, s."""
+        ends_s = np.cumsum([row["length"] for row in rows]) / self._fps
+        for name in (name for name, feature in self._features.items() if feature.dtype == VIDEO):
+            _film(self._path(_VIDEOS, at, name), self._fps, np.concatenate([episode[name] for episode in episodes]))
+            for row, end_s in zip(rows, ends_s, strict=True):
+                row |= {f"videos/{name}/{key}": value for key, value in at.items()}
+                row[f"videos/{name}/from_timestamp"] = float(end_s - row["length"] / self._fps)
+                row[f"videos/{name}/to_timestamp"] = float(end_s)
 
     def _path(self, pattern: str, at: Mapping[str, int], video_key: str = "") -> Path:
         path = self._folder / pattern.format(video_key=video_key, **at)
