@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ami_robot.safety.dynamics import Dynamics
+from ami_robot.safety.gate import workspace_margin
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.motion import Spline, move_to_rest
@@ -47,6 +48,7 @@ OUTCOMES = ("brake", "accepted", "modified", "refused", "status", "nothing")  # 
 REST = np.zeros(7)
 _HEIGHT = np.array([0.0, 0.0, 1.7])
 _LIMIT_TOLERANCE = 1e-6  # share of a limit
+_MARGIN_TOLERANCE = 1e-6  # in the row's unit
 _CLOCK_STEPS_S = (-1.0, -0.02, -1e-9, 1e-9, 0.06, 0.1, 1.0, 1e6)  # smaller ones ahead look like a late joint state
 
 
@@ -272,6 +274,8 @@ class Episode:
             measured = self.spoiler.one_of(state.positions, state.velocities)
             self._tell("disarm", now_ns)
             self.guardrail.arm(JointState(*measured, REST), *self.spoiler.one_of(now_ns, now_ns))
+            if self.guardrail.armed and not np.array_equal(measured[0], state.positions):
+                self._tell("disarm", now_ns)  # it was told that the arm is where it is not, and cannot know
         elif service == "select_source":
             with contextlib.suppress(ValueError):
                 self.guardrail.select_source(self.spoiler.malformed("planner"))
@@ -350,10 +354,13 @@ class Episode:
             raise Illegal("sent by a guardrail that was not armed")
         if report.sequence != self.sent + 1:
             raise Illegal(f"sent with the sequence number {report.sequence} after {self.sent}")
-        if report.decision != "brake" and not all(margin >= -1e-6 for margin in report.margins.values()):
+        kept = {row: margin >= -_MARGIN_TOLERANCE for row, margin in report.margins.items() if row != "workspace"}
+        if report.decision != "brake" and not all(kept.values()):
             raise Illegal(f"sent with margins {report.margins}")
         self.sent = report.sequence
         self.spline, self.since_ns = self._legal(report.sent), self.real_ns
+        if report.decision != "brake" and self._leaves_workspace(self.spline):
+            raise Illegal(f"sent out of the workspace, with margins {report.margins}")
 
     def _legal(self, sent: JointTrajectory) -> Spline:
         """The motion, sampled: finite, at rest at the end, in the whole limits from where the arm really is."""
@@ -379,6 +386,12 @@ class Episode:
             if not share.max() <= 1.0 + _LIMIT_TOLERANCE:
                 raise Illegal(f"sent a motion at {share.max():.4f} of a joint's {limit} limit")
         return spline
+
+    def _leaves_workspace(self, spline: Spline) -> bool:
+        """By more than the path's tolerance, and further than where it begins: from there it may come back."""
+        tools = self.kinematics.tool_position(spline.states(np.linspace(0.0, spline.duration_s, 101)).positions)
+        inside_m = workspace_margin(self.spec, tools) + self.spec.workspace.path_tolerance_m
+        return bool(inside_m.min() < min(0.0, inside_m[0]) - _MARGIN_TOLERANCE)
 
 
 def _with_boxes(spec: Spec, rng: np.random.Generator) -> Spec:

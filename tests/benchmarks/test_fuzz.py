@@ -9,6 +9,7 @@ import pytest
 
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.last_gate import LastGate
+from ami_robot.types import JointTrajectory
 from benchmarks import fuzz
 from benchmarks.fuzz import Shard
 from benchmarks.fuzz_episode import OUTCOMES, SHARES
@@ -82,6 +83,16 @@ def _too_fast(report):
     return replace(report, sent=replace(report.sent, times_s=report.sent.times_s / 10.0))
 
 
+def _out_of_the_workspace(report):
+    """Slowly, to where the arm is folded up; the margins say that all is well."""
+    if report.decision == "brake":
+        return report
+    sent = report.sent
+    ends = [values[-1:] for values in (sent.positions, sent.velocities, sent.accelerations)]
+    ends[0] = ends[0] + np.array([0.0, -0.6, 0.0, 0.0, 0.0, 0.0, 0.0])
+    return replace(report, sent=JointTrajectory(sent.joint_names, np.array([2.0]), *ends))
+
+
 def _by_a_refusal(report):
     return replace(report, decision="refused")
 
@@ -101,6 +112,7 @@ def _too_wide(report):
         (_never_at_rest, "not end at rest"),
         (_too_far, "position limit"),
         (_too_fast, "velocity limit"),
+        (_out_of_the_workspace, "out of the workspace"),
         (_by_a_refusal, "with the decision 'refused'"),
         (_twice, "sequence number 1 after 1"),
         (_too_wide, "gripper width 0.09"),
