@@ -17,13 +17,14 @@ from pathlib import Path
 
 PERIOD_S = 0.005
 
-STALL_S = 0.02
-"""Two of a guardrail's cycles."""
+STALL_S = 0.01
+"""A cycle of the guardrail; two or three such stalls in a row are 50 ms without joint states."""
 
 PRIORITY = 60
 """Of SCHED_FIFO: above the kernel's interrupt threads, and so above every node."""
 
-RERUNS = 2
+RERUNS, DELAY_S = 4, 5
+"""A machine that stands still does so again and again for a while: it is waited out."""
 
 
 class StallWatch:
@@ -62,7 +63,7 @@ def pytest_collection_modifyitems(config, items) -> None:
         config.add_cleanup(watch.close)
         config.pluginmanager.register(watch, "stall_watch")
         for item in live:
-            item.add_marker(pytest.mark.flaky(reruns=RERUNS, condition=watch.stalled))
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS, reruns_delay=DELAY_S, condition=watch.stalled))
 
 
 def watch_core(core: int, notes: Path) -> None:

@@ -79,7 +79,7 @@ def test_its_loss_falls_and_nothing_collapses(family, few, tmp_path):
     assert last["step"] == 100 and last["proprio"] < 0.3 * first["proprio"]
     found = final["final"]["probes"]
     known = [found[f"linear_{what}"]["mean_cm"] / found[f"mean_{what}"]["mean_cm"] for what in ("tool", "blocks")]
-    assert min(known) < 0.9, "neither the tool nor the block can be read out better than by guessing"
+    assert min(known) < 0.95, "neither the tool nor the block can be read out better than by guessing"
     assert final["final"]["effective_rank"] > 2.5
     checkpoint = load_checkpoint(tmp_path)
     fresh = disc_arrays(1, 4, seed=5)

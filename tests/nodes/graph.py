@@ -9,16 +9,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+from ami_interfaces.action import PursueGoal
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from ami_nodes import qos
 from ami_nodes.common import result_within
+from ami_nodes.demo_graph import GraphError
 from ami_nodes.graph_client import GraphClient
 from ami_robot.safety.motion import MOVE_DURATIONS_S
 
@@ -112,6 +114,17 @@ def listening(client: GraphClient, *wanted: tuple[type, str, Callable[[Any], obj
     finally:
         for subscription in made:
             client.node.destroy_subscription(subscription)
+
+
+@contextmanager
+def pursuing(client: GraphClient, goal: PursueGoal.Goal, duration_s: float) -> Iterator[Any]:
+    """The handle of a goal that nobody pursues afterwards, whatever the test came to: else the next one is refused."""
+    handle = client.start(goal, duration_s)
+    try:
+        yield handle
+    finally:
+        with suppress(GraphError):  # it has come to its end
+            client.cancel(handle)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:

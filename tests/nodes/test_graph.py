@@ -9,7 +9,7 @@ from ami_nodes.demo_graph import GraphError
 from ami_nodes.graph_client import position_goal
 from ami_sim.judge import EPISODE_S
 from ami_sim.scene import Scene
-from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, launched, wait_for
+from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, launched, pursuing, wait_for
 
 pytestmark = pytest.mark.graph
 
@@ -83,16 +83,16 @@ def test_a_disarmed_guardrail_lets_nothing_move(graph, client):
 
 def test_an_arm_that_falls_silent_disarms_the_guardrail_and_ends_the_goal(graph, client):
     client.begin_episode(SEED)
-    handle = client.start(position_goal(Scene.from_seed(SEED).goal_position), 60.0)
-    assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 5)
-    arm = graph.node("arm")
-    arm.suspend()
-    try:
-        result = client.finish(handle, 5.0)
-        assert result.outcome == "refused" and "no frame" in result.reason
-        assert wait_for(lambda: "No joint states came" in graph.output(), 2)
-    finally:
-        arm.resume()
+    with pursuing(client, position_goal(Scene.from_seed(SEED).goal_position), 60.0) as handle:
+        assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 5)
+        arm = graph.node("arm")
+        arm.suspend()
+        try:
+            result = client.finish(handle, 5.0)
+            assert result.outcome == "refused" and "no frame" in result.reason
+            assert wait_for(lambda: "No joint states came" in graph.output(), 2)
+        finally:
+            arm.resume()
     client.reset(SEED)  # refused unless it is disarmed
 
 
