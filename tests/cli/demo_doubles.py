@@ -1,34 +1,14 @@
-"""Stand-ins: the record of an episode that never ran, in which the arm went straight to its goal; a raw model."""
+"""A stand-in: the record of an episode that never ran, in which the arm went straight to its goal."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 
 from ami_robot.perception.camera import load_camera
-from ami_robot.perception.checkpoint import save_checkpoint
-from ami_robot.perception.conv import ConvConfig
-from ami_robot.perception.encoder import GoalHead
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.world_model.mlp import MLPConfig
-from ami_robot.world_model.predictor import Predictor
 from ami_sim.demo.record import EpisodeRecord
 from ami_sim.scene import Scene
 from ami_sim.world import render_goal_image
-
-
-def untrained_checkpoint(folder: Path, latent_dim: int = 32) -> Path:
-    """A checkpoint that has learned nothing: enough for the wiring."""
-    encoder, predictor = ConvConfig(latent_dim, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1)
-    modules = {
-        "encoder": encoder.build(),
-        "goal_head": GoalHead(encoder),
-        "predictor": Predictor(predictor, encoder.latent_dim),
-    }
-    save_checkpoint(folder, modules, {"encoder": encoder, "predictor": predictor}, {"made": "untrained"})
-    return folder
-
 
 ROWS = ["joint_position", "joint_velocity", "workspace", "table"]
 

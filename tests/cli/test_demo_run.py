@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from demo_doubles import untrained_checkpoint
 
 from ami_robot.cli.main import main
 from ami_robot.perception.checkpoint import TENSOR_FILE, load_checkpoint
+from tests.untrained import untrained_checkpoint
 
 DEMO = [sys.executable, "-m", "ami_robot.cli.main", "demo"]
 POSES = ["--planner", "analytic"]

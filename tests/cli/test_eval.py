@@ -15,7 +15,6 @@ import psutil
 import pytest
 import torch
 import yaml
-from demo_doubles import untrained_checkpoint
 
 from ami_robot.cli.main import main
 from ami_robot.configurator.configurator import ANALYTIC, CHECKPOINTS, REACH
@@ -26,6 +25,7 @@ from ami_robot.pool import INTERRUPTED
 from ami_sim.evaluation.contestants import Contestants, entered
 from ami_sim.evaluation.suites import parse_suite
 from ami_sim.world import World
+from tests.untrained import untrained_checkpoint
 
 EPISODES, WAIT_S = 2, 240.0
 ROWS = ("short", "analytic", "hold", "expert")

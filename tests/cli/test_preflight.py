@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from demo_doubles import untrained_checkpoint
 from preflight_stranger import ARM
 
 from ami_robot.cli.main import main
@@ -22,6 +21,7 @@ from ami_robot.configurator.configurator import REACH
 from ami_robot.perception.camera import load_camera, save_camera
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, TENSOR_FILE
 from ami_robot.safety.spec import DEFAULT_SPEC, load_spec
+from tests.untrained import untrained_checkpoint
 
 pytestmark = pytest.mark.graph
 SLOW = pytest.mark.slow

@@ -8,12 +8,8 @@ import pytest
 from ami_nodes import qos
 from ami_nodes.convert import as_array, to_ns
 from ami_nodes.graph_client import GraphClient
-from ami_robot.perception.checkpoint import save_checkpoint
-from ami_robot.perception.conv import ConvConfig
-from ami_robot.perception.encoder import GoalHead
-from ami_robot.world_model.mlp import MLPConfig
-from ami_robot.world_model.predictor import Predictor
 from tests.nodes.graph import DOMAIN, listening
+from tests.untrained import untrained_checkpoint
 
 
 class Pictures:
@@ -90,13 +86,5 @@ def pictures(client):
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """A checkpoint that has learned nothing: enough for the wiring."""
-    encoder, predictor = ConvConfig(32, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1)
-    modules = {
-        "encoder": encoder.build(),
-        "goal_head": GoalHead(encoder),
-        "predictor": Predictor(predictor, encoder.latent_dim),
-    }
-    folder = tmp_path_factory.mktemp("checkpoint")
-    save_checkpoint(folder, modules, {"encoder": encoder, "predictor": predictor}, {"made": "untrained"})
-    return str(folder)
+    """One that has learned nothing."""
+    return str(untrained_checkpoint(tmp_path_factory.mktemp("checkpoint")))

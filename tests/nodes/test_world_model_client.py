@@ -11,32 +11,18 @@ import pytest
 from ami_nodes.health import Meter
 from ami_nodes.world_model import WorldModelNode
 from ami_nodes.world_model_client import WorldModelClient
-from ami_robot.perception.checkpoint import load_checkpoint, save_checkpoint
-from ami_robot.perception.conv import ConvConfig
-from ami_robot.perception.encoder import GoalHead
-from ami_robot.world_model.mlp import MLPConfig
+from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.world_model.model import LatentWorldModel
-from ami_robot.world_model.predictor import Predictor
+from tests.untrained import untrained_checkpoint
 
 LATENT_DIM, SEQUENCES, STEPS = 32, 5, 4
-
-
-def untrained(folder, members):
-    encoder, predictor = ConvConfig(LATENT_DIM, (8, 8, 8, 8), 32, 16), MLPConfig(width=32, blocks=1, members=members)
-    modules = {
-        "encoder": encoder.build(),
-        "goal_head": GoalHead(encoder),
-        "predictor": Predictor(predictor, encoder.latent_dim),
-    }
-    save_checkpoint(folder, modules, {"encoder": encoder, "predictor": predictor}, {"made": "untrained"})
-    return LatentWorldModel(load_checkpoint(folder))
 
 
 @pytest.mark.parametrize("members", [1, 3])
 def test_latents_proprioception_and_spread_come_over_the_wire(tmp_path, client, members):
     from ami_interfaces.srv import PredictOutcomes
 
-    model = untrained(tmp_path, members)
+    model = LatentWorldModel(load_checkpoint(untrained_checkpoint(tmp_path, LATENT_DIM, members)))
     rng = np.random.default_rng(0)
     latent, proprio = rng.normal(size=LATENT_DIM), rng.normal(size=10)
     actions = rng.normal(size=(SEQUENCES, STEPS, 4)) * 0.02
