@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_robot.cli.main import EXAMPLES, build_parser
+from ami_robot.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ros_ws" / "embedded" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,13 +41,6 @@ def test_every_ami_command_parses(command):
     if "--help" in words or "VERB" in words or words in BARE:
         return
     build_parser()[0].parse_args(words)
-
-
-def test_the_examples_of_the_front_door_parse():
-    lines = [line.strip().split("  ")[0] for line in EXAMPLES.splitlines() if line.startswith("  ami ")]
-    assert len(lines) >= 5
-    for line in lines:
-        build_parser()[0].parse_args(shlex.split(line)[1:])
 
 
 @pytest.mark.parametrize("command", commands(r"make [a-z]"))

@@ -1,10 +1,37 @@
-"""What the verbs' arguments may be: types for argparse, each with one sentence for what is not right."""
+"""What the verbs and their arguments are made of; types for argparse, each with one sentence for what is not right."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+EXIT_STATUS = "Exit status: 0 done, 2 wrong input, 130 interrupted."
+
+
+def add_verb(subparsers: argparse._SubParsersAction, name: str, about: str, examples: str) -> argparse.ArgumentParser:
+    """A verb, or a kind of one, whose help ends with examples, line by line as they are."""
+    layout = argparse.RawDescriptionHelpFormatter
+    return subparsers.add_parser(name, help=about, description=about, epilog=examples, formatter_class=layout)
+
+
+def add_training_flags(parser: argparse.ArgumentParser, config: Path, results: str, resumes: bool = True) -> None:
+    """What every training is told: from what, how, where to. `config` is the file that is taken by default."""
+    add, shown = parser.add_argument, config.relative_to(PACKAGE.parent)
+    add("--data", type=Path, required=True, metavar="DIR", help="data set that `ami collect` made")
+    add("--config", type=Path, default=config, metavar="F", help=f"how, a YAML (default: the {shown} that ships)")
+    add("--out", type=Path, required=True, metavar="DIR", help=f"folder for {results}")
+    if resumes:
+        add("--resume", action="store_true", help="go on after a run that was stopped")
+        add("--threads", type=positive_count, default=1, metavar="N", help="of torch (default 1; more on idle cores)")
+
+
+def add_device_flags(parser: argparse.ArgumentParser) -> None:
+    """Of what may be trained on a GPU."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--tensorboard", action="store_true", help="write event files too, into DIR/tensorboard")
 
 
 def positive_count(text: str) -> int:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_training_flags, add_verb
 from ami_robot.cli.train import revision
 
-_CONFIG = Path(__file__).parents[1] / "learning" / "backbone.yaml"
+EXAMPLES = f"""examples:
+  ami backbone --folder backbones/dinov2-small --data data/reach --out runs/backbone
+
+Needs the extra `backbone` (transformers). {EXIT_STATUS}"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("backbone", help="fit projection and goal head of a frozen DINOv2 or V-JEPA 2")
-    parser.add_argument(
-        "--folder", type=Path, required=True, help="of the model: config.json and model.safetensors; nothing is fetched"
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
-    parser.add_argument("--config", type=Path, default=_CONFIG, help="configuration (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
-    parser.set_defaults(run=run)
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    parser = add_verb(subparsers, "backbone", "fit projection and goal head of a frozen DINOv2 or V-JEPA 2", EXAMPLES)
+    add_training_flags(parser, PACKAGE / "learning" / "backbone.yaml", "the checkpoint", resumes=False)
+    about = "of the model: config.json and model.safetensors; nothing is fetched"
+    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help=about)
 
 
 def run(args: argparse.Namespace) -> int:

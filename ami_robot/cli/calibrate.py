@@ -7,18 +7,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ami_robot.cli.arguments import EXIT_STATUS, add_verb, count, positive_count
+
 if TYPE_CHECKING:
     from ami_calibration.intrinsics import Intrinsics
     from ami_robot.safety.model_error import ModelErrorBound
 
-EXAMPLE = """example:
+EXAMPLES = f"""examples:
+  ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
+  ami calibrate model-error --out model_error.yaml
+
+`ami calibrate WHAT --help` explains each of them. {EXIT_STATUS}"""
+
+INTRINSICS_EXAMPLES = """examples:
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
 
 Take 20 to 40 pictures of a printed board, still, in every part of the picture, near and far, tilted by 30 to 45 degrees
 in all directions. Measure the printed squares with a calliper. A quarter of the pictures is held out to judge the fit.
 The pose of the camera is not touched: it stays as --out has it, or as --pose-from has it for a new file."""
 
-MODEL_ERROR_EXAMPLE = """example:
+MODEL_ERROR_EXAMPLES = """examples:
   ami calibrate model-error --episodes 600 --seed 0 --out ami_robot/checkpoints/reach/model_error.yaml
 
 Runs fresh episodes in simulation, about a second each, and compares what the world model imagines over the planner's
@@ -28,12 +36,9 @@ and calibrate again. The table's second half is measured on episodes that the bo
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami calibrate intrinsics` and `ami calibrate model-error`."""
-    parser = subparsers.add_parser("calibrate", help="find a camera's intrinsics, or the world model's error")
+    parser = add_verb(subparsers, "calibrate", "find a camera's intrinsics, or the world model's error", EXAMPLES)
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    intrinsics = kinds.add_parser(
-        "intrinsics", help="focal lengths, principal point, distortion", epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    intrinsics = add_verb(kinds, "intrinsics", "focal lengths, principal point, distortion", INTRINSICS_EXAMPLES)
     add = intrinsics.add_argument
     add("--images", type=Path, required=True, metavar="DIR", help="folder of pictures, all of one size")
     add("--squares", type=_squares, required=True, metavar="CxR", help="columns x rows, such as 7x5")
@@ -44,13 +49,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--pose-from", type=Path, metavar="FILE", help="camera YAML with the name and pose for a new --out")
     add("--no-distortion", action="store_true", help="hold distortion at zero: a rendered camera")
     intrinsics.set_defaults(calibrate=_intrinsics)
-    model_error = kinds.add_parser(
-        "model-error", help="by how much plans have to allow for a wrong world model", epilog=MODEL_ERROR_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    about = "by how much plans have to allow for a wrong world model"
+    model_error = add_verb(kinds, "model-error", about, MODEL_ERROR_EXAMPLES)
     add = model_error.add_argument
-    add("--episodes", type=int, default=600, metavar="N", help="fresh simulated episodes (default %(default)s)")
-    add("--seed", type=int, default=0, metavar="S", help="another seed gives other scenes (default %(default)s)")
+    add(
+        "--episodes",
+        type=positive_count,
+        default=600,
+        metavar="N",
+        help="fresh simulated episodes (default %(default)s)",
+    )
+    add("--seed", type=count, default=0, metavar="S", help="another seed gives other scenes (default %(default)s)")
     add("--checkpoint", type=Path, metavar="DIR", help="folder of the checkpoint; by default the shipped one")
     add("--out", type=Path, required=True, metavar="FILE", help="YAML to write; the task file names it")
     model_error.set_defaults(calibrate=_model_error)

@@ -6,29 +6,30 @@ import argparse
 import sys
 from pathlib import Path
 
-from ami_robot.cli.arguments import count, positive_count
+from ami_robot.cli.arguments import EXIT_STATUS, add_verb, count, positive_count
+
+EXAMPLES = f"""examples:
+  ami collect --out data/reach --workers 2                       as for the shipped checkpoint: 1600 episodes of 8 s
+  ami collect --out data/manipulation --mix manipulation --steps 60
+  ami collect --out data/small --episodes 40 --seed 7
+
+Stopped in any way, the same command goes on; whole files stay. {EXIT_STATUS}"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("collect", help="collect simulated episodes; an interrupted collection is continued")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
-    parser.add_argument(
-        "--episodes",
-        type=positive_count,
-        default=1600,
-        help="how many (default: those of the shipped checkpoint, 1600)",
-    )
-    parser.add_argument(
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    add = add_verb(subparsers, "collect", "collect simulated episodes", EXAMPLES).add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    add("--episodes", type=positive_count, default=1600, metavar="N", help="how many (default %(default)s)")
+    add(
         "--mix",
         default="reach",
         choices=("reach", "manipulation"),
         help="what is done: reaches among three blocks (default), or one block that is pushed, gripped and carried",
     )
-    parser.add_argument("--steps", type=positive_count, default=40, help="of 0.2 s, in each episode (default 40)")
-    parser.add_argument("--workers", type=positive_count, default=2, help="processes, at best one for each idle core")
-    parser.add_argument("--seed", type=count, default=0, help="another seed gives other episodes")
-    parser.set_defaults(run=run)
+    add("--steps", type=positive_count, default=40, metavar="N", help="of 0.2 s, in each episode (default 40)")
+    add("--seed", type=count, default=0, metavar="S", help="another seed gives other episodes (default 0)")
+    add("--workers", type=positive_count, default=2, help="processes, at best one for each idle core (default 2)")
 
 
 def run(args: argparse.Namespace) -> int:

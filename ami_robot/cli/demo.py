@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ami_robot.cli.arguments import count, positive_count
+from ami_robot.cli.arguments import add_verb, count, positive_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,10 +38,7 @@ WORKERS = 2
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare the verb."""
-    parser = subparsers.add_parser(
-        "demo", help="reach goals shown as pictures, through the whole graph", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(subparsers, "demo", "reach goals shown as pictures, through the whole graph", EXAMPLES)
     add = parser.add_argument
     add(
         "--episodes",

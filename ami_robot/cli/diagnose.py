@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ami_robot.cli.arguments import EXIT_STATUS, add_verb
+
 REPORT_FILE, PAGE_FILE = "diagnostics.json", "DIAGNOSTICS.md"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("diagnose", help="measure a checkpoint on episodes that its training held out")
-    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
-    parser.add_argument("--checkpoint", type=Path, help="folder with the checkpoint instead of the one that ships")
-    parser.add_argument("--out", type=Path, required=True, help=f"folder for {REPORT_FILE}, {PAGE_FILE} and latents")
-    parser.set_defaults(run=run)
+EXAMPLES = f"""examples:
+  ami diagnose --data data/reach --out runs/diagnostics
+  ami diagnose --data data/manipulation --checkpoint runs/training --out runs/diagnostics
+
+A second call with the same --out takes the latents that the first left there. {EXIT_STATUS}"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    add = add_verb(
+        subparsers, "diagnose", "measure a checkpoint on episodes that its training held out", EXAMPLES
+    ).add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="data set that `ami collect` made")
+    add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
+    add("--out", type=Path, required=True, metavar="DIR", help=f"folder for {REPORT_FILE}, {PAGE_FILE} and latents")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from ami_robot.cli.arguments import count, positive_count
+from ami_robot.cli.arguments import add_verb, count, positive_count
 
 EXAMPLES = """examples:
   ami eval reach --episodes 20 --out runs/reach           the shipped agent beside hold, random and expert
@@ -22,10 +22,9 @@ Stopped in any way, the same command goes on. Exit status: 0 done, 2 wrong input
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare the verb."""
-    parser = subparsers.add_parser(
-        "eval", help="success rates of agents and controls on suites of held-out episodes", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(
+        subparsers, "eval", "success rates of agents and controls on suites of held-out episodes", EXAMPLES
+    )
     add = parser.add_argument
     add(
         "suites",
@@ -50,7 +49,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--full", action="store_true", help="the guardrail sees every joint state, and torques, as in the graph")
     add("--workers", type=positive_count, default=2, help="processes, at best one for each idle core (default 2)")
     add("--films", type=count, default=3, metavar="K", help="of the first K failures of each agent (default 3)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

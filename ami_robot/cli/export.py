@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ami_robot.cli.arguments import EXIT_STATUS, add_verb
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("export", help="write a data set as a LeRobotDataset v3.0")
-    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the LeRobotDataset: new, or empty")
-    parser.set_defaults(run=run)
+EXAMPLES = f"""examples:
+  ami export --data data/reach --out data/reach-lerobot
+
+Needs the extra `lerobot` (pyarrow). {EXIT_STATUS}"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    add = add_verb(subparsers, "export", "write a data set as a LeRobotDataset v3.0", EXAMPLES).add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="data set that `ami collect` made")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the LeRobotDataset: new, or empty")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ami_robot.cli.arguments import count, positive_count
+from ami_robot.cli.arguments import add_verb, count, positive_count
 
 VIEWS = ("front", "close")
 
@@ -22,10 +22,9 @@ EXAMPLES = """examples:
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare the verb and its kinds."""
-    parser = subparsers.add_parser(
-        "goal", help="make a goal file of a picture, a scene, a position or a demonstration", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(
+        subparsers, "goal", "make a goal file of a picture, a scene, a position or a demonstration", EXAMPLES
+    )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     picture = kinds.add_parser("picture", help="what a picture of the table shows")
     picture.add_argument("--image", type=Path, required=True, help="a file that OpenCV reads; square without --camera")
@@ -44,7 +43,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     shown.add_argument("--every", type=positive_count, default=8, help="frames from one step to the next (default 8)")
     for kind in (picture, scene, pose, shown):
         kind.add_argument("--out", type=Path, required=True, help="the goal file, .npz")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

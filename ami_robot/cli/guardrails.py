@@ -9,6 +9,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from ami_robot.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from ami_robot.safety.spec import Spec
 
@@ -22,10 +24,9 @@ NAME_COLUMNS, LABEL_COLUMNS = 20, 10
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami guardrails`."""
-    parser = subparsers.add_parser(
-        "guardrails", help="print the table of the guardrails, or check a guardrail file", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(
+        subparsers, "guardrails", "print the table of the guardrails, or check a guardrail file", EXAMPLES
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--check", type=Path, metavar="FILE", help="check a guardrail file instead: exit status 0 or 1")
     kind.add_argument("--markdown", action="store_true", help="print the table as Markdown")

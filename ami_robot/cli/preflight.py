@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ami_robot.cli.arguments import positive_number_of
+from ami_robot.cli.arguments import add_verb, positive_number_of
 
 if TYPE_CHECKING:
     from ami_embedded.launch_description import Process
@@ -33,10 +33,7 @@ FOR_OTHER_HOSTS = ("SUBNET", "SYSTEM_DEFAULT")
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami preflight`."""
-    parser = subparsers.add_parser(
-        "preflight", help="find what is wrong with a launch before anything moves", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(subparsers, "preflight", "find what is wrong with a launch before anything moves", EXAMPLES)
     add = parser.add_argument
     add("arguments", nargs="*", metavar="name:=value", help="launch arguments, as they will be given to the launch")
     add("--launch-file", type=Path, metavar="F", help="launch file instead of bringup.launch.xml of ami_bringup")

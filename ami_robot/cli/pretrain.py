@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ami_robot.cli.arguments import positive_count
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb
 from ami_robot.cli.train import chosen_device, revision
 
-_CONFIG = Path(__file__).parents[1] / "learning" / "image_jepa_conv.yaml"
+EXAMPLES = f"""examples:
+  ami pretrain --data data/reach --out runs/pretraining
+  ami pretrain --data data/reach --config ami_robot/learning/video_jepa.yaml --out runs/pretraining --resume
+
+{EXIT_STATUS}"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("pretrain", help="pretrain an encoder on frames alone, by masked latent prediction")
-    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
-    parser.add_argument(
-        "--config", type=Path, default=_CONFIG, help="configuration of pretraining (default: %(default)s)"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for encoder, log and state")
-    parser.add_argument("--resume", action="store_true", help="go on after a run that was stopped")
-    parser.add_argument(
-        "--threads", type=positive_count, default=1, help="of torch (default 1; more only on idle cores)"
-    )
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--tensorboard", action="store_true", help="write event files too, into OUT/tensorboard")
-    parser.set_defaults(run=run)
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    about = "pretrain an encoder on frames alone, by masked latent prediction"
+    parser = add_verb(subparsers, "pretrain", about, EXAMPLES)
+    add_training_flags(parser, PACKAGE / "learning" / "image_jepa_conv.yaml", "encoder, log and state")
+    add_device_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ami_robot.cli.arguments import add_verb
 from ami_robot.cli.demo import find_rclpy
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ SHOWN = 20
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami replay`."""
-    parser = subparsers.add_parser(
-        "replay", help="decide a recorded run again, and compare", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(subparsers, "replay", "decide a recorded run again, and compare", EXAMPLES)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder of a recording, as record:=true makes it")
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")

@@ -8,9 +8,10 @@ import math
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_robot.cli.arguments import positive_count, positive_number_of
+from ami_robot.cli.arguments import add_verb, positive_count, positive_number_of
 from ami_robot.cli.demo import find_rclpy
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 EXIT_STATUS = """Only nodes with the same ROS_DOMAIN_ID are seen; `ami demo` chooses one of its own where none is set.
 Exit status: 0 done, 1 nothing was heard or answered, 2 wrong input, 130 interrupted."""
+
+EXAMPLES = f"""examples:
+  ami ros list
+  ami ros echo /guardrail_report --once
+  ami ros hz /joint_states
+  ami ros call /guardrail/arm '{{data: true}}'
+
+`ami ros WHAT --help` explains each of them. {EXIT_STATUS}"""
 
 LIST = f"""examples:
   ami ros list                               nodes, topics, services
@@ -54,14 +63,9 @@ FIRST_MESSAGE_S = 10.0
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami ros list`, `echo`, `hz` and `call`."""
-    parser = subparsers.add_parser("ros", help="look into a running graph: list, echo, hz, call", epilog=EXIT_STATUS)
+    parser = add_verb(subparsers, "ros", "look into a running graph: list, echo, hz, call", EXAMPLES)
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-
-    def add_kind(name: str, about: str, examples: str) -> argparse.ArgumentParser:
-        return kinds.add_parser(
-            name, help=about, description=about, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-
+    add_kind = partial(add_verb, kinds)
     listing = add_kind("list", "who is there: nodes, topics, services", LIST)
     for kind in ("nodes", "topics", "services"):
         listing.add_argument(f"--{kind}", dest="kinds", action="append_const", const=kind, help=f"list the {kind}")

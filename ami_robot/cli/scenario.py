@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ami_robot.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from ami_sim.stories.story import Outcome, Story
 
@@ -30,10 +32,9 @@ class ScenarioError(ValueError):
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami scenario`."""
-    parser = subparsers.add_parser(
-        "scenario", help="play stories that test the guardrails: a person, a knife, a fault", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(
+        subparsers, "scenario", "play stories that test the guardrails: a person, a knife, a fault", EXAMPLES
+    )
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help=f"a story, or `{ALL}`; --list names them")
     add("--list", action="store_true", help="list the stories instead")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ami_robot.cli.arguments import add_verb
 from ami_robot.cli.demo import find_rclpy
 
 EXAMPLES = """examples, in two terminals:
@@ -16,10 +17,7 @@ Exit status: 0 done, 1 no plan or no decision came, 130 interrupted."""
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami step`."""
-    subparsers.add_parser(
-        "step", help="let the arm take one step for each press of Enter", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    add_verb(subparsers, "step", "let the arm take one step for each press of Enter", EXAMPLES)
 
 
 def run(_: argparse.Namespace) -> int:

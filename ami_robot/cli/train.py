@@ -8,25 +8,27 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb
+
 if TYPE_CHECKING:
     import torch
 
-_PACKAGE = Path(__file__).parents[1]
-_CONFIG = _PACKAGE / "learning" / "reach.yaml"
+EXAMPLES = f"""examples:
+  ami train --data data/reach --out runs/training
+  ami train --data data/reach --out runs/training --resume            after a run that was stopped, in any way
+  ami train --data data/reach --init runs/pretraining --out runs/training --tensorboard
+  torchrun --standalone --nproc-per-node 2 -m ami_robot.cli.main train --data data/reach --out runs/training
+
+{EXIT_STATUS}"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("train", help="train encoder and world model on collected episodes")
-    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
-    parser.add_argument("--config", type=Path, default=_CONFIG, help="training configuration (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, model card, log and state")
-    parser.add_argument("--init", type=Path, help="start from the encoder in this folder, e.g. of `ami pretrain`")
-    parser.add_argument("--resume", action="store_true", help="go on after a run that was stopped")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default 1; more only on idle cores)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--tensorboard", action="store_true", help="write event files too, into OUT/tensorboard")
-    parser.set_defaults(run=run)
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    parser = add_verb(subparsers, "train", "train encoder and world model on collected episodes", EXAMPLES)
+    add_training_flags(parser, PACKAGE / "learning" / "reach.yaml", "checkpoint, model card, log and state")
+    add_device_flags(parser)
+    about = "start from the encoder in this folder, e.g. of `ami pretrain`"
+    parser.add_argument("--init", type=Path, metavar="DIR", help=about)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,11 +39,9 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.learning import ranks
     from ami_robot.learning.config import load_config
     from ami_robot.learning.dataset import Episodes
-    from ami_robot.learning.train import Provenance, TrainingError, train
+    from ami_robot.learning.train import Provenance, train
     from ami_robot.perception.checkpoint import load_checkpoint
 
-    if args.threads < 1:
-        raise TrainingError(f"--threads has to be at least 1, got {args.threads}.")
     torch.set_num_threads(args.threads)
     device = chosen_device(args.device)
     config = load_config(args.config)
@@ -74,7 +74,7 @@ def revision() -> str:
     """This commit, marked when the code that trains was changed since; 'unknown' outside a repository."""
 
     def git(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(("git", *command), cwd=_PACKAGE, capture_output=True, text=True, check=False)
+        return subprocess.run(("git", *command), cwd=PACKAGE, capture_output=True, text=True, check=False)
 
     try:
         commit = git("rev-parse", "HEAD").stdout.strip()

@@ -5,21 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_training_flags, add_verb
 from ami_robot.cli.train import revision
 
-_CONFIG = Path(__file__).parents[1] / "learning" / "policy.yaml"
+EXAMPLES = f"""examples:
+  ami train-policy --data data/reach --out runs/policy
+  ami train-policy --data data/manipulation --checkpoint runs/training --out runs/policy --resume
+
+{EXIT_STATUS}"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser("train-policy", help="train a goal-conditioned policy on the latents of an encoder")
-    parser.add_argument("--data", type=Path, required=True, help="folder that `ami collect` filled")
-    parser.add_argument("--checkpoint", type=Path, help="folder with the encoder instead of the one that ships")
-    parser.add_argument("--config", type=Path, default=_CONFIG, help="training configuration (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log, latents and state")
-    parser.add_argument("--resume", action="store_true", help="go on after a run that was stopped")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default 1; more only on idle cores)")
-    parser.set_defaults(run=run)
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Declare the verb."""
+    about = "train a goal-conditioned policy on the latents of an encoder"
+    parser = add_verb(subparsers, "train-policy", about, EXAMPLES)
+    add_training_flags(parser, PACKAGE / "learning" / "policy.yaml", "checkpoint, log, latents and state")
+    about = "checkpoint folder with the encoder instead of the one that ships"
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help=about)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,13 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.learning.latents import cached_latents
     from ami_robot.learning.policy import train_policy
     from ami_robot.learning.policy_config import load_policy_config
-    from ami_robot.learning.run_state import TrainingError
     from ami_robot.learning.train import Provenance
     from ami_robot.perception.checkpoint import load_checkpoint
     from ami_robot.perception.encoder import ImageEncoder
 
-    if args.threads < 1:
-        raise TrainingError(f"--threads has to be at least 1, got {args.threads}.")
     config, data = load_policy_config(args.config), EpisodeSet.open(args.data)
     checkpoint = load_checkpoint(args.checkpoint)
     encoder = ImageEncoder(checkpoint)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ami_robot.cli.arguments import add_verb
+
 if TYPE_CHECKING:
     from ami_robot.episodes.recording import ReportRecording
     from ami_robot.safety.certificate import Finding, Verifier
@@ -26,10 +28,9 @@ SHOWN = 20
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami verify-run`."""
-    parser = subparsers.add_parser(
-        "verify-run", help="verify a recorded run again, command by command, with separate code", epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = add_verb(
+        subparsers, "verify-run", "verify a recorded run again, command by command, with separate code", EXAMPLES
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, or a recording of guardrail_report")
     parser.add_argument(
         "--guardrail-file", default="panda", metavar="F", help="the run's: a robot's, or a YAML (default %(default)s)"

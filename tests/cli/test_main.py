@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -19,10 +22,32 @@ def one_line(capsys) -> str:
     return error
 
 
-@pytest.mark.parametrize("verb", [*cli.VERBS, "calibrate intrinsics"])
-def test_every_verb_explains_itself(verb, capsys):
+def with_verbs_inside(parser):
+    """It, and the parsers of its verbs, and of theirs."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for kind in action.choices.values():
+                yield from with_verbs_inside(kind)
+
+
+EXPLAINED = [each for each in with_verbs_inside(cli.build_parser()[0]) if not each.prog.startswith("ami goal ")]
+"""`ami goal` has the examples of its kinds."""
+
+
+@pytest.mark.parametrize("parser", EXPLAINED, ids=lambda parser: parser.prog)
+def test_every_help_has_examples_that_may_be_typed_so(parser):
+    shown = [line.strip() for line in parser.epilog.splitlines() if line.startswith("  ami ")]
+    assert shown and all(line.startswith(parser.prog) for line in shown)
+    for line in shown:
+        words = shlex.split(re.split(r"\s{2,}", line)[0])
+        cli.build_parser()[0].parse_args(words[1:])
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_answers_for_its_help(verb, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main([*verb.split(), "--help"])
+        cli.main([verb, "--help"])
     assert ended.value.code == 0
     assert f"ami {verb}" in capsys.readouterr().out
 
@@ -49,6 +74,7 @@ def test_help_loads_neither_torch_nor_pybullet_nor_opencv():
         (["demo", "--episodes", "0"], "a whole number from 1 on, not '0'"),
         (["demo", "--seed", "-1"], "a whole number from 0 on, not '-1'"),
         (["demo", "--planner", "magic"], "invalid choice: 'magic'"),
+        (["train", "--data", "data", "--out", "out", "--threads", "0"], "a whole number from 1 on, not '0'"),
         (["calibrate", "intrinsics", "--squares", "seven"], "columns x rows"),
     ],
 )

@@ -27,7 +27,6 @@ def test_collected_episodes_become_a_checkpoint(tmp_path, config, capsys):
     [
         (["--data", "nowhere", "--out", "out"], "nowhere is no data set"),
         (["--data", "nowhere", "--out", "out", "--config", "none.yaml"], "cannot read none.yaml"),
-        (["--data", "nowhere", "--out", "out", "--threads", "0"], "--threads has to be at least 1"),
     ],
 )
 def test_a_wrong_call_says_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, sentence):
