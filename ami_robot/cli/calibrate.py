@@ -28,10 +28,12 @@ The pose of the camera is not touched: it stays as --out has it, or as --pose-fr
 
 MODEL_ERROR_EXAMPLES = """examples:
   ami calibrate model-error --episodes 600 --seed 0 --out ami_robot/checkpoints/reach/model_error.yaml
+  ami calibrate model-error push pick_lift --task push.yaml --checkpoint runs/training --out runs/model_error.yaml
 
 Runs fresh episodes in simulation, about a second each, and compares what the world model imagines over the planner's
-horizon with what then happens. The bound is for this checkpoint, this guardrail file and this task; change one of them
-and calibrate again. The table's second half is measured on episodes that the bound was not made from."""
+horizon with what then happens. The bound is for this checkpoint, guardrail file, agent and suites; change one of them
+and calibrate again. The file that the task names as its model_error does not have to be there yet. The table's second
+half is measured on episodes that the bound was not made from."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -52,6 +54,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     about = "by how much plans have to allow for a wrong world model"
     model_error = add_verb(kinds, "model-error", about, MODEL_ERROR_EXAMPLES)
     add = model_error.add_argument
+    add("suites", nargs="*", default=["reach"], metavar="SUITE", help="of `ami eval`, in turn (default reach)")
+    add("--task", default="reach", metavar="TASK.yaml", help="the agent: a task file, or a shipped one (default reach)")
     add(
         "--episodes",
         type=positive_count,
@@ -93,19 +97,22 @@ def _model_error(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ami_calibration.errors import CalibrationError
-    from ami_calibration.model_error import calibrate, fewest_episodes
+    from ami_calibration.model_error import calibrate, fewest_episodes, fewest_steps
     from ami_calibration.rollouts import Rollouts
-    from ami_robot.configurator.configurator import REACH, load_task
+    from ami_robot.configurator.configurator import load_task, task_file
     from ami_robot.perception.checkpoint import load_checkpoint, write_whole
     from ami_robot.safety.kinematics import Kinematics
     from ami_robot.safety.model_error import dump_model_error
     from ami_robot.safety.spec import load_spec
+    from ami_sim.evaluation.suites import parse_suites
 
-    spec, task, checkpoint = load_spec(), load_task(REACH), load_checkpoint(args.checkpoint)
+    spec, task, checkpoint = load_spec(), load_task(task_file(args.task)), load_checkpoint(args.checkpoint)
+    suites = parse_suites(args.suites, with_shifts=False)
+    if not task.uses_world_model:
+        raise CalibrationError(f"--task {args.task} imagines nothing: its planner has no world model to calibrate.")
     if args.episodes < fewest_episodes(spec):
         raise CalibrationError(f"--episodes {args.episodes} is too few; at least {fewest_episodes(spec)} are needed.")
-    assert task.icem is not None  # the task of the shipped agent
-    runs = Rollouts(checkpoint, task)
+    runs = Rollouts(checkpoint, task, suites, fewest_steps(task.horizon))
     try:
         with tqdm(total=args.episodes, unit="episode", desc="collecting", smoothing=0.05) as bar:
             rollouts = []
@@ -113,9 +120,16 @@ def _model_error(args: argparse.Namespace) -> int:
                 rollouts.append(rollout)
                 bar.update()
         with tqdm(total=args.episodes, unit="episode", desc="imagining") as bar:
-            model, horizon = runs.world_model, task.icem.horizon
             bound = calibrate(
-                rollouts, model, checkpoint.sha256, horizon, spec, Kinematics(spec.robot), args.seed, bar.update
+                rollouts,
+                runs.world_model,
+                checkpoint.sha256,
+                task.horizon,
+                spec,
+                Kinematics(spec.robot),
+                args.seed,
+                [suite.name for suite in suites],
+                bar.update,
             )
     except KeyboardInterrupt:
         print("interrupted; nothing was written.", file=sys.stderr)

@@ -57,6 +57,11 @@ def fewest_episodes(spec: Spec) -> int:
     return max(ceil(by_agent * 5 / 2), ceil(2.0 / spec.model_error.miscoverage * 5 / 3)) + 15
 
 
+def fewest_steps(horizon: int) -> int:
+    """Of an episode: a plan is imagined in it, and the monitor's trial takes place."""
+    return max(horizon + 1, _BEGINS_AFTER + SEEN_WITHIN)
+
+
 def calibrate(
     rollouts: Sequence[Rollout],
     world_model: WorldModel,
@@ -65,9 +70,12 @@ def calibrate(
     spec: Spec,
     kinematics: Kinematics,
     seed: int,
+    suites: Sequence[str],
     on_episode: Callable[[int], object] = lambda n: None,
 ) -> ModelErrorBound:
     """The bound over the step under way and `horizon` planned ones; its record says how it did on other episodes.
+
+    `suites` are what the rollouts are of, for the record.
 
     Raises CalibrationError when there are too few rollouts, or when what was imagined is not finite.
     """
@@ -101,6 +109,7 @@ def calibrate(
         "episodes": {"calibration": len(calibrating), "validation": len(validating)},
         "guardrails_sha256": spec.sha256,
         "seed": seed,
+        "suites": list(suites),
         "validation": _validate(bound, validating, spec, rng),
     }
     rounded = {name: round(value, 5) for name, value in bound.quantities_m.items()}
@@ -165,7 +174,7 @@ def _validate(
             for name, limit_m in bound.quantities_m.items()
         },
         "false_trips": {
-            "steps_per_episode": len(validating[0].rollout.actions),
+            "steps_per_episode": round(float(np.mean([len(item.steps) for item in validating])), 2),
             **{
                 name: _rate(sum(_trips(bound, item, spec) for item in items), len(items))
                 for name, items in groups.items()
@@ -184,8 +193,8 @@ def _seen(
     bound: ModelErrorBound, items: Sequence[_Imagined], spec: Spec, rng: np.random.Generator, in_pictures: bool
 ) -> dict[str, Any]:
     """How often a shift is seen in time; one in each episode, from a step drawn at random, without false trips."""
-    last = len(items[0].rollout.actions) - SEEN_WITHIN
-    begins = rng.integers(_BEGINS_AFTER, last + 1, len(items))
+    last = np.array([len(item.steps) for item in items]) - SEEN_WITHIN
+    begins = rng.integers(_BEGINS_AFTER, last + 1)
     steps = [_steps_until_trip(bound, item, spec, int(at), in_pictures) for item, at in zip(items, begins, strict=True)]
     shifted = [number for number in steps if number is not None]
     median = float(np.median(shifted)) if shifted else float("inf")

@@ -1,28 +1,29 @@
-"""Fresh episodes to judge the world model on: the shipped agent in closed loop, and smooth random actions."""
+"""Fresh episodes to judge the world model on: the agent in closed loop, and smooth random actions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ami_calibration.errors import CalibrationError
-from ami_robot.agent import Agent
 from ami_robot.configurator.configurator import TaskSettings, build_agent
+from ami_robot.perception.camera import CameraModel
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import ImageEncoder
-from ami_robot.types import Array, Refusal
+from ami_robot.types import Array
 from ami_robot.world_model.model import LatentWorldModel
-from ami_sim.agent_actor import latent_of, pictured_goal
+from ami_sim.agent_actor import AgentActor, pictured_goal
+from ami_sim.attempt import Actor, scripted
 from ami_sim.collect import ATTEMPTS, FIRST_SEED
-from ami_sim.env import TabletopEnv
-from ami_sim.policies import Room, Sight, wander
-from ami_sim.world import render_goal_image
+from ami_sim.env import Observation, TabletopEnv
+from ami_sim.evaluation.suites import Suite
+from ami_sim.policies import Room, wander
+from ami_sim.tasks import Task
 
-STEPS = 24
-"""Of 0.2 s in each episode: the agent is on its way for most of them, and stands at its goal in the last ones."""
+LENGTH = 0.6
+"""Of an episode of the suite: the agent is on its way for most of that, and stands at its goal in the last steps."""
 
 FIRST_SCENE, SCENES_PER_SEED, SEEDS = 500_000, 10_000, 50
 """Scenes that neither training data (from FIRST_SEED on) nor benchmarks (below) are made of."""
@@ -42,12 +43,13 @@ class Rollout:
 
 
 class Rollouts:
-    """An environment and the shipped agent, without a bound on its model's error: that is what is to be found."""
+    """An environment and an agent without a bound on its model's error: that is what is to be found."""
 
-    def __init__(self, checkpoint: Checkpoint, task: TaskSettings) -> None:
+    def __init__(self, checkpoint: Checkpoint, task: TaskSettings, suites: Sequence[Suite], fewest_steps: int) -> None:
+        """The agent of a task file on suites in turn; an episode of fewer steps is of no use."""
         self.world_model = LatentWorldModel(checkpoint)
         self._encoder = ImageEncoder(checkpoint)
-        self._task = task
+        self._settings, self._suites, self._fewest_steps = task, suites, fewest_steps
         self._camera = checkpoint.training_camera
         self._env = TabletopEnv(fast=True, camera=self._camera)
 
@@ -56,75 +58,55 @@ class Rollouts:
         self._env.close()
 
     def run(self, episodes: int, seed: int) -> Iterator[Rollout]:
-        """Two episodes by the agent to one of random actions, on the scenes that belong to the seed."""
+        """Two episodes by the agent to one of random actions, the suites in turn, on the scenes of the seed."""
         if not (0 <= seed < SEEDS and 0 < episodes <= SCENES_PER_SEED):
             raise CalibrationError(f"seed must lie in 0..{SEEDS - 1} and episodes in 1..{SCENES_PER_SEED}.")
         first = FIRST_SCENE + seed * SCENES_PER_SEED
         for number in range(episodes):
-            yield self._episode(first + number, by_agent=number % 3 != 2)
+            suite = self._suites[number // 3 % len(self._suites)]
+            yield self._episode(suite, first + number, by_agent=number % 3 != 2)
 
-    def _episode(self, scene_seed: int, by_agent: bool) -> Rollout:
-        """What the guardrail ends early is tried again at random; the agent would do the same again, so it is not."""
+    def _episode(self, suite: Suite, seed: int, by_agent: bool) -> Rollout:
+        """An episode counts up to where the guardrail disarmed. One that is too short is tried again at random; the
+        agent would do the same again.
+        """
+        task, camera = suite.episode(seed, self._camera)
         for attempt in range(1 if by_agent else ATTEMPTS):
-            rollout = self._by_agent(scene_seed) if by_agent else self._at_random(scene_seed, attempt)
-            if rollout is not None:
-                return rollout
-        raise CalibrationError(f"the guardrail disarmed in each attempt at scene {scene_seed}; nothing was calibrated.")
+            actor = self._agent(task, camera) if by_agent else self._at_random(seed, attempt)
+            frames, actions = self._played(task, camera, actor)
+            if len(actions) >= self._fewest_steps:
+                return self._rollout(by_agent, frames, actions)
+        raise CalibrationError(
+            f"the guardrail disarmed within {self._fewest_steps} steps in scene {seed} of {suite.name}; "
+            "nothing was calibrated."
+        )
 
-    def _at_random(self, scene_seed: int, attempt: int) -> Rollout | None:
-        observation, _ = self._env.reset(seed=scene_seed)
-        script = wander(np.random.default_rng([scene_seed, attempt]), Room.of(self._env.limits), self._sight())
-        action, frames, actions = next(script), [observation], []
-        for _ in range(STEPS):
-            frame, done = self._step(action)
-            if frame is None:
-                return None
-            frames.append(frame)
-            actions.append(done)
-            action = script.send(self._sight())
-        return self._rollout(False, frames, actions)
+    def _played(self, task: Task, camera: CameraModel, actor: Actor) -> tuple[list[Observation], list[Array]]:
+        """Observations (one more) and what was really done, up to where the guardrail disarmed."""
+        env = self._env
+        observation, _ = env.reset(seed=task.scene.seed, options={"scene": task.scene, "camera": camera})
+        frames, actions = [observation], []
+        for _ in range(round(LENGTH * task.steps)):
+            before, action = env.tool_target, actor(env, frames[-1])
+            observation, _, disarmed, _, _ = env.step(action)
+            if disarmed:
+                break
+            frames.append(observation)
+            actions.append(np.append(env.tool_target - before, action[-1]))
+        return frames, actions
 
-    def _by_agent(self, scene_seed: int) -> Rollout | None:
-        """As in the graph: the plan made from the frame of one step is carried out in the next."""
-        observation, _ = self._env.reset(seed=scene_seed)
-        agent = self._agent()
-        report, action, frames, actions = self._env.report, np.zeros(4), [observation], []
-        for _ in range(STEPS):
-            assert self._env.arm is not None  # there is one after reset
-            latent, held = latent_of(self._encoder, frames[-1], self._env.arm.time_ns), report
-            frame, done = self._step(action)
-            if frame is None:
-                return None
-            report = self._env.report
-            frames.append(frame)
-            actions.append(done)
-            for at, stamp_ns in ((held, latent.stamp_ns), (report, latent.stamp_ns + 1)):
-                agent.on_report(at.target_joint_positions, at.target_tool_position, at.gripper_width, stamp_ns)
-            agent.on_latent(latent)
-            plan = agent.act(latent.stamp_ns + 1)
-            action = np.zeros(4) if isinstance(plan, Refusal) else plan.actions[0].copy()
-            action[-1] = report.gripper_width
-        return self._rollout(True, frames, actions)
+    def _at_random(self, seed: int, attempt: int) -> Actor:
+        rng, room = np.random.default_rng([seed, attempt]), Room.of(self._env.limits)
+        return scripted(lambda sight: wander(rng, room, sight))
 
-    def _agent(self) -> Agent:
-        agent = build_agent(self._task, self._env.limits, self._env.kinematics, self.world_model)
+    def _agent(self, task: Task, camera: CameraModel) -> Actor:
+        agent = build_agent(self._settings, self._env.limits, self._env.kinematics, self.world_model)
         agent.monitor = None
-        goal = pictured_goal(self._encoder, render_goal_image(self._env.scene, self._camera))
-        if refusal := agent.pursue(goal):
-            raise CalibrationError(f"the agent would not take up the goal of {self._env.scene.seed}: {refusal.reason}.")
-        return agent
+        if refusal := agent.pursue(pictured_goal(self._encoder, task.goal_image(camera))):
+            raise CalibrationError(f"the agent would not take up the goal of {task.scene.seed}: {refusal.reason}.")
+        return AgentActor(agent, self._encoder)
 
-    def _step(self, action: Array) -> tuple[dict[str, Any] | None, Array]:
-        """The next observation, None when the guardrail disarmed, and what was really done (ACTION_DIM,)."""
-        before = self._env.tool_target
-        observation, _, disarmed, _, _ = self._env.step(action)
-        return None if disarmed else observation, np.append(self._env.tool_target - before, action[-1])
-
-    def _sight(self) -> Sight:
-        assert self._env.arm is not None
-        return Sight(self._env.tool_target, self._env.arm.world.block_poses()[0])
-
-    def _rollout(self, by_agent: bool, frames: list[dict[str, Any]], actions: list[Array]) -> Rollout:
+    def _rollout(self, by_agent: bool, frames: list[Observation], actions: list[Array]) -> Rollout:
         return Rollout(
             by_agent,
             np.stack([self._encoder.encode(frame["image"]) for frame in frames]),

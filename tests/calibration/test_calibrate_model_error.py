@@ -42,7 +42,7 @@ def rollout(rng, by_agent, tip_error_m, latent_error=0.1):
 def solve(tip_error_m=0.003, episodes=250, seed=0, spec=SPEC):
     rng = np.random.default_rng(seed)
     rollouts = [rollout(rng, number % 3 != 2, tip_error_m) for number in range(episodes)]
-    return calibrate(rollouts, Still(), "a" * 64, HORIZON, spec, KINEMATICS, seed)
+    return calibrate(rollouts, Still(), "a" * 64, HORIZON, spec, KINEMATICS, seed, ["reach"])
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_a_model_that_imagines_nothing_finite_gets_no_bound():
     rng = np.random.default_rng(0)
     rollouts = [rollout(rng, number % 3 != 2, 0.003) for number in range(fewest_episodes(SPEC))]
     with pytest.raises(CalibrationError, match="not finite"):
-        calibrate(rollouts, Broken(), "a" * 64, HORIZON, SPEC, KINEMATICS, 0)
+        calibrate(rollouts, Broken(), "a" * 64, HORIZON, SPEC, KINEMATICS, 0, ["reach"])
 
 
 def test_its_scenes_are_those_of_no_training_set_and_no_benchmark():
