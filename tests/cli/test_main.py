@@ -49,6 +49,8 @@ def test_help_loads_neither_torch_nor_pybullet_nor_opencv():
         (["demo", "--episodes", "0"], "a whole number from 1 on, not '0'"),
         (["demo", "--seed", "-1"], "a whole number from 0 on, not '-1'"),
         (["demo", "--planner", "magic"], "invalid choice: 'magic'"),
+        (["pursue", "goal.npz", "--duration", "0"], "a positive number of seconds, not '0'"),
+        (["pursue", "goal.npz", "--namespace", "cell 1"], "a namespace such as /cell1, not 'cell 1'"),
         (["calibrate", "intrinsics", "--squares", "seven"], "columns x rows"),
     ],
 )
