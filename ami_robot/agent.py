@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ami_robot.actor.arrival import Arrival
 from ami_robot.actor.planner import PathMask, Planner
+from ami_robot.cost.cost import CostError, WeightedSum
 from ami_robot.episodes.goals import GoalError, ShownGoal
 from ami_robot.memory.command_memory import CommandMemory
 from ami_robot.safety.model_error import CALIBRATE, GUARDRAIL
@@ -23,8 +25,13 @@ from ami_robot.world_model.roll_forward import roll_forward
 
 
 def image_goal(latent: Latent) -> Goal:
-    """The goal that a picture shows: its latent, and the tool position decoded from it."""
-    return Goal(tool_position=latent.tool_position, image_latent=latent.image_latent)
+    """The goal that a picture shows: its latent, and the positions decoded from it."""
+    return Goal(latent.tool_position, latent.image_latent, block_position=latent.block_position)
+
+
+def in_turn(steps: Sequence[Goal]) -> Goal:
+    """The last of these goals (one at least), the others on the way there."""
+    return replace(steps[-1], way=tuple(steps[:-1]))
 
 
 def shown_goal(shown: ShownGoal, encoder: Seeing) -> Goal:
@@ -32,19 +39,24 @@ def shown_goal(shown: ShownGoal, encoder: Seeing) -> Goal:
 
     Raises GoalError for pictures of another view than the encoder's.
     """
-    if len(shown.pictures):
-        if shown.preprocessing_id != encoder.preprocessing_id:
-            raise GoalError(
-                f"the goal is shown in the view '{shown.preprocessing_id}', the encoder takes "
-                f"'{encoder.preprocessing_id}'; make the goal again with that view"
-            )
-        goals = [_seen(encoder.encode(picture), encoder) for picture in shown.pictures]
-    else:
-        tools, blocks = (
-            list(positions) or [None] * len(shown) for positions in (shown.tool_positions, shown.block_positions)
-        )
-        goals = [Goal(tool, block_position=block) for tool, block in zip(tools, blocks, strict=True)]
-    return replace(goals[-1], way=tuple(goals[:-1]))
+    if not len(shown.pictures):
+        return told_goal(shown)
+    if shown.preprocessing_id != encoder.preprocessing_id:
+        raise GoalError(wrong_view(shown.preprocessing_id, encoder.preprocessing_id))
+    return in_turn([_seen(encoder.encode(picture), encoder) for picture in shown.pictures])
+
+
+def told_goal(shown: ShownGoal) -> Goal:
+    """The same for a goal of positions, which no encoder has to see."""
+    tools, blocks = (
+        list(positions) or [None] * len(shown) for positions in (shown.tool_positions, shown.block_positions)
+    )
+    return in_turn([Goal(tool, block_position=block) for tool, block in zip(tools, blocks, strict=True)])
+
+
+def wrong_view(shown: str, taken: str) -> str:
+    """What is said of pictures in one view, by its preprocessing id, for an encoder that takes another."""
+    return f"the goal is shown in the view '{shown}', the encoder takes '{taken}'; make the goal again with that view"
 
 
 def _seen(latent: Array, encoder: Seeing) -> Goal:
@@ -79,6 +91,7 @@ class Agent:
         memory: CommandMemory,
         world_model: WorldModel,
         planner: Planner,
+        cost: WeightedSum,
         spec: Spec,
         mask: PathMask,
         monitor: Monitor | Refusal | None = None,
@@ -89,6 +102,7 @@ class Agent:
             memory: of latents and commands.
             world_model: imagines the step that is under way.
             planner: searches, behind `mask`.
+            cost: which goals can be judged.
             spec: the guardrail file.
             mask: what the planner's candidates go through; its margins widen by the model's error.
             monitor: watches a learned model's error; a refusal where that is unknown; None for a model that is not
@@ -100,23 +114,20 @@ class Agent:
         self.monitor = monitor
         self.goal: Goal | None = None
         self._world_model = world_model
+        self._cost = cost
         self._spec = spec
         self._people: People | None = None
 
     def pursue(self, goal: Goal) -> Refusal | None:
-        """Take up a goal; one outside the workspace, or with a way that nobody goes, is refused and the last stays."""
-        lower, upper = self._spec.workspace.lower_m, self._spec.workspace.upper_m
+        """Take up a goal. The last stays where it is refused: outside the workspace, on a way that nobody goes, or
+        with something in it that nothing measures.
+        """
         if goal.way and not isinstance(self.planner, Arrival):
             reason = "the goal has others on the way to it; a task that goes through them has the section arrival"
             return Refusal(reason, "goal", float("nan"))
         for step in (*goal.way, goal):
-            if step.tool_position is None:
-                continue
-            margin_m = float(np.minimum(step.tool_position - lower, upper - step.tool_position).min())
-            if step.image_latent is None and not margin_m >= 0:  # what is decoded from a picture may be a little off
-                where = np.array2string(step.tool_position, precision=3)
-                reason = f"the goal {where} m is outside the tool's workspace, {list(lower)} to {list(upper)} m"
-                return Refusal(reason, "workspace", margin_m)
+            if refusal := self._outside(step) or self._unmeasured(step):
+                return refusal
         if isinstance(self.monitor, Refusal):
             return self.monitor
         if self.monitor is not None:
@@ -164,6 +175,33 @@ class Agent:
             return plan
         sha256 = self.monitor.bound.checkpoint_sha256
         return replace(plan, model_error_bound_m=self.mask.widen_m, checkpoint_sha256=sha256)
+
+    def _outside(self, goal: Goal) -> Refusal | None:
+        """Why the tool may not be where it is wanted; what is decoded from a picture may be a little off."""
+        if goal.tool_position is None or goal.image_latent is not None:
+            return None
+        lower, upper = self._spec.workspace.lower_m, self._spec.workspace.upper_m
+        margin_m = float(np.minimum(goal.tool_position - lower, upper - goal.tool_position).min())
+        if margin_m >= 0:
+            return None
+        where = np.array2string(goal.tool_position, precision=3)
+        reason = f"the goal {where} m is outside the tool's workspace, {list(lower)} to {list(upper)} m"
+        return Refusal(reason, "workspace", margin_m)
+
+    def _unmeasured(self, goal: Goal) -> Refusal | None:
+        """Why it would never be known whether all that was asked for has come about."""
+        parts = [goal]
+        told_both = goal.image_latent is None and goal.tool_position is not None and goal.block_position is not None
+        if told_both and not (isinstance(self.planner, Arrival) and self.planner.looks_at_block):
+            parts = [replace(goal, block_position=None), replace(goal, tool_position=None)]
+        for part in parts:
+            try:
+                self._cost.for_goal(part)
+            except CostError as error:
+                what = "block" if part.tool_position is None else "tool"
+                said = f"says where the {what} is to be" if part.image_latent is None else "is a picture"
+                return Refusal(f"the goal {said}, and {error}", "goal", float("nan"))
+        return None
 
     def _widen(self, belief: Belief, future: Belief) -> Refusal | None:
         """Let the mask's margins widen by the model's error, or say why that error forbids to plan."""

@@ -52,6 +52,7 @@ class Latent:
     gripper_width: float  # m
     checkpoint_sha256: str
     preprocessing_id: str
+    block_position: Array | None = None  # (3,), m; decoded from the image; None: the encoder does not say
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def main() -> None:
     path_mask = PathMask(_with_topic(spec) if args.persons else spec, kinematics)
     path_mask.people = People(0, tuple(_bystander(index) for index in range(args.persons)))
     mask: Any = Timed(path_mask, "check")
-    planner, _ = build_planner(task, mask, model)
+    planner, *_ = build_planner(task, mask, model)
     rng = np.random.default_rng(0)
     rows, refused = [], 0
     load_before = os.getloadavg()[0]

@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ami_robot.actor.arrival import Arrival, ArrivalSettings
 from ami_robot.agent import Agent, image_goal
 from ami_robot.configurator.configurator import ANALYTIC, REACH, build_agent, load_task
+from ami_robot.cost.cost import WeightedSum
+from ami_robot.cost.motion import ActionRate
 from ami_robot.safety.drift import MOTION_FEATURES, DriftTest
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.model_error import ModelErrorBound
@@ -77,6 +80,53 @@ def test_a_pose_goal_outside_the_workspace_is_refused_and_the_old_goal_stays(pos
     refusal = agent.pursue(Goal(np.array(position)))
     assert isinstance(refusal, Refusal) and refusal.guardrail == "workspace" and "outside" in refusal.reason
     assert agent.goal is good
+
+
+BLOCK = np.array([0.5, 0.1, 0.02])
+
+
+@pytest.mark.parametrize("task", [REACH, ANALYTIC])
+@pytest.mark.parametrize("tool", [None, START])
+def test_a_place_for_the_block_that_nothing_measures_is_refused_at_once_and_the_old_goal_stays(task, tool):
+    agent, good = make(task), Goal(START)
+    assert agent.pursue(good) is None
+    refusal = agent.pursue(Goal(tool, block_position=BLOCK))
+    assert isinstance(refusal, Refusal) and refusal.guardrail == "goal"
+    assert "the goal says where the block is to be, and none of the costs (" in refusal.reason
+    assert agent.goal is good
+
+
+def test_a_step_on_the_way_that_nothing_measures_is_refused_too():
+    agent = with_arrival(looks_at_block=False)
+    way = (Goal(START, block_position=BLOCK),)
+    assert "where the block is to be" in agent.pursue(Goal(START, way=way)).reason
+    assert agent.pursue(Goal(START, way=(Goal(START),))) is None
+
+
+def test_a_block_that_only_the_stop_looks_at_may_be_asked_for_beside_the_hand_and_not_alone():
+    agent = with_arrival(looks_at_block=True)
+    assert agent.pursue(Goal(START, block_position=BLOCK)) is None
+    assert "where the block is to be" in agent.pursue(Goal(None, block_position=BLOCK)).reason
+
+
+def test_a_task_that_weighs_nothing_about_pictures_refuses_one():
+    agent = make(REACH)
+    agent._cost = WeightedSum({ActionRate(): 1.0})
+    refusal = agent.pursue(image_goal(latent_at(0, START, np.zeros(3))))
+    assert "the goal is a picture, and none of the costs (action_rate)" in refusal.reason
+
+
+def test_a_block_that_is_decoded_from_a_picture_is_no_demand():
+    shown = replace(latent_at(0, START, np.zeros(3)), block_position=BLOCK)
+    assert make(REACH).pursue(image_goal(shown)) is None
+
+
+def with_arrival(looks_at_block):
+    """The task reach, with a stop that looks at the block or does not."""
+    agent = make(REACH)
+    settings = ArrivalSettings(0.1, 0.02, leave_factor=1.5, most_steps=5, block_distance_m=0.03)
+    agent.planner = Arrival(settings, agent.planner, None, object() if looks_at_block else None)
+    return agent
 
 
 def test_an_image_goal_decoded_a_little_outside_is_pursued():

@@ -55,6 +55,11 @@ class Arrival:
         self._imagination = imagination
         self._at, self._steps, self._there = 0, 0, False
 
+    @property
+    def looks_at_block(self) -> bool:
+        """Whether where the block is has part in what is near."""
+        return self._block_head is not None
+
     def reset(self) -> None:
         """Begin the way again."""
         self._at, self._steps, self._there = 0, 0, False

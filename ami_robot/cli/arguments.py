@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"a whole number from 0 on, not '{text}'")
     return int(text)
+
+
+def namespace(text: str) -> str:
+    """Names of ROS nodes' namespaces, / between them; none at all for the root."""
+    if not re.fullmatch(r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"a namespace such as /cell1, not '{text}'")
+    return text
 
 
 def positive_number_of(unit: str) -> Callable[[str], float]:

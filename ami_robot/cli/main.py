@@ -17,7 +17,7 @@ import ami_robot
 VERBS = (
     "collect", "export", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo", "eval",
     "calibrate", "preflight",
-    "guardrails", "verify-run", "replay", "scenario", "ros", "step",
+    "guardrails", "verify-run", "replay", "scenario", "ros", "pursue", "step",
 )  # fmt: skip
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
 USER_ERROR, INTERRUPTED = 2, 130
@@ -33,6 +33,7 @@ EXAMPLES = """examples:
   ami eval reach push --episodes 192 --shifts --shifted-episodes 64 --out runs/evaluation
   ami diagnose --data data/reach --out runs/diagnostics
   ami goal pose 0.5 0.1 0.2 --out goal.npz
+  ami pursue goal.npz                       have a running graph bring that about
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml
   ami calibrate model-error --out ami_robot/checkpoints/reach/model_error.yaml
   ami preflight arm:=loopback camera:=v4l2  what would be wrong with a launch, before anything moves

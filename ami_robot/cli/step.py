@@ -5,38 +5,29 @@ from __future__ import annotations
 import argparse
 
 from ami_robot.cli.arguments import add_verb
-from ami_robot.cli.demo import find_rclpy
+from ami_robot.cli.joined import add_namespace, joined
 
 EXAMPLES = """examples, in two terminals:
   ros2 launch ami_bringup bringup.launch.xml arm:=ros2_control camera:=v4l2 step_by_step:=true
   ami step
 
-Needs a graph launched with step_by_step:=true, an armed guardrail and a goal that is pursued.
+Needs a graph launched with step_by_step:=true, an armed guardrail and a goal that is pursued (`ami pursue`).
 Exit status: 0 done, 1 no plan or no decision came, 130 interrupted."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare `ami step`."""
-    add_verb(subparsers, "step", "let the arm take one step for each press of Enter", EXAMPLES)
+    add_namespace(add_verb(subparsers, "step", "let the arm take one step for each press of Enter", EXAMPLES))
 
 
-def run(_: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Show what comes next, wait for Enter, say what became of it; until q, Ctrl-D or Ctrl-C."""
-    find_rclpy()
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
+    with joined("stepper", args) as client:
+        from ami_nodes.stepper import Stepper
 
-    from ami_nodes.graph_client import GraphClient
-    from ami_nodes.stepper import Stepper
-
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the command line
-    try:
-        with GraphClient("stepper") as client:
-            stepper = Stepper(client)
-            while _asked(f"{stepper.next_step()}. Enter: do it, q: end > "):
-                print(stepper.step(), flush=True)
-    finally:
-        rclpy.try_shutdown()
+        stepper = Stepper(client)
+        while _asked(f"{stepper.next_step()}. Enter: do it, q: end > "):
+            print(stepper.step(), flush=True)
     return 0
 
 

@@ -180,21 +180,22 @@ def build_agent(
     if task.uses_world_model:
         if world_model is None:
             raise ConfigError("a planner that imagines needs a world model and none was given")
-        planner, checkpoint_sha256 = build_planner(task, mask, world_model, checkpoint_sha256)
+        planner, cost, checkpoint_sha256 = build_planner(task, mask, world_model, checkpoint_sha256)
         monitor = build_monitor(task, spec, model_error)
     elif task.straight_line is not None:
         world_model = world_model or KinematicModel()
         planner = StraightLine(task.straight_line, mask)
+        cost = WeightedSum({ToolDistance(running_weight=0.0, decoded_slack_m=0.0): 1.0})
     else:
         raise ConfigError(f"the task has no planner; valid are {', '.join(LEARNED)} with cost, straight_line")
     memory = CommandMemory(len(spec.joint_names), spec.staleness.frame_s, spec.staleness.frame_s, checkpoint_sha256)
-    return Agent(memory, world_model, planner, spec, mask, monitor)
+    return Agent(memory, world_model, planner, cost, spec, mask, monitor)
 
 
 def build_planner(
     task: TaskSettings, mask: PathMask, world_model: WorldModel, checkpoint_sha256: str | None = None
-) -> tuple[Planner, str | None]:
-    """The planner of a task with a world model, and the checkpoint that latents must come from, if that matters.
+) -> tuple[Planner, WeightedSum, str | None]:
+    """The planner of a task with a world model, its cost, and the checkpoint that latents must be of, if that matters.
 
     Raises:
         ConfigError: a policy or the gradient planner is to imagine with a world model that is not in this process.
@@ -232,7 +233,7 @@ def build_planner(
         planner = Caution(task.caution, planner, mask, taught.novelty)
     if task.arrival is not None:
         planner = Arrival(task.arrival, planner, Imagination(*parts, max_spread), block_head)
-    return planner, checkpoint_sha256
+    return planner, cost, checkpoint_sha256
 
 
 def _local(world_model: WorldModel) -> LocalWorldModel:

@@ -58,9 +58,9 @@ class TrainingView:
         """
         self._camera = camera
         target = training_camera.resized(_TRAINING_PIXELS, _TRAINING_PIXELS)
-        scale = camera.width / _TRAINING_PIXELS
+        averages_evenly = camera.width % VIEW_PIXELS == 0  # once: the picture is the view already
         self._map: tuple[NDArray, NDArray] | None = None
-        if not (scale.is_integer() and _same_optics(camera, target.resized(camera.width, camera.width))):
+        if not (averages_evenly and _same_optics(camera, target.resized(camera.width, camera.width))):
             self._map = _pixel_map(camera, target)
 
     def __call__(self, image: NDArray[np.uint8], encoding: str = "rgb8") -> NDArray[np.uint8]:

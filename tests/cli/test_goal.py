@@ -62,8 +62,6 @@ def test_a_block_is_wanted_somewhere_with_or_without_the_hand(tmp_path, encoder)
     assert free.block_position.tolist() == [0.5, -0.1, 0.02] and free.tool_position is None
     both = shown_goal(made(tmp_path, "pose", "0.5", "0.1", "0.2", "--block", "0.5", "-0.1", "0.02"), encoder)
     assert both.block_position.tolist() == [0.5, -0.1, 0.02] and both.tool_position.tolist() == [0.5, 0.1, 0.2]
-    agent = build_agent(load_task(REACH), load_spec(), Kinematics(), KinematicModel())
-    assert agent.pursue(free) is None and agent.goal is free
 
 
 def test_an_encoder_with_a_head_for_the_block_reads_its_place_from_a_picture(tmp_path, encoder):

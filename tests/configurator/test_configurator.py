@@ -256,6 +256,7 @@ def test_a_distance_of_the_block_comes_with_a_head_that_says_where_it_is(tmp_pat
     task = load_task(write(tmp_path, lambda d: (change(d), d.update(block_head=str(tmp_path / "head")))))
     agent = build_agent(task, SPEC, KINEMATICS, KinematicModel())
     assert agent.memory.checkpoint_sha256 == head.sha256
+    assert agent.pursue(Goal(None, block_position=np.array([0.5, 0.1, 0.02]))) is None
     with pytest.raises(CheckpointError, match="these are of 000000000000"):
         build_agent(task, SPEC, KINEMATICS, KinematicModel(), checkpoint_sha256="0" * 64)
     with pytest.raises(StrictError, match="block_head has to be a name or a path, got 3"):

@@ -11,6 +11,7 @@ import rclpy
 from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
 from ami_interfaces.action import PursueGoal
+from ami_interfaces.msg import ShownGoal
 from core import WAIT_S, spin_until
 from geometry_msgs.msg import Point
 from peers import importing_from, subject, unique_namespace
@@ -39,7 +40,8 @@ class Asker:
         return future.result()
 
     def send(self, steps, period_s=0.0, kind=SUCCEED, **kwargs):
-        goal = PursueGoal.Goal(kind=kind, tool_position=Point(x=float(steps), y=period_s))
+        point = Point(x=float(steps), y=period_s, z=float(kind))
+        goal = PursueGoal.Goal(shown=ShownGoal(tool_positions=[point]))
         return self.wait(self.client.send_goal_async(goal, **kwargs))
 
     def close(self):
@@ -179,12 +181,13 @@ def test_a_wrong_goal_type_is_refused_at_once(asker):
 def test_a_client_that_vanishes_in_the_middle_does_not_disturb_the_next(asker, namespace, tmp_path):
     code = (
         "import rclpy\nfrom rclpy.action import ActionClient\nfrom ami_interfaces.action import PursueGoal\n"
+        "from geometry_msgs.msg import Point\n"
         "def main():\n"
         "    rclpy.init(); node = rclpy.create_node('leaver'); client = ActionClient(node, PursueGoal, 'count')\n"
         "    while not client.server_is_ready(): rclpy.spin_once(node, timeout_sec=0.1)\n"
         "    def wait(future):\n"
         "        while not future.done(): rclpy.spin_once(node)\n"
-        "    goal = PursueGoal.Goal(); goal.tool_position.x, goal.tool_position.y = 5.0, 0.05\n"
+        "    goal = PursueGoal.Goal(); goal.shown.tool_positions = [Point(x=5.0, y=0.05)]\n"
         "    future = client.send_goal_async(goal); wait(future)\n"
         "    result = future.result().get_result_async(); print('asked', flush=True)\n"
         "    wait(result)\n"

@@ -7,6 +7,7 @@ from array import array
 import numpy as np
 import pytest
 from ami_interfaces.action import PursueGoal
+from ami_interfaces.msg import ProposedCommand
 from ami_interfaces.srv import EncodeImage
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Quaternion
@@ -90,7 +91,7 @@ def test_every_bundled_interface_can_be_written_read_and_hashed():
 
 def test_defaults_and_constants_are_those_of_the_definition():
     assert (Quaternion().w, Quaternion().x) == (1.0, 0.0)
-    assert (PursueGoal.Goal.POSE, PursueGoal.Result.DONE) == (1, "done")
+    assert (ProposedCommand.TRAJECTORY, PursueGoal.Result.DONE) == (1, "done")
     assert (DiagnosticStatus.OK, DiagnosticStatus.STALE) == (b"\x00", b"\x03"), "a byte is bytes, as in rosidl"
     assert type(EncodeImage.Response().latent).__name__ == "Latent"
 

@@ -4,13 +4,13 @@ import hashlib
 from xml.etree import ElementTree
 
 import pytest
-from ami_interfaces.action import PursueGoal
 from ami_interfaces.msg import GuardrailReport
 from lifecycle_msgs.msg import State
 from rclpy.lifecycle import LifecycleState
 
 from ami_nodes.arm import ArmNode
 from ami_nodes.encoder import EncoderNode
+from ami_nodes.graph_client import position_goal
 from ami_nodes.guardrail import GuardrailNode
 from ami_nodes.planner import PlannerNode
 from ami_robot.safety.spec import DEFAULT_SPEC
@@ -62,7 +62,7 @@ def test_the_launch_file_gives_one_file_to_every_node_that_takes_one():
 def test_a_planner_pursues_nothing_while_the_guardrail_decides_by_another_file(node, tmp_path):
     node.settings.config = "analytic"
     node.on_configure(UNCONFIGURED)
-    request = PursueGoal.Goal(kind=PursueGoal.Goal.POSE)
+    request = position_goal([0.5, 0.0, 0.2])
     assert isinstance(node.goal_of(request), Goal), "nothing was heard of a guardrail yet"
     target = {"target_joint_positions": [0.0] * 7}
     node.on_report(GuardrailReport(spec_sha256=sha256(DEFAULT_SPEC), **target))

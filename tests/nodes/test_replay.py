@@ -207,6 +207,28 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path, capsys):
         assert error.count("\n") == 1 and sentence in error
 
 
+def test_a_recording_with_messages_of_another_time_is_refused_by_name(short, tmp_path, capsys):
+    """As those were whose goals had a kind: whatever is guessed for the field would be a decision nobody took."""
+    with Reader(short) as reader, RecordingWriter(tmp_path / "old") as writer:
+        for each in reader.connections:
+            text = each.msgdef.data.replace("ami_interfaces/ShownGoal shown\n", "uint8 kind\n")
+            writer.add_topic(each.topic, each.msgtype, text)
+            if each.topic == "/pursued_goal":
+                store = get_typestore(Stores.EMPTY)
+                store.register(get_types_from_msg(text, each.msgtype))
+        for connection, received_ns, data in reader.messages():
+            if connection.topic == "/pursued_goal":
+                now = get_typestore(Stores.EMPTY)
+                now.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+                goal = now.deserialize_cdr(data, connection.msgtype)
+                old = store.types[connection.msgtype](goal.header, 1, goal.task_sha256)
+                data = store.serialize_cdr(old, connection.msgtype)
+            writer.write(connection.topic, bytes(data), received_ns)
+    assert main(["replay", str(tmp_path / "old")]) == 2
+    error = capsys.readouterr().err
+    assert "/pursued_goal is of an older ami_interfaces/msg/PursuedGoal without shown; replay it with" in error
+
+
 @pytest.mark.slow
 @pytest.mark.graph
 def test_what_the_graph_of_today_records_is_decided_like_that_again(ros, tmp_path, capsys):

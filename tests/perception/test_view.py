@@ -40,6 +40,12 @@ def test_the_training_camera_needs_only_averaging():
     assert np.abs(view - blocks).max() <= 1
 
 
+@pytest.mark.parametrize("view", [FRONT_VIEW, CLOSE_VIEW])
+def test_a_picture_that_is_the_view_already_stays_as_it_is(view):
+    camera, image = training_camera(view), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    np.testing.assert_array_equal(TrainingView(camera.resized(64, 64), camera)(image), image)
+
+
 def test_bgr8_gives_the_same_view_as_rgb8():
     image = draw(TRAINING)
     view = TrainingView(TRAINING, TRAINING)

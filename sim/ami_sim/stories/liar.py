@@ -92,8 +92,10 @@ class Liar(Story):
         else:
             assert task.icem is not None and task.cost is not None  # the learned planner's file
             mask, age_s = _NoMask(stage.spec, stage.kinematics), stage.spec.staleness.frame_s
-            planner = ICEM(task.icem, mask, model, build_cost(task.cost))
-            agent = Agent(CommandMemory(len(stage.spec.joint_names), age_s, age_s), model, planner, stage.spec, mask)
+            cost = build_cost(task.cost)
+            planner = ICEM(task.icem, mask, model, cost)
+            memory = CommandMemory(len(stage.spec.joint_names), age_s, age_s)
+            agent = Agent(memory, model, planner, cost, stage.spec, mask)
         pilot = Pilot(stage, agent)
         pursue(pilot, goal)
         return pilot

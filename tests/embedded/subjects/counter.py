@@ -1,4 +1,7 @@
-"""An action server to test clients against: counts to ``tool_position.x``, a step each ``tool_position.y`` seconds."""
+"""An action server to test clients against.
+
+It counts to x of its goal's only point, with a step each y seconds, and ends as z says.
+"""
 
 import time
 
@@ -11,23 +14,28 @@ from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 SUCCEED, ABORT, RAISE, FORGET, WRONG_RESULT, KEEP_ON = range(6)
 
 
+def asked(goal):
+    (point,) = goal.shown.tool_positions
+    return point.x, point.y, int(point.z)
+
+
 def execute(goal_handle):
-    goal = goal_handle.request
+    steps, period_s, kind = asked(goal_handle.request)
     done = 0
-    while done < goal.tool_position.x:
+    while done < steps:
         if goal_handle.is_cancel_requested:
             goal_handle.canceled()
             return PursueGoal.Result(outcome="cancelled", steps=done)
-        time.sleep(goal.tool_position.y)
+        time.sleep(period_s)
         done += 1
         goal_handle.publish_feedback(PursueGoal.Feedback(step=done))
-    if goal.kind == RAISE:
+    if kind == RAISE:
         raise ValueError("the arm fell off")
-    if goal.kind == ABORT:
+    if kind == ABORT:
         goal_handle.abort()
-    elif goal.kind != FORGET:
+    elif kind != FORGET:
         goal_handle.succeed()
-    return None if goal.kind == WRONG_RESULT else PursueGoal.Result(outcome="counted", steps=done)
+    return None if kind == WRONG_RESULT else PursueGoal.Result(outcome="counted", steps=done)
 
 
 def main():
@@ -40,8 +48,8 @@ def main():
         "count",
         execute,
         callback_group=ReentrantCallbackGroup(),
-        goal_callback=lambda g: GoalResponse.REJECT if g.tool_position.x > 100 else GoalResponse.ACCEPT,
-        cancel_callback=lambda h: CancelResponse.REJECT if h.request.kind == KEEP_ON else CancelResponse.ACCEPT,
+        goal_callback=lambda g: GoalResponse.REJECT if asked(g)[0] > 100 else GoalResponse.ACCEPT,
+        cancel_callback=lambda h: CancelResponse.REJECT if asked(h.request)[2] == KEEP_ON else CancelResponse.ACCEPT,
         result_timeout=timeout_s,
     )
     executor = MultiThreadedExecutor(num_threads=6)

@@ -254,6 +254,7 @@ def to_latent_msg(latent: Latent, frame_id: str) -> LatentMsg:
         gripper_width=float(latent.gripper_width),
         checkpoint_sha256=latent.checkpoint_sha256,
         preprocessing_id=latent.preprocessing_id,
+        block_position=[] if latent.block_position is None else [to_point(latent.block_position)],
     )
     message.header.stamp = to_time(latent.stamp_ns)
     message.header.frame_id = frame_id
@@ -270,6 +271,7 @@ def from_latent_msg(message: Any) -> Latent:
         gripper_width=message.gripper_width,
         checkpoint_sha256=message.checkpoint_sha256,
         preprocessing_id=message.preprocessing_id,
+        block_position=next(map(xyz, message.block_position), None),
     )
 
 

@@ -86,7 +86,7 @@ class EncoderNode(AmiNode):
     def on_encode_image(self, request: EncodeImage.Request, response: EncodeImage.Response) -> EncodeImage.Response:
         """A goal picture: the tool position is decoded from it, not measured."""
         try:
-            response.latent = self.eye.see_goal(request.image, request.camera_info)
+            response.latent = self.eye.see_goal(request.image, request.camera_info, request.preprocessing_id)
         except ValueError as error:
             response.message = f"cannot encode the picture: {error}"
             return response

@@ -9,6 +9,8 @@ from ami_interfaces.msg import Latent as LatentMsg
 
 from ami_nodes.convert import from_camera_info_msg, from_image_msg, to_latent_msg, to_ns
 from ami_nodes.proprioception import JointHistory
+from ami_robot.agent import wrong_view
+from ami_robot.episodes.goals import GoalError
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.perception.encoder import ImageEncoder
 from ami_robot.perception.view import TrainingView
@@ -35,8 +37,12 @@ class Eye:
         latent = self._encode(image, info)
         return self._message(image, latent, proprio.tool_position, proprio.tool_velocity, proprio.gripper_width)
 
-    def see_goal(self, image: Any, info: Any) -> LatentMsg:
-        """A goal picture: the tool position is decoded from it, not measured. Raises ValueError as `see` does."""
+    def see_goal(self, image: Any, info: Any, preprocessing_id: str) -> LatentMsg:
+        """A goal picture: the tool position is decoded from it, not measured. One that has a preprocessing id has to be
+        of the training view. Raises ValueError as `see` does.
+        """
+        if preprocessing_id not in ("", self._encoder.preprocessing_id):
+            raise GoalError(wrong_view(preprocessing_id, self._encoder.preprocessing_id))
         latent = self._encode(image, info)
         return self._message(image, latent, self._encoder.decode_tool_position(latent), np.zeros(3), 0.0)
 
@@ -57,5 +63,6 @@ class Eye:
             gripper_width=gripper_width,
             checkpoint_sha256=self._encoder.checkpoint_sha256,
             preprocessing_id=self._encoder.preprocessing_id,
+            block_position=self._encoder.decode_block_position(latent),
         )
         return to_latent_msg(record, image.header.frame_id)

@@ -15,6 +15,7 @@ import numpy as np
 import rclpy
 from action_msgs.srv import CancelGoal
 from ami_interfaces.action import PursueGoal
+from ami_interfaces.msg import ShownGoal
 from ami_interfaces.srv import JudgeEpisode, ResetSim, SelectSource
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -44,16 +45,13 @@ SERVICES = {
 
 def position_goal(position: Array) -> PursueGoal.Goal:
     """A position of the tool (3,), m in base_link."""
-    return PursueGoal.Goal(kind=PursueGoal.Goal.POSE, tool_position=to_point(position))
+    return PursueGoal.Goal(shown=ShownGoal(tool_positions=[to_point(position)]))
 
 
 def image_goal(image: np.ndarray, camera: CameraModel) -> PursueGoal.Goal:
     """What a picture (H, W, 3) uint8 rgb of this camera shows."""
-    return PursueGoal.Goal(
-        kind=PursueGoal.Goal.IMAGE,
-        image=to_image_msg(image, 0, camera.frame_id),
-        camera_info=to_camera_info_msg(camera, 0),
-    )
+    picture = to_image_msg(image, 0, camera.frame_id)
+    return PursueGoal.Goal(shown=ShownGoal(pictures=[picture], camera_info=to_camera_info_msg(camera, 0)))
 
 
 class GraphClient:
@@ -64,9 +62,13 @@ class GraphClient:
     """
 
     def __init__(
-        self, name: str = "graph_client", timeout_s: float = 10.0, check_alive: Callable[[], None] = lambda: None
+        self,
+        name: str = "graph_client",
+        timeout_s: float = 10.0,
+        check_alive: Callable[[], None] = lambda: None,
+        namespace: str = "",
     ) -> None:
-        self.node = rclpy.create_node(name)
+        self.node = rclpy.create_node(name, namespace=namespace)
         self._timeout_s, self._check_alive = timeout_s, check_alive
         self._clients = {service: self.node.create_client(kind, service) for service, kind in SERVICES.items()}
         self._goals = ActionClient(self.node, PursueGoal, "pursue_goal")
@@ -110,7 +112,7 @@ class GraphClient:
             return False
 
         self.wait_until(active, timeout_s, "the way of all nodes to the state active")
-        self.wait_until(self._goals.server_is_ready, self._timeout_s, "the action pursue_goal")
+        self.wait_until(self.takes_goals, self._timeout_s, "the action pursue_goal")
 
     def is_active(self) -> Trigger.Response:
         """Whether all nodes are active, by the lifecycle manager; if not, who is not, in its words."""
@@ -152,11 +154,25 @@ class GraphClient:
         """Pursue a goal to its end. See `start` and `finish`."""
         return self.finish(self.start(goal, duration_s), patience * duration_s + self._timeout_s)
 
-    def start(self, goal: PursueGoal.Goal, duration_s: float) -> Any:
-        """Begin to pursue a goal for this long, simulated time; its handle."""
+    def takes_goals(self) -> bool:
+        """Whether there is a planner for them."""
+        return self._goals.server_is_ready()
+
+    def start(
+        self, goal: PursueGoal.Goal, duration_s: float, on_feedback: Callable[[Any], None] = lambda _: None
+    ) -> Any:
+        """Begin to pursue a goal for this long, simulated time; its handle. Feedback comes on the listening thread."""
         goal.duration = to_duration(duration_s)
-        self.wait_until(self._goals.server_is_ready, self._timeout_s, "the action pursue_goal")
-        handle = self._result(self._goals.send_goal_async(goal), self._timeout_s, "the planner's answer to pursue_goal")
+        self.wait_until(self.takes_goals, self._timeout_s, "the action pursue_goal")
+        sent = self._goals.send_goal_async(goal, feedback_callback=lambda message: on_feedback(message.feedback))
+        what = "the planner's answer to pursue_goal"
+        try:
+            handle = self._result(sent, self._timeout_s, what)
+        except KeyboardInterrupt:
+            handle = self._result(sent, self._timeout_s, what)  # it may be accepted: nobody else could cancel it
+            if handle.accepted:
+                self.cancel(handle)
+            raise
         if not handle.accepted:
             raise GraphError("the planner did not accept the goal: it pursues one at a time, for a positive duration.")
         return handle

@@ -15,14 +15,11 @@ from ami_nodes.convert import to_ns
 from ami_nodes.interfaces import interface_class
 from ami_nodes.message_yaml import from_yaml, to_yaml
 from ami_nodes.rhythm import Rhythm
-from ami_nodes.visitor import QUIET_S, Visitor
+from ami_nodes.visitor import DISCOVERY_S, QUIET_S, Visitor, domain_hint
 
 T = TypeVar("T")
 Names = dict[str, list[str]]
 """{name: types}."""
-
-DISCOVERY_S = 3.0
-"""After that, who was not found is not there."""
 
 POLL_S = 0.05
 DEPTH = 100
@@ -51,7 +48,7 @@ class GraphVisitor(Visitor):
         """
         self._settled(lambda: (self._nodes(), self._topics(), self._services()) if self._nodes() else None)
         if not self._nodes():
-            raise SilenceError(f"nobody is there: {self._domain_hint()}")
+            raise SilenceError(f"nobody is there: {domain_hint(self.context)}")
         rows: dict[str, list[tuple[str, ...]]] = {
             "nodes": [(name,) for name in self._nodes()],
             "topics": [
@@ -121,17 +118,13 @@ class GraphVisitor(Visitor):
         if name not in known:
             nearest = get_close_matches(name, known, n=3)
             found = f"the nearest: {', '.join(nearest)}" if nearest else f"{_count(len(known), what)} in all"
-            raise VisitorError(f"there is no {what} {name} ({found}): {self._domain_hint()}")
+            raise VisitorError(f"there is no {what} {name} ({found}): {domain_hint(self.context)}")
         if len(known[name]) != 1:
             raise VisitorError(f"the {what} {name} has more than one type: {', '.join(known[name])}.")
         try:
             return interface_class(known[name][0])
         except (ImportError, AttributeError) as error:
             raise VisitorError(f"this machine does not know {known[name][0]}, the type of {name}: {error}") from error
-
-    def _domain_hint(self) -> str:
-        domain = self.context.get_domain_id()
-        return f"only nodes with ROS_DOMAIN_ID={domain} are seen; `ami demo` chooses its own unless that is set."
 
     def _settled(self, look: Callable[[], T]) -> T:
         """What is seen once something is, and nothing new turned up for a while; or whatever is seen in the end."""

@@ -37,8 +37,8 @@ from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_nodes.proprioception import JointHistory
 from ami_nodes.pursuit import Ending, Inbox, Step, pursue
+from ami_nodes.shown_goal import goal_of
 from ami_nodes.world_model_client import WorldModelClient
-from ami_robot.agent import image_goal
 from ami_robot.configurator.configurator import build_agent, load_task, task_file
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import ACTION_DIM, MODEL_STEP_S, NS_PER_S, Goal, Latent, Plan, Proposal, Refusal
@@ -212,23 +212,27 @@ class PlannerNode(AmiNode):
         )
 
     def goal_of(self, request: PursueGoal.Goal) -> Goal | Refusal:
-        """A position as it is; a picture by way of the encoder. None of both where the guardrail has another file."""
+        """Positions as they are, pictures by way of the encoder; neither where the guardrail has another file."""
         if self.guardrail_sha256 not in ("", self.spec.sha256):
             theirs, ours = self.guardrail_sha256[:12], self.spec.sha256[:12]
             reason = f"the guardrail decides by the file {theirs}, the planner plans with {ours}"
             return Refusal(f"{reason}; start both with one guardrail_file", "guardrail_file", float("nan"))
-        if request.kind == PursueGoal.Goal.POSE:
-            return Goal(tool_position=xyz(request.tool_position))
+        return goal_of(request.shown, self.see)
+
+    def see(self, image: Any, camera_info: Any, preprocessing_id: str) -> Latent | Refusal:
+        """What the encoder sees in a picture; to be called on the thread that pursues."""
+        if self.stopping.is_set():
+            return Refusal("the planner is being deactivated", "encoder", float("nan"))
         if not self.encoder.service_is_ready():
             return Refusal("the picture cannot be encoded: is the encoder active?", "encoder", float("nan"))
-        question = EncodeImage.Request(image=request.image, camera_info=request.camera_info)
+        question = EncodeImage.Request(image=image, camera_info=camera_info, preprocessing_id=preprocessing_id)
         answer = result_within(self.encoder.call_async(question), self.settings.answer_timeout_s)
         if answer is None:
             reason = f"the encoder did not answer within {self.settings.answer_timeout_s} s."
             return Refusal(reason, "encoder", float("nan"))
         if not answer.success:
             return Refusal(answer.message, "encoder", float("nan"))
-        return image_goal(from_latent_msg(answer.latent))
+        return from_latent_msg(answer.latent)
 
     def propose(self, plan: Plan, latent: Latent) -> int:
         """The first action of the plan, which takes effect now; returns the number of the last proposal."""
@@ -255,8 +259,7 @@ class PlannerNode(AmiNode):
 
     def publish_goal(self, request: PursueGoal.Goal) -> None:
         """For people and recordings."""
-        message = PursuedGoal(kind=request.kind, tool_position=request.tool_position, task_sha256=self.task.sha256)
-        message.image, message.camera_info = request.image, request.camera_info
+        message = PursuedGoal(shown=request.shown, task_sha256=self.task.sha256)
         message.header.stamp = to_time(self.now_ns())
         self.goal_publisher.publish(message)
 
@@ -268,8 +271,8 @@ class PlannerNode(AmiNode):
         message.observation_stamp = to_time(heard.latent.stamp_ns if heard.latent else 0)
         message.begun, message.report_stamp = to_time(step.begun_ns), to_time(heard.report_stamp_ns)
         message.people_stamp = to_time(heard.people_stamp_ns)
-        if goal.tool_position is not None:
-            message.goal_tool_position = to_point(goal.tool_position)
+        nowhere = np.full(3, np.nan)
+        message.goal_tool_position = to_point(nowhere if goal.tool_position is None else goal.tool_position)
         message.goal_distance, message.plan_ms = step.goal_distance_m, step.plan_ms
         self.plan_publisher.publish(message)
 

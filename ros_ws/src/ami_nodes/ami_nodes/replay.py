@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ami_interfaces.action import PursueGoal
 
 from ami_nodes.convert import as_array, from_latent_msg, from_people_msg, to_ns, xyz
 from ami_nodes.eye import Eye
+from ami_nodes.interfaces import interface_class
 from ami_nodes.pursuit import NO_ANSWER
 from ami_nodes.replay_decision import Decided, compare, recorded_actions
+from ami_nodes.shown_goal import goal_of
 from ami_robot.actor.icem import ICEM
-from ami_robot.agent import Agent, image_goal
+from ami_robot.agent import Agent
 from ami_robot.configurator.configurator import ConfigError, TaskSettings, build_agent
 from ami_robot.episodes.pictures import IMAGE_TYPE, INFO_TYPE
 from ami_robot.episodes.recording import REPORT_TOPIC, REPORT_TYPE, RecordingError, open_recording, read_topic
 from ami_robot.perception.checkpoint import Checkpoint
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
-from ami_robot.types import Goal, Latent, Refusal
+from ami_robot.types import Latent, Refusal
 from ami_robot.world_model.model import LatentWorldModel
 
 PLAN, GOAL, LATENT, JOINTS, PEOPLE = "plan", "pursued_goal", "latent", "joint_states", "people"
@@ -75,7 +76,7 @@ class Replayed:
 
 
 def load_recorded(folder: Path) -> Recorded:
-    """Raises RecordingError when a topic that the replay needs is missing or damaged."""
+    """Raises RecordingError when a topic that the replay needs is missing, damaged, or of messages of another time."""
     with closing(open_recording(folder)) as reader:
         topics = {each.topic for each in reader.connections}
         plans = sorted({each.topic for each in reader.connections if each.msgtype == TOPICS[PLAN]})
@@ -86,6 +87,13 @@ def load_recorded(folder: Path) -> Recorded:
         namespace = plans[0].removesuffix(PLAN)
         read = {name: kind for name, kind in TOPICS.items() if name != PEOPLE or namespace + name in topics}
         messages = {name: list(read_topic(reader, namespace + name, kind)) for name, kind in read.items()}
+    for name, some in messages.items():
+        known = interface_class(TOPICS[name]).get_fields_and_field_types()
+        if some and (lacking := [field for field in known if not hasattr(some[0], field)]):
+            raise RecordingError(
+                f"{folder}: {namespace + name} is of an older {TOPICS[name]} without {', '.join(lacking)}; replay it "
+                "with the version that recorded it, or record it again."
+            )
     return Recorded(folder, namespace, {PEOPLE: [], **messages})
 
 
@@ -143,7 +151,8 @@ def _decide_again(
     for number, message in enumerate(recorded.messages[PLAN], 1):
         begun_ns, frame_ns = to_ns(message.begun), to_ns(message.observation_stamp)
         while goals and _stamp_ns(goals[0]) <= begun_ns:
-            goal_refused = agent.pursue(_goal(goals.popleft(), eye))
+            goal = goal_of(goals.popleft().shown, lambda *picture: from_latent_msg(eye.see_goal(*picture)))
+            goal_refused = goal if isinstance(goal, Refusal) else agent.pursue(goal)
         if frame_ns == 0:
             continue
         while reports and _stamp_ns(reports[0]) <= to_ns(message.report_stamp):
@@ -161,12 +170,6 @@ def _decide_again(
         yield compare(number, message, planned)
         if not message.refused:
             planner.last = recorded_actions(message)[:, :3]
-
-
-def _goal(message: Any, eye: Eye) -> Goal:
-    if message.kind == PursueGoal.Goal.POSE:
-        return Goal(tool_position=xyz(message.tool_position))
-    return image_goal(from_latent_msg(eye.see_goal(message.image, message.camera_info)))
 
 
 def _tell_report(agent: Agent, message: Any) -> None:

@@ -19,6 +19,16 @@ QUIET_S = 0.4
 SLICE_S = 0.05  # of waiting; in between, Ctrl-C gets its turn
 
 
+DISCOVERY_S = 3.0
+"""After that, who was not found is not there."""
+
+
+def domain_hint(context: Any) -> str:
+    """What to think of when somebody is not there."""
+    domain = context.get_domain_id()
+    return f"only nodes with ROS_DOMAIN_ID={domain} are seen; `ami demo` chooses its own unless that is set."
+
+
 class Visitor:
     """Use it in a `with` statement. It hears something only within `spin_until` and `ask`."""
 
