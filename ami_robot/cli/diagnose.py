@@ -22,7 +22,7 @@ EXAMPLES = """examples:
   ami diagnose --oracle reach --out runs/oracle             what a search loses by its world model, in the simulator
   ami diagnose --data data/push --oracle push --task push.yaml --checkpoint runs/training --out runs/diagnostics
 
-With the oracle, each start takes about a minute on an idle core, most of it physics. Stopped, nothing is written.
+With the oracle each start takes one to two minutes of a core. Stopped, nothing is written.
 Exit status: 0 done, 2 wrong input, 130 interrupted."""
 
 

@@ -68,7 +68,7 @@ class OracleModel:
         """Do the actions (H, ACTION_DIM), one in each model step, and look after each."""
         fork = get_context("fork")
         here, there = fork.Pipe(duplex=False)
-        process = fork.Process(target=self._send, args=(there, actions))
+        process = fork.Process(target=self._send, args=(here, there, actions))
         process.start()
         there.close()
         with here:
@@ -81,8 +81,9 @@ class OracleModel:
         latents = np.stack([self._encoder.encode(image) for image in images])
         return CarriedOut(latents, np.stack(proprio).astype(np.float64), np.array(errors_m))
 
-    def _send(self, there: Connection, actions: Array) -> None:
+    def _send(self, here: Connection, there: Connection, actions: Array) -> None:
         """In the fork: torch is left to the parent, whose threads it may have."""
+        here.close()  # the parent's end: as long as somebody holds it, nobody hears that the parent was ended
         assert self._env.arm is not None  # there is one after reset
         images, proprio, errors_m = [], [], []
         for action in actions:

@@ -52,8 +52,8 @@ def oracle_report(suite: Suite, settings: TaskSettings, episodes: Sequence[Episo
         "model_minus_oracle_m": _paired(errors["model"], errors["oracle"]),
         "regret": _paired(costs["model"], costs["oracle"]),
         "gap_m": {
-            "gone_with_the_oracle": _mean(errors["model"] - errors["oracle"]),
-            "left_with_the_oracle": _mean(errors["oracle"] - errors["expert"]),
+            "gone_with_the_oracle": _middle(_between(errors["model"], errors["oracle"]))["mean"],
+            "left_with_the_oracle": _middle(_between(errors["oracle"], errors["expert"]))["mean"],
         },
         "search_missed": int((costs["expert"] < costs["oracle"]).sum()),
         "episodes": judged,
@@ -114,17 +114,16 @@ def _middle(values: Array) -> dict[str, float | None]:
     return {"mean": finite(float(np.mean(there))), "median": finite(float(np.median(there)))}
 
 
-def _mean(differences: Array) -> float | None:
-    there = differences[np.isfinite(differences)]
-    return finite(float(there.mean())) if there.size else None
+def _between(first: Array, second: Array) -> Array:
+    """The differences, where both are finite."""
+    there = np.isfinite(first) & np.isfinite(second)
+    return first[there] - second[there]
 
 
 def _paired(first: Array, second: Array) -> dict[str, Any]:
     """Of the differences; mean, median and their bootstrap interval where both are finite, the sign test of all."""
     less, more = int((first < second).sum()), int((first > second).sum())
-    with np.errstate(invalid="ignore"):  # of two infinite ones
-        differences = first - second
-    there = differences[np.isfinite(differences)]
+    there = _between(first, second)
     interval: list[float | None] = [None, None]
     if there.size > 1:
         drawn = np.random.default_rng(0).choice(there, (_RESAMPLES, there.size)).mean(axis=1)
