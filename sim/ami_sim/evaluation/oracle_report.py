@@ -22,8 +22,8 @@ _RESAMPLES = 10_000
 def oracle_report(suite: Suite, settings: TaskSettings, episodes: Sequence[Episode]) -> dict[str, Any]:
     """All figures, as plain values; lengths m. None where one is infinite or there is nothing.
 
-    `gap` splits by how much farther from the goal the model's plan ends than the expert: what goes with the oracle's
-    dynamics, and what stays. `search_missed` counts the starts in which the expert's actions cost less than the
+    By how much farther from the goal the model's plan ends than the expert is split into what goes with the oracle's
+    dynamics (`model_minus_oracle_m`) and what stays (`oracle_minus_expert_m`). `search_missed` counts the starts in which the expert's actions cost less than the
     oracle's plan: that plan is not the best by its own measure.
     """
     judged = sorted((e for e in episodes if not e["left_out"]), key=lambda e: e["seed"])
@@ -50,11 +50,8 @@ def oracle_report(suite: Suite, settings: TaskSettings, episodes: Sequence[Episo
             for row in ROWS
         },
         "model_minus_oracle_m": _paired(errors["model"], errors["oracle"]),
+        "oracle_minus_expert_m": _paired(errors["oracle"], errors["expert"]),
         "regret": _paired(costs["model"], costs["oracle"]),
-        "gap_m": {
-            "gone_with_the_oracle": _middle(_between(errors["model"], errors["oracle"]))["mean"],
-            "left_with_the_oracle": _middle(_between(errors["oracle"], errors["expert"]))["mean"],
-        },
         "search_missed": int((costs["expert"] < costs["oracle"]).sum()),
         "episodes": judged,
     }
@@ -72,27 +69,25 @@ def oracle_page(report: Mapping[str, Any]) -> str:
         imagined = "-" if row["imagined_cost"] is None else _said(row["imagined_cost"])
         error, cost = _said(row["error_m"], 100), _said(row["cost"])
         rows.append((f"{name}: {ROWS[name]}", error, cost, imagined, str(row["refused"])))
-    nearer, regret, gap = report["model_minus_oracle_m"], report["regret"], report["gap_m"]
+    regret = report["regret"]
     parts = [
         head,
         f"{report['suite']}, seeds {report['seeds'][0]} to {report['seeds'][-1]}: {starts} starts, 2 to {horizon} "
-        f"steps before the expert is done ({len(report['left_out'])} episodes left out, in which it fails). From the "
+        f"steps before the expert is done (left out, since it fails: {len(report['left_out'])}). From the "
         f"task's own start the goal is within reach of a plan of {horizon} steps in "
         f"{report['in_reach_at_the_tasks_start']} of {starts}. Each search looks at {report['candidates']} x "
         f"{report['iterations']} sequences; each plan is carried out to its end. Mean / median; errors in cm, at the "
         f"start {_said(report['start_error_m'], 100)}.",
         "\n".join("| " + " | ".join(row) + " |" for row in rows),
-        f"In pairs, the model's plan ends {_cm(nearer['mean'])} cm farther from the goal than the oracle's (95 %: "
-        f"{_interval(nearer, 100)}), median {_cm(nearer['median'])}; nearer in {nearer['less']}, farther in "
-        f"{nearer['more']} of {nearer['of']}, exact sign test p = {nearer['p_value']:.2g}.",
+        f"In pairs, the model's plan ends {_farther(report['model_minus_oracle_m'])} than the oracle's: that is the "
+        f"world model's doing. The oracle's ends {_farther(report['oracle_minus_expert_m'])} than the expert: that is "
+        "the cost's or the search's.",
+        f"In {report['search_missed']} of {starts} starts the expert's actions cost less than the oracle's plan: there "
+        "the search missed them. In the others the cost does not prefer the expert's.",
         f"Regret, the cost of the model's plan minus that of the oracle's, both of what really comes of them: "
         f"{_plain(regret['mean'])} (95 %: {_interval(regret)}), median {_plain(regret['median'])}; above 0 in "
         f"{regret['more']}, below in {regret['less']} of {regret['of']}. Below 0, the search with the oracle found the "
         "worse plan of the two.",
-        f"On average the model's plan ends farther from the goal than the expert by {_cm(gap['gone_with_the_oracle'])} "
-        f"cm that go with the oracle's dynamics and {_cm(gap['left_with_the_oracle'])} cm that stay: they are the "
-        f"cost's or the search's. In {report['search_missed']} of {starts} starts the expert's actions cost less than "
-        "the oracle's plan: there the search missed them. In the others the cost does not prefer the expert's.",
     ]
     return "\n\n".join(parts)
 
@@ -147,8 +142,12 @@ def _interval(pair: Mapping[str, Any], times: float = 1.0) -> str:
     return "unknown" if low is None or high is None else f"{_plain(low, times)} to {_plain(high, times)}"
 
 
-def _cm(length_m: float | None) -> str:
-    return _plain(length_m, 100)
+def _farther(pair: Mapping[str, Any]) -> str:
+    return (
+        f"{_plain(pair['mean'], 100)} cm farther (95 %: {_interval(pair, 100)}; median {_plain(pair['median'], 100)}; "
+        f"farther in {pair['more']}, nearer in {pair['less']} of {pair['of']}, exact sign test p = "
+        f"{pair['p_value']:.2g})"
+    )
 
 
 def _plain(value: float | None, times: float = 1.0) -> str:
