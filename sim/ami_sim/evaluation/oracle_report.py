@@ -23,8 +23,8 @@ def oracle_report(suite: Suite, settings: TaskSettings, episodes: Sequence[Episo
     """All figures, as plain values; lengths m. None where one is infinite or there is nothing.
 
     By how much farther from the goal the model's plan ends than the expert is split into what goes with the oracle's
-    dynamics (`model_minus_oracle_m`) and what stays (`oracle_minus_expert_m`). `search_missed` counts the starts in which the expert's actions cost less than the
-    oracle's plan: that plan is not the best by its own measure.
+    dynamics (`model_minus_oracle_m`) and what stays (`oracle_minus_expert_m`). `search_missed` counts the starts in
+    which the expert's actions cost less than the oracle's plan: that plan is not the best by its own measure.
     """
     judged = sorted((e for e in episodes if not e["left_out"]), key=lambda e: e["seed"])
     search = settings.search
