@@ -14,7 +14,10 @@ from ami_robot.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ros_ws" / "embedded" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BARE = [[verb] for verb in ("collect", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo")]
+BARE = [
+    [verb]
+    for verb in ("collect", "export", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo")
+]
 BARE += [["eval"], ["calibrate"], ["ros"], ["pursue"]]
 """Named on their own, as a verb, not to be typed like that."""
 

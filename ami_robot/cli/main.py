@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   ami train-policy --data data/reach --out runs/policy
   ami eval reach push --episodes 192 --shifts --shifted-episodes 64 --out runs/evaluation
   ami diagnose --data data/reach --out runs/diagnostics
+  ami diagnose --oracle reach --out runs/oracle  what a search loses by its world model, and what by cost and search
   ami goal pose 0.5 0.1 0.2 --out goal.npz
   ami pursue goal.npz                       have a running graph bring that about
   ami calibrate intrinsics --images views/ --squares 7x5 --square-length 0.03 --marker-length 0.022 --out camera.yaml

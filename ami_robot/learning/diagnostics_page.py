@@ -1,4 +1,4 @@
-"""The diagnostics of a checkpoint as a page for people."""
+"""The diagnostics of a checkpoint on held-out episodes as a part of a page for people."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ami_robot.learning.prediction import RANKED
 
 
 def render_diagnostics(report: Mapping[str, Any]) -> str:
-    """The figures as a page of Markdown."""
+    """The figures as sections of a page of Markdown."""
     split, steps = report["split"], report["horizon_steps"]
     seen = "the data it was trained on" if report["trained_on_this_data"] else "data it was not trained on"
     uncertain = report["uncertainty"]
     parts = [
-        "# Diagnostics of a checkpoint",
+        "## On held-out episodes",
         f"Checkpoint {report['checkpoint_sha256'][:12]} on {seen} ({report['data_sha256'][:12]}). Measured on "
         f"{split['held_out_episodes']} held-out episodes; probes are fitted on the other {split['training_episodes']}. "
         f"The split is that of the training: seed {split['seed']}, fraction {split['held_out_fraction']}. Errors are "
         "mean / 95th percentile, cm.",
         f"Effective rank of the latents: {report['effective_rank']}.",
-        "## Prediction",
+        "### Prediction",
         _table(
             ("steps", "copy-last", "wrong/true", f"top 1 of {RANKED}", "tool by proprio", "by latent", "moved"),
             [
@@ -37,7 +37,7 @@ def render_diagnostics(report: Mapping[str, Any]) -> str:
         ),
         "copy-last: below 1 beats saying that nothing changes. wrong/true: above 1 reacts to the action. top 1: how "
         f"often the true actions, among {RANKED}, lead nearest to what came; chance is {1 / RANKED:.3f}.",
-        "## What probes read",
+        "### What probes read",
         _table(
             ("probe", "tool", "blocks", "blocks while they move"),
             [
@@ -45,7 +45,7 @@ def render_diagnostics(report: Mapping[str, Any]) -> str:
                 for probe in ("linear", "mlp", "mean")
             ],
         ),
-        f"## Encoder or imagination, {steps} steps ahead",
+        f"### Encoder or imagination, {steps} steps ahead",
         _table(
             ("what", "windows", "from the encoded frame", "from the imagined one", "moved"),
             [
@@ -54,10 +54,10 @@ def render_diagnostics(report: Mapping[str, Any]) -> str:
             ],
         ),
         f"Block: windows in which one moves by {OFF_M * 100:g} cm or more.",
-        "## Does it know when it does not know?",
+        "### Does it know when it does not know?",
         _uncertainty_text(uncertain) if uncertain["windows"] else "No window with contact among the held-out episodes.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _uncertainty_text(uncertain: Mapping[str, Any]) -> str:

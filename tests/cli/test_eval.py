@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import torch
-import yaml
 
 from ami_robot.cli.main import main
-from ami_robot.configurator.configurator import ANALYTIC, CHECKPOINTS, REACH
+from ami_robot.configurator.configurator import ANALYTIC, REACH
 from ami_robot.perception.camera import CLOSE_CAMERA, load_camera
 from ami_robot.perception.checkpoint import read_description, write_description
 from ami_robot.perception.view import CLOSE_VIEW, TrainingView
@@ -25,7 +23,7 @@ from ami_robot.pool import INTERRUPTED
 from ami_sim.evaluation.contestants import Contestants, entered
 from ami_sim.evaluation.suites import parse_suite
 from ami_sim.world import World
-from tests.untrained import untrained_checkpoint
+from tests.untrained import untrained_agent, untrained_checkpoint
 
 EPISODES, WAIT_S = 2, 240.0
 ROWS = ("short", "analytic", "hold", "expert")
@@ -34,17 +32,7 @@ ROWS = ("short", "analytic", "hold", "expert")
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     """A checkpoint that has learned nothing, and a task that searches with it for a moment."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    checkpoint = untrained_checkpoint(folder / "checkpoint", latent_dim=128)  # as wide as that whose error is known
-    error = yaml.safe_load((CHECKPOINTS / "reach" / "model_error.yaml").read_text())
-    error["checkpoint_sha256"] = yaml.safe_load((checkpoint / "checkpoint.yaml").read_text())["model_sha256"]
-    (folder / "model_error.yaml").write_text(yaml.safe_dump(error))
-    task = yaml.safe_load(REACH.read_text())
-    task["model_error"] = str(folder / "model_error.yaml")
-    task["icem"] |= {"candidates": 16, "iterations": 1, "elites": 4, "kept_elites": 1}
-    (folder / "short.yaml").write_text(yaml.safe_dump(task))
-    return folder
+    return untrained_agent(tmp_path_factory.mktemp("models"))
 
 
 def words(models: Path, out: Path, *more: str) -> list[str]:

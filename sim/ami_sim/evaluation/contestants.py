@@ -23,6 +23,7 @@ from ami_robot.safety.monitor import Monitor
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import ACTION_DIM, Refusal
 from ami_robot.world_model.model import LatentWorldModel
+from ami_robot.world_model.protocol import WorldModel
 from ami_sim.agent_actor import AgentActor, pictured_goal
 from ami_sim.attempt import Actor, scripted
 from ami_sim.env import TabletopEnv
@@ -66,8 +67,8 @@ class Contestants:
         self.entry = entry
         self.camera = self._checkpoint.training_camera if entry.tasks else load_camera()
         self.env = TabletopEnv(fast=not entry.full, feels=entry.full, camera=self.camera)
-        self._tasks = {name: load_task(path) for name, path in entry.agents.items()}
-        self._bounds = {name: _model_error(task) for name, task in self._tasks.items()}
+        self.tasks = {name: load_task(path) for name, path in entry.agents.items()}
+        self._bounds = {name: _model_error(task) for name, task in self.tasks.items()}
         self._spec, self._kinematics = load_spec(), Kinematics()
 
     @cached_property
@@ -85,14 +86,21 @@ class Contestants:
             return lambda *_: np.asarray(rng.uniform(actions.low, actions.high))
         if row == "expert":
             return scripted(lambda sight: EXPERTS[task.name](task, Room.of(self._spec), sight))
-        agent = self._agent(row)
+        return AgentActor(self.pursuing(row, task, camera), self.encoder)
+
+    def pursuing(self, row: str, task: Task, camera: CameraModel, world_model: WorldModel | None = None) -> Agent:
+        """The agent of a row with its goal taken up; it imagines with the checkpoint's world model or another one.
+
+        Raises EvaluationError when it would not take up the goal.
+        """
+        agent = self._agent(row, world_model)
         if refusal := agent.pursue(pictured_goal(self.encoder, task.goal_image(camera))):
             raise EvaluationError(f"{row} would not pursue the goal of {task.name} {task.scene.seed}: {refusal.reason}")
-        return AgentActor(agent, self.encoder)
+        return agent
 
     def check(self) -> None:
         """Build each agent once. Raises EvaluationError when one could never plan; errors of its parts as they are."""
-        for row in self._tasks:
+        for row in self.tasks:
             agent, sees = self._agent(row), self.encoder.checkpoint_sha256
             if isinstance(agent.monitor, Refusal):
                 raise EvaluationError(f"{row} would plan nothing: {agent.monitor.reason}.")
@@ -106,9 +114,9 @@ class Contestants:
     def identity(self) -> dict[str, Any]:
         """All that decides what the agents do, by SHA-256."""
         return {
-            "checkpoint_sha256": self._checkpoint.sha256 if self._tasks else "",
+            "checkpoint_sha256": self._checkpoint.sha256 if self.tasks else "",
             "guardrails_sha256": self._spec.sha256,
-            "agents": {name: _sha256(path, self._tasks[name]) for name, path in self.entry.agents.items()},
+            "agents": {name: _sha256(path, self.tasks[name]) for name, path in self.entry.agents.items()},
         }
 
     @cached_property
@@ -119,9 +127,9 @@ class Contestants:
     def _world_model(self) -> LatentWorldModel:
         return LatentWorldModel(self._checkpoint)
 
-    def _agent(self, row: str) -> Agent:
-        task = self._tasks[row]
-        model = self._world_model if task.uses_world_model else None
+    def _agent(self, row: str, world_model: WorldModel | None = None) -> Agent:
+        task = self.tasks[row]
+        model = (world_model or self._world_model) if task.uses_world_model else None
         sha256, bound = self._checkpoint.sha256, self._bounds[row]
         return build_agent(task, self._spec, self._kinematics, model, sha256, bound)
 

@@ -51,7 +51,7 @@ def one_thread() -> None:
 def run_episode(entry: Entry, failures: Path, key: Key) -> dict[str, Any]:
     """One line of the table. Of a failed episode of an agent, the states are written to its file in `failures`."""
     suite, row, seed = key
-    contestants = _contestants(entry)
+    contestants = contestants_of(entry)
     task, camera = parse_suite(suite).episode(seed, contestants.camera)
     actor = contestants.actor(row, task, camera)
     states: list[Snapshot] = []
@@ -85,7 +85,8 @@ def finite(value: float) -> float | None:
 
 
 @lru_cache(maxsize=1)
-def _contestants(entry: Entry) -> Contestants:
+def contestants_of(entry: Entry) -> Contestants:
+    """Those of this process."""
     return Contestants(entry)
 
 
