@@ -85,15 +85,22 @@ class Contestants:
             return lambda *_: np.asarray(rng.uniform(actions.low, actions.high))
         if row == "expert":
             return scripted(lambda sight: EXPERTS[task.name](task, Room.of(self._spec), sight))
-        agent = self._agent(row)
+        agent = self.agent(row)
         if refusal := agent.pursue(pictured_goal(self.encoder, task.goal_image(camera))):
             raise EvaluationError(f"{row} would not pursue the goal of {task.name} {task.scene.seed}: {refusal.reason}")
         return AgentActor(agent, self.encoder)
 
+    def agent(self, row: str) -> Agent:
+        """That of a row, with no goal yet."""
+        task = self._tasks[row]
+        model = self._world_model if task.uses_world_model else None
+        sha256, bound = self._checkpoint.sha256, self._bounds[row]
+        return build_agent(task, self._spec, self._kinematics, model, sha256, bound)
+
     def check(self) -> None:
         """Build each agent once. Raises EvaluationError when one could never plan; errors of its parts as they are."""
         for row in self._tasks:
-            agent, sees = self._agent(row), self.encoder.checkpoint_sha256
+            agent, sees = self.agent(row), self.encoder.checkpoint_sha256
             if isinstance(agent.monitor, Refusal):
                 raise EvaluationError(f"{row} would plan nothing: {agent.monitor.reason}.")
             if isinstance(agent.monitor, Monitor) and agent.monitor.bound.checkpoint_sha256 != sees:
@@ -118,12 +125,6 @@ class Contestants:
     @cached_property
     def _world_model(self) -> LatentWorldModel:
         return LatentWorldModel(self._checkpoint)
-
-    def _agent(self, row: str) -> Agent:
-        task = self._tasks[row]
-        model = self._world_model if task.uses_world_model else None
-        sha256, bound = self._checkpoint.sha256, self._bounds[row]
-        return build_agent(task, self._spec, self._kinematics, model, sha256, bound)
 
 
 def entered(controls: Sequence[str] | None, tasks: Sequence[Path], checkpoint: Path | None, full: bool) -> Entry:
