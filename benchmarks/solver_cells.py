@@ -69,7 +69,9 @@ class Solvers(Contestants):
     """Contestants whose rows are cells: the agent of one task file, in which only the search is exchanged."""
 
     def __init__(self, entry: Entry, cells: dict[str, Cell], var_scale: float) -> None:
-        """Raises EvaluationError: the task does not search with icem alone, or a solver's package is not there."""
+        """Raises EvaluationError: the task does not search with icem alone, or lets theirs search the gripper, or a
+        solver's package is not there.
+        """
         super().__init__(entry)
         (self._base,) = entry.agents
         self._cells, self._var_scale = cells, var_scale
@@ -79,7 +81,13 @@ class Solvers(Contestants):
                 f"{entry.agents[self._base]} does not search with icem alone; solvers are compared with planner: icem "
                 "and neither policy nor caution."
             )
-        self._classes = {cell.solver: solver_class(cell.solver) for cell in cells.values() if cell.solver != OURS}
+        theirs = {cell.solver for cell in cells.values()} - {OURS}
+        if theirs and task.icem.gripper != "hold":
+            raise EvaluationError(
+                f"{entry.agents[self._base]} has gripper: {task.icem.gripper}; {', '.join(sorted(theirs))} cannot "
+                "choose among its schedules, so solvers are compared with gripper: hold."
+            )
+        self._classes = {solver: solver_class(solver) for solver in theirs}
 
     def agent(self, row: str) -> Agent:
         """That of the task file, searching as the cell `row` says."""

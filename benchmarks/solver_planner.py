@@ -107,14 +107,9 @@ class SolverPlanner:
 
         Args:
             make: a solver of what tells costs; a new one for each goal, so that its random numbers begin again.
-            settings: horizon and step limits, those of our search. Raises EvaluationError where the gripper is
-                searched: their solvers have no choice among schedules.
+            settings: horizon and step limits, those of our search.
             imagination: mask, world model and cost, those of our search.
         """
-        if settings.gripper != "hold":
-            raise EvaluationError(
-                f"the task's gripper is {settings.gripper!r}; solvers are compared with gripper: hold."
-            )
         self._make, self._settings, self._imagination = make, settings, imagination
         self.reset()
 

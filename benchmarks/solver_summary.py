@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ami_sim.evaluation.suites import EvaluationError
 from benchmarks.solver_cells import OURS, Cell
 
 BAR = 1 / 3
@@ -15,15 +15,18 @@ BAR = 1 / 3
 
 COLUMNS = ("cell", "reached", "95 %", "plan ms, wall p50 / p95", "of the thread p50 / p95", "refused: plan, command")
 
-Episodes = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By the name of their cell, in the order of their seeds."""
+Lines = Sequence[Mapping[str, Any]]
+"""Of the episodes of one cell, in the order of their seeds."""
+
+Episodes = Mapping[str, Lines]
+"""By the name of their cell."""
 
 
 def matched(cells: Mapping[str, Cell], episodes: Episodes) -> list[dict[str, Any]]:
     """For each of their cells, our cheapest as it ships that succeeded in at least as many of the same episodes.
 
-    The cheapest is that of the least median time of the thread; None where none of ours succeeded as often. `least`
-    says that theirs is its solver's cheapest among those that succeeded most often: the pair that counts.
+    The cheapest has the least median time of the thread; None where none succeeded as often and planned there, too.
+    `least` says that theirs is its solver's cheapest among those that succeeded most often: the pair that counts.
     """
     ours = [name for name, cell in cells.items() if cell.solver == OURS and cell.masked]
     theirs = [name for name, cell in cells.items() if cell.solver != OURS]
@@ -33,15 +36,16 @@ def matched(cells: Mapping[str, Cell], episodes: Episodes) -> list[dict[str, Any
     least = {_best(names, episodes) for names in kinds.values()}
     found = []
     for name in theirs:
-        as_often = [own for own in ours if _won(episodes[own]) >= _won(episodes[name])]
-        pair: dict[str, Any] = {"theirs": name, "ours": None, "least": name in least}
-        pair |= {"theirs_successes": _won(episodes[name]), "episodes": len(episodes[name])}
+        won = _won(episodes[name])
+        cpu = {own: ratio(episodes[own], episodes[name], "search_cpu_ms") for own in ours if _won(episodes[own]) >= won}
+        as_often = [own for own, each in cpu.items() if each is not None]
+        pair = {"theirs": name, "ours": None, "least": name in least, "theirs_successes": won}
+        pair["episodes"] = len(episodes[name])
         if as_often:
-            pair["ours"] = own = min(as_often, key=lambda each: _cpu_ms(episodes[each]))
-            pair["ours_successes"] = _won(episodes[own])
-            pair["cpu_ratio"] = ratio(episodes[own], episodes[name], "search_cpu_ms")
+            own = min(as_often, key=lambda each: _cpu_ms(episodes[each]))
+            pair |= {"ours": own, "ours_successes": _won(episodes[own]), "cpu_ratio": cpu[own]}
             pair["wall_ratio"] = ratio(episodes[own], episodes[name], "search_ms")
-            pair["within_bar"] = pair["cpu_ratio"]["p50"] <= BAR
+            pair["within_bar"] = cpu[own]["p50"] <= BAR
         found.append(pair)
     return found
 
@@ -50,23 +54,20 @@ def masks(cells: Mapping[str, Cell], episodes: Episodes) -> list[dict[str, Any]]
     """Where a cell was played with the guardrails' masks and without: how much of the time they are."""
     found = []
     for name, cell in cells.items():
-        other = Cell(cell.solver, cell.samples, cell.iterations, not cell.masked).name
-        if cell.masked and other in cells:
-            without = ratio(episodes[other], episodes[name], "search_cpu_ms")
+        other = replace(cell, masked=False).name
+        if cell.masked and other in cells and (without := ratio(episodes[other], episodes[name], "search_cpu_ms")):
             found.append({"cell": name, "share_of_cpu": round(1 - without["p50"], 3)})
     return found
 
 
-def ratio(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:
+def ratio(first: Lines, second: Lines, key: str) -> dict[str, float] | None:
     """Of the median times of a plan in the first and in the second, in each episode; percentiles over the episodes.
 
-    Episodes in which one of them never planned say nothing. Raises EvaluationError when no other is left.
+    Episodes in which one of them never planned say nothing; None when no other is left.
     """
     pairs = [(a[key], b[key]) for a, b in zip(first, second, strict=True) if a[key] and b[key]]
-    if not pairs:
-        raise EvaluationError(f"{first[0]['row']} and {second[0]['row']} have no episode in which both planned.")
     ratios = [np.median(a) / np.median(b) for a, b in pairs]
-    return {f"p{q}": round(float(np.percentile(ratios, q)), 3) for q in (5, 50, 95)}
+    return {f"p{q}": round(float(np.percentile(ratios, q)), 3) for q in (5, 50, 95)} if ratios else None
 
 
 def printed(results: Mapping[str, Any]) -> str:
@@ -128,11 +129,11 @@ def _best(names: Sequence[str], episodes: Episodes) -> str:
     return min(names, key=lambda name: (-_won(episodes[name]), _cpu_ms(episodes[name])))
 
 
-def _won(lines: Sequence[Mapping[str, Any]]) -> int:
+def _won(lines: Lines) -> int:
     return sum(line["success"] for line in lines)
 
 
-def _cpu_ms(lines: Sequence[Mapping[str, Any]]) -> float:
+def _cpu_ms(lines: Lines) -> float:
     """Median of all plans; infinite without one."""
     spent = [ms for line in lines for ms in line["search_cpu_ms"]]
     return float(np.median(spent)) if spent else np.inf

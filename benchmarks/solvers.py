@@ -63,26 +63,24 @@ CELLS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play what is missing, print tables and write the results."""
     args, words = _options(arguments), sys.argv[1:] if arguments is None else arguments
+    load = os.getloadavg()[0]
     try:
         cells = {cell.name: cell for cell in map(parse_cell, args.cells)}
         suite, seeds = parse_suite(args.task), held_out_seeds(args.seed, args.episodes)
         solvers = Solvers(Entry((), (task_file(args.config),), args.checkpoint, False), cells, args.var_scale)
         solvers.check()
         table = Table(args.table, _identity(suite, solvers, args.var_scale))
-    except (EvaluationError, StrictError, ConfigError, CheckpointError, ModelErrorError, OSError) as error:
-        print(f"solvers: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    load = os.getloadavg()[0]
-    try:
         play(table, solvers, suite, list(cells), seeds)
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         return 130
+    except (EvaluationError, StrictError, ConfigError, CheckpointError, ModelErrorError, OSError) as error:
+        print(f"solvers: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     episodes = {name: [table.episodes[suite.name, name, seed] for seed in seeds] for name in cells}
     results = {
         "rows": [
-            row_of(suite.name, name, episodes[name]) | {"settings": solvers.settings(cell)}
-            for name, cell in cells.items()
+            row_of(suite.name, name, episodes[name]) | {"settings": solvers.settings(cells[name])} for name in cells
         ],
         "pairs": matched(cells, episodes),
         "masks": masks(cells, episodes),
@@ -91,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **made_with(shlex.join(["python", "-m", "benchmarks.solvers", *words]), load),
     }
     results["commit"] = ", ".join(sorted({line["commit"] for lines in episodes.values() for line in lines}))
+    text = printed(results)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(args.out, (json.dumps(results, indent=1) + "\n").encode())
-    text = printed(results)
     write_whole(args.out.with_suffix(".md"), (text + "\n").encode())
     print(f"{text}\n\n{args.out}")
     return 0
