@@ -43,26 +43,25 @@ from benchmarks.solver_summary import masks, matched, printed
 EXAMPLES = """examples:
   python -m benchmarks.solvers                                      the whole sweep (hours, resumable)
   python -m benchmarks.solvers --episodes 10 --cells ours:64x2 cem:64x3 icem:64x3 --out runs/small.json
-  python -m benchmarks.solvers --cells ours:128x3 ours:128x3:unmasked --out runs/masks.json
+  python -m benchmarks.solvers --cells ours:128x3 ours:128x3:unmasked --table runs/masks --out runs/masks.json
                                                                     what the masks cost; needs no other package
-  python -m benchmarks.solvers --task push --config my_push.yaml --checkpoint runs/training --table runs/solvers_push
+  python -m benchmarks.solvers --task push --config my_push.yaml --checkpoint runs/training --table runs/push --out push.json
 
 Stopped in any way, the same command goes on; more cells or episodes are added to what is there.
 Exit status: 0 done, 2 wrong input or no package, 130 interrupted."""
 
 RESULT, TABLE = Path(__file__).parent / "results" / "solvers.json", Path("runs/solvers")
-_SWEEP = ("300x30", "300x10", "300x3", "128x10", "128x6", "128x3", "64x6", "64x3", "64x2", "32x3", "32x2", "16x2")
-_OURS = ("128x3", "128x2", "64x3", "64x2", "64x1", "32x3", "32x2", "32x1", "16x2", "16x1")
+_SMALL = ("128x3", "64x3", "64x2", "64x1", "32x3", "32x2", "32x1", "16x2", "16x1")
 CELLS = (
-    *(f"{OURS}:{size}" for size in _OURS),
+    *(f"{OURS}:{size}" for size in _SMALL),
     *(f"{OURS}:{size}:unmasked" for size in ("128x3", "64x2")),
-    *(f"{solver}:{size}" for solver in ("cem", "icem") for size in _SWEEP),
+    *(f"{solver}:{size}" for solver in ("cem", "icem") for size in ("300x30", "300x10", "300x3", "128x6", *_SMALL)),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play what is missing, print tables and write the results."""
-    args, words = _options(arguments), sys.argv[1:] if arguments is None else arguments
+    args, words = options(arguments), sys.argv[1:] if arguments is None else arguments
     load = os.getloadavg()[0]
     try:
         cells = {cell.name: cell for cell in map(parse_cell, args.cells)}
@@ -126,7 +125,8 @@ def _identity(suite: Suite, solvers: Solvers, var_scale: float) -> dict[str, Any
     } | solvers.identity()
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.solvers", description=__doc__, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,6 +1,7 @@
 """The comparison of solvers: its cells, what pairs say, and that it goes on where it was stopped."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ami_robot.actor.arrival import Arrival
 from ami_robot.configurator.configurator import REACH, load_task, task_file
 from ami_robot.pool import INTERRUPTED
 from ami_sim.evaluation.contestants import Entry
-from ami_sim.evaluation.suites import EvaluationError
+from ami_sim.evaluation.suites import EvaluationError, parse_suite
 from ami_sim.evaluation.table import LINES
 from benchmarks import solver_planner, solvers
 from benchmarks.solver_cells import Cell, Solvers, parse_cell
@@ -197,3 +198,22 @@ def test_a_task_that_searches_the_gripper_is_for_our_search_alone(tmp_path):
     assert solvers_of(tmp_path, "ours:8x1", icem=searched).agent("a").planner.settings.gripper == "search"
     with pytest.raises(EvaluationError, match="gripper: search"):
         solvers_of(tmp_path, "cem:8x1", icem=searched)
+
+
+def commands():
+    """Those that --help and the docs tell people to type."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "evaluate.md"
+    lines = [*solvers.EXAMPLES.splitlines(), *page.read_text().splitlines()]
+    found = [line.partition("python -m benchmarks.solvers ")[2].split("   ")[0] for line in lines]
+    return [each for each in found if each.startswith("--")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_what_people_are_told_to_type_is_accepted(command):
+    args = solvers.options(shlex.split(command))
+    assert [parse_cell(name).name for name in args.cells] == list(args.cells)
+    parse_suite(args.task)
+
+
+def test_there_is_something_that_people_are_told_to_type():
+    assert len(commands()) >= 5
