@@ -15,7 +15,8 @@ from ami_sim.evaluation.suites import EvaluationError
 from benchmarks.solver_planner import CLASSES, NoMask, SolverPlanner, solver_class
 
 OURS = "ours"
-_CELL = re.compile(rf"({OURS}|{'|'.join(CLASSES)}):([1-9]\d*)x([1-9]\d*)(?::(masked|unmasked))?")
+_CELL = re.compile(rf"({OURS}|{'|'.join(CLASSES)}):([1-9]\d*)x([1-9]\d*)(?::(masked|unmasked))?(:whole)?")
+_NO_LIMIT_M = 1.0  # longer than any step
 _ELITES, _LEAST_ELITES = 0.1, 2
 """Share of their samples that are elites: 30 of 300, their default. Two at least, for a standard deviation."""
 
@@ -28,19 +29,26 @@ class Cell:
     samples: int  # in each iteration
     iterations: int
     masked: bool  # whether the guardrails judge each candidate before it is imagined
+    whole: bool = False  # whether steps may be as long near the goal as anywhere, unlike in our search as it ships
 
     @property
     def name(self) -> str:
         """As on the command line; what a solver does as it ships goes without saying."""
-        said = "" if self.masked == (self.solver == OURS) else ":masked" if self.masked else ":unmasked"
-        return f"{self.solver}:{self.samples}x{self.iterations}{said}"
+        masks = "" if self.masked == (self.solver == OURS) else ":masked" if self.masked else ":unmasked"
+        return f"{self.solver}:{self.samples}x{self.iterations}{masks}{':whole' if self.whole else ''}"
+
+    def box(self, shipped: ICEMSettings) -> ICEMSettings:
+        """The task's settings with this cell's step limits."""
+        return replace(shipped, min_step_limit_m=_NO_LIMIT_M) if self.whole else shipped
 
     def settings(self, shipped: ICEMSettings) -> ICEMSettings:
         """Ours with so many samples: elites and kept elites in proportion to those of the task."""
         share = self.samples / shipped.candidates
         elites = min(self.samples, max(_LEAST_ELITES, round(shipped.elites * share)))
         kept = min(elites, max(1, round(shipped.kept_elites * share)))
-        return replace(shipped, candidates=self.samples, iterations=self.iterations, elites=elites, kept_elites=kept)
+        return replace(
+            self.box(shipped), candidates=self.samples, iterations=self.iterations, elites=elites, kept_elites=kept
+        )
 
     def options(self, var_scale: float, seed: int) -> dict[str, Any]:
         """Of one of their solvers; what is not here is as they ship it."""
@@ -52,17 +60,17 @@ class Cell:
 
 
 def parse_cell(text: str) -> Cell:
-    """From `SOLVER:SAMPLESxITERATIONS`, and :masked or :unmasked. Raises EvaluationError for anything else."""
+    """From `SOLVER:SAMPLESxITERATIONS[:masked|:unmasked][:whole]`. Raises EvaluationError for anything else."""
     found = _CELL.fullmatch(text)
     if found is None:
         raise EvaluationError(
             f"there is no cell {text!r}; a cell is SOLVER:SAMPLESxITERATIONS, with SOLVER {OURS}, "
-            f"{', '.join(CLASSES)}, and perhaps :masked or :unmasked after it, such as cem:300x30."
+            f"{', '.join(CLASSES)}, and perhaps :masked or :unmasked, and :whole, after it, such as cem:300x30."
         )
-    solver, samples, iterations, masks = found.groups()
+    solver, samples, iterations, masks, whole = found.groups()
     if int(samples) < _LEAST_ELITES:
         raise EvaluationError(f"cell {text!r} has too few samples; {_LEAST_ELITES} are the least.")
-    return Cell(solver, int(samples), int(iterations), masks == "masked" if masks else solver == OURS)
+    return Cell(solver, int(samples), int(iterations), masks == "masked" if masks else solver == OURS, bool(whole))
 
 
 class Solvers(Contestants):
@@ -106,7 +114,7 @@ class Solvers(Contestants):
             options = cell.options(self._var_scale, shipped.settings.seed)
             make = partial(self._classes[cell.solver], **options)
             imagination = Imagination(mask, parts.world_model, parts.cost)
-            holder.planner = SolverPlanner(make, shipped.settings, imagination)
+            holder.planner = SolverPlanner(make, cell.box(shipped.settings), imagination)
         return agent
 
     def settings(self, cell: Cell) -> dict[str, Any]:

@@ -28,11 +28,12 @@ def matched(cells: Mapping[str, Cell], episodes: Episodes) -> list[dict[str, Any
     The cheapest has the least median time of the thread; None where none succeeded as often and planned there, too.
     `least` says that theirs is its solver's cheapest among those that succeeded most often: the pair that counts.
     """
-    ours = [name for name, cell in cells.items() if cell.solver == OURS and cell.masked]
+    ours = [name for name, cell in cells.items() if cell.solver == OURS and cell.masked and not cell.whole]
     theirs = [name for name, cell in cells.items() if cell.solver != OURS]
-    kinds: dict[tuple[str, bool], list[str]] = {}
+    kinds: dict[tuple[str, bool, bool], list[str]] = {}
     for name in theirs:
-        kinds.setdefault((cells[name].solver, cells[name].masked), []).append(name)
+        cell = cells[name]
+        kinds.setdefault((cell.solver, cell.masked, cell.whole), []).append(name)
     least = {_best(names, episodes) for names in kinds.values()}
     found = []
     for name in theirs:

@@ -3,8 +3,9 @@
 Every cell (a solver, samples, iterations) plays the same episodes, with the same checkpoint, cost, horizon, step limit,
 latency and judge; only the search differs (benchmarks/solver_planner.py). Ours masks each candidate by the guardrails
 before it imagines it, which is in its time; theirs clamp (iCEM) or not (CEM) and know no guardrails; the filter behind
-the planner judges what either commands. :unmasked and :masked exchange that. The cells take turns, episode by episode,
-so what else the machine does hits all of them; the time of the thread is to be compared rather than wall time.
+the planner judges what either commands. :unmasked and :masked exchange that. Near the goal the longest step gets
+shorter, in our search as it ships and for theirs, too; with :whole it does not. The cells take turns, episode by
+episode, so what else the machine does hits all of them; the time of the thread is to be compared rather than wall time.
 The package goes into an environment of its own: see docs/how-to/evaluate.md.
 """
 
@@ -45,7 +46,7 @@ EXAMPLES = """examples:
   python -m benchmarks.solvers --episodes 10 --cells ours:64x2 cem:64x3 icem:64x3 --out runs/small.json
   python -m benchmarks.solvers --cells ours:128x3 ours:128x3:unmasked --table runs/masks --out runs/masks.json
                                                                     what the masks cost; needs no other package
-  python -m benchmarks.solvers --task push --config my_push.yaml --checkpoint runs/training --table runs/push --out push.json
+  python -m benchmarks.solvers --task push --config push.yaml --checkpoint runs/push --table runs/p --out runs/p.json
 
 Stopped in any way, the same command goes on; more cells or episodes are added to what is there.
 Exit status: 0 done, 2 wrong input or no package, 130 interrupted."""
@@ -54,8 +55,13 @@ RESULT, TABLE = Path(__file__).parent / "results" / "solvers.json", Path("runs/s
 _SMALL = ("128x3", "64x3", "64x2", "64x1", "32x3", "32x2", "32x1", "16x2", "16x1")
 CELLS = (
     *(f"{OURS}:{size}" for size in _SMALL),
-    *(f"{OURS}:{size}:unmasked" for size in ("128x3", "64x2")),
+    *(f"{OURS}:{size}:unmasked" for size in ("128x3", "64x2", "16x1")),
     *(f"{solver}:{size}" for solver in ("cem", "icem") for size in ("300x30", "300x10", "300x3", "128x6", *_SMALL)),
+    *(
+        f"{solver}:{size}:whole"
+        for solver in ("cem", "icem")
+        for size in ("300x30", "128x6", "64x3", "32x3", "32x1", "16x1")
+    ),
 )
 
 
@@ -140,7 +146,9 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--config", default="reach", metavar="TASK.yaml", help="of the agent, planner: icem (default: %(default)s)")
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
-    add("--cells", nargs="+", default=CELLS, metavar="CELL", help="SOLVER:SAMPLESxITERATIONS[:masked|:unmasked]")
+    add(
+        "--cells", nargs="+", default=CELLS, metavar="CELL", help="SOLVER:SAMPLESxITERATIONS[:masked|:unmasked][:whole]"
+    )
     add("--episodes", type=positive_count, default=100, metavar="N", help="of each cell (default: %(default)s)")
     add("--seed", type=count, default=0, metavar="S", help="of the first episode (default: %(default)s)")
     add(

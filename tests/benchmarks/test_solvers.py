@@ -5,12 +5,14 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from ami_robot.actor.arrival import Arrival
 from ami_robot.configurator.configurator import REACH, load_task, task_file
 from ami_robot.pool import INTERRUPTED
+from ami_robot.types import Belief, Goal
 from ami_sim.evaluation.contestants import Entry
 from ami_sim.evaluation.suites import EvaluationError, parse_suite
 from ami_sim.evaluation.table import LINES
@@ -21,7 +23,7 @@ from benchmarks.solver_summary import BAR, masks, matched, ratio, sentence
 SHIPPED = load_task(REACH).icem
 
 
-@pytest.mark.parametrize("name", [*solvers.CELLS, "ours:8x1:unmasked", "icem:64x3:masked"])
+@pytest.mark.parametrize("name", [*solvers.CELLS, "ours:8x1:unmasked", "icem:64x3:masked:whole"])
 def test_a_cell_reads_as_it_is_called(name):
     assert parse_cell(name).name == name
 
@@ -45,6 +47,14 @@ def test_elites_keep_their_share_of_the_samples():
     theirs = parse_cell("cem:300x30").options(1.0, 0)
     assert theirs == {"num_samples": 300, "n_steps": 30, "topk": 30, "var_scale": 1.0, "seed": 0}
     assert parse_cell("icem:8x1").options(1.0, 0)["topk"] == 2
+
+
+def test_with_the_whole_box_steps_near_the_goal_are_as_long_as_anywhere():
+    start = np.array([0.5, 0.0, 0.2])
+    belief, goal = Belief(0, start, np.concatenate([start, np.zeros(3), start, [0.04]]), np.zeros(7)), Goal(start)
+    assert parse_cell("cem:8x1").box(SHIPPED).step_limit_m(belief, goal, 0.04) == SHIPPED.min_step_limit_m
+    assert parse_cell("cem:8x1:whole").box(SHIPPED).step_limit_m(belief, goal, 0.04) == 0.04
+    assert parse_cell("ours:8x1:whole").settings(SHIPPED).step_limit_m(belief, goal, 0.04) == 0.04
 
 
 def episodes(successes, ms):
@@ -85,8 +95,13 @@ def test_the_pair_that_counts_is_with_their_cheapest_of_those_that_succeeded_mos
     assert sentence(counts["cem:64x3:masked"]).endswith("none of our cells succeeded as often.")
 
 
-def test_our_cells_without_masks_are_not_what_ships_and_match_nothing():
-    assert pairs(ours_64x2=(0, 1.0), ours_64x2_unmasked=(4, 1.0), cem_64x3=(1, 60.0))["cem:64x3"]["ours"] is None
+def test_our_cells_without_masks_or_step_limits_are_not_what_ships_and_match_nothing():
+    assert (
+        pairs(ours_64x2=(0, 1.0), ours_64x2_unmasked=(4, 1.0), ours_8x1_whole=(4, 1.0), cem_64x3=(1, 60.0))["cem:64x3"][
+            "ours"
+        ]
+        is None
+    )
 
 
 def test_the_masks_share_is_what_goes_away_without_them():
