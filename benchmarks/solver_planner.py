@@ -32,6 +32,9 @@ from ami_sim.evaluation.suites import EvaluationError
 
 DISTRIBUTION, PACKAGE, LOG = "stable-worldmodel", "stable_worldmodel", "loguru"
 CLASSES = {"cem": "CEMSolver", "icem": "ICEMSolver"}
+RECEDING = {"receding_horizon": 1, "action_block": 1, "warm_start": True}
+"""How plans follow each other, in their words: after each step a new search, which begins from the rest of the last."""
+
 HOW_TO = "docs/how-to/evaluate.md shows how to make an environment that has it"
 
 
@@ -118,7 +121,7 @@ class SolverPlanner:
         self._costs = ImaginedCost(self._imagination)
         self._solver = self._make(self._costs)
         box = Box(-1.0, 1.0, (1, 3))
-        shape = SimpleNamespace(horizon=self._settings.horizon, receding_horizon=1, action_block=1, warm_start=True)
+        shape = SimpleNamespace(horizon=self._settings.horizon, **RECEDING)
         self._solver.configure(action_space=box, n_envs=1, config=shape)
         self._rest: Array | None = None
 

@@ -38,7 +38,7 @@ from ami_sim.evaluation.suites import EvaluationError, Suite, held_out_seeds, pa
 from ami_sim.evaluation.summary import row_of
 from ami_sim.evaluation.table import Table
 from benchmarks.solver_cells import OURS, Solvers, parse_cell
-from benchmarks.solver_planner import DISTRIBUTION
+from benchmarks.solver_planner import DISTRIBUTION, RECEDING
 from benchmarks.solver_summary import masks, matched, printed
 
 EXAMPLES = """examples:
@@ -90,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "pairs": matched(cells, episodes),
         "masks": masks(cells, episodes),
         "seeds": [seeds.start, seeds.stop - 1],
+        "receding": RECEDING,
         **table.identity,
         **made_with(shlex.join(["python", "-m", "benchmarks.solvers", *words]), load),
     }
