@@ -40,6 +40,13 @@ class SearchSettings:
         if min(self.candidates, self.horizon, self.iterations) < 1:
             raise ValueError("candidates, horizon and iterations must be at least 1")
 
+    def step_limit_m(self, belief: Belief, goal: Goal, longest_m: float) -> float:
+        """Of a displacement: shorter than the longest near the goal, so that the arm settles and does not swing."""
+        if goal.tool_position is None:
+            return longest_m
+        distance_m = float(np.linalg.norm(goal.tool_position - belief.proprio[TOOL_POSITION]))
+        return min(max(self.approach_gain * distance_m, self.min_step_limit_m), longest_m)
+
 
 Settings = TypeVar("Settings", bound=SearchSettings)
 State = TypeVar("State")
@@ -54,6 +61,9 @@ class Search(ABC, Generic[Settings, State]):
     last_schedule: int
     """Of the gripper, in the last plan."""
 
+    imagination: Imagination
+    """Mask, world model and cost that it searches with."""
+
     def __init__(
         self,
         settings: Settings,
@@ -66,7 +76,7 @@ class Search(ABC, Generic[Settings, State]):
         """Put together from its parts: those of `Imagination`, and a policy whose sequences are tried as well."""
         self.settings = settings
         self._guide = guide
-        self._imagination = Imagination(mask, world_model, cost, max_spread)
+        self.imagination = Imagination(mask, world_model, cost, max_spread)
         self._gripper = Gripper(settings.gripper, mask.gripper_widths_m, settings.horizon)
         self.reset()
 
@@ -90,18 +100,19 @@ class Search(ABC, Generic[Settings, State]):
         started = time.perf_counter()
         if refusal := unusable(belief, goal):
             return refusal
-        query = Query(belief, goal, self._imagination.cost.for_goal(goal), self._step_limit_m(belief, goal))
+        limit_m = self.settings.step_limit_m(belief, goal, self.imagination.mask.max_displacement_m)
+        query = Query(belief, goal, self.imagination.cost.for_goal(goal), limit_m)
         state = self.begin(query)
         kept: Pool | None = None
         looked_at = masked = 0
         for iteration in range(self.settings.iterations):
             begun = time.perf_counter()
-            candidates = self._imagination.check(belief, self.propose(query, state))
+            candidates = self.imagination.check(belief, self.propose(query, state))
             if iteration == 0 and not candidates.feasible[0]:
                 return hold_refused(candidates)
             if candidates.feasible.sum() < self.fewest:
                 again = self.propose(query, self.round_hold(state))
-                candidates = candidates.joined(self._imagination.check(belief, again))
+                candidates = candidates.joined(self.imagination.check(belief, again))
             looked_at += len(candidates.feasible)
             masked += int((~candidates.feasible).sum())
             pool = self._imagine(query, candidates, kept)
@@ -180,15 +191,7 @@ class Search(ABC, Generic[Settings, State]):
 
     def _imagine(self, query: Query, candidates: Candidates, kept: Pool | None) -> Pool | Refusal:
         """The feasible candidates, with those kept from before; what was good stays good when the rest is not."""
-        pool = self._imagination.imagine(query, candidates.take(candidates.feasible))
+        pool = self.imagination.imagine(query, candidates.take(candidates.feasible))
         if kept is None:
             return pool
         return kept if isinstance(pool, Refusal) else pool.joined(kept)
-
-    def _step_limit_m(self, belief: Belief, goal: Goal) -> float:
-        """Shorter steps near the goal: the arm settles there and does not swing round it."""
-        if goal.tool_position is None:
-            return self._imagination.mask.max_displacement_m
-        distance_m = float(np.linalg.norm(goal.tool_position - belief.proprio[TOOL_POSITION]))
-        near_m = max(self.settings.approach_gain * distance_m, self.settings.min_step_limit_m)
-        return min(near_m, self._imagination.mask.max_displacement_m)

@@ -39,7 +39,7 @@ def block(*off):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_search_moves_the_hand_so_that_the_block_comes_there(kind, belief):
     planner = make(kind, SlopingWorld(), straight_line_candidate=True)
-    planner._imagination.cost = build_cost(WEIGHTS, Held())
+    planner.imagination.cost = build_cost(WEIGHTS, Held())
     plan = planner.plan(belief, block(0.06, -0.04, 0.0))
     assert isinstance(plan, Plan) and set(plan.cost_terms) == {"block_distance"}
     assert np.linalg.norm(plan.imagined_tool_path[-1] - (START + np.array([0.06, -0.04, 0.0]))) < 0.025

@@ -111,7 +111,7 @@ def test_to_lift_it_closes_the_gripper_only_where_that_is_searched(kind, belief)
 def test_a_change_of_the_gripper_that_was_planned_for_later_comes_one_step_sooner_in_the_next_plan(kind, belief):
     planner = make(kind, gripper="search", iterations=1)
     planner.last_schedule = 1 + 2 * 3  # to close at step 3
-    world = planner._imagination.world_model
+    world = planner.imagination.world_model
     planner.plan(belief, FAR)
     np.testing.assert_array_equal(world.seen[0][1, :, 3], [0.04, 0.04, 0.0, 0.0, 0.0, 0.0])
 

@@ -88,12 +88,16 @@ class Contestants:
             return scripted(lambda sight: EXPERTS[task.name](task, Room.of(self._spec), sight))
         return AgentActor(self.pursuing(row, task, camera), self.encoder)
 
-    def pursuing(self, row: str, task: Task, camera: CameraModel, world_model: WorldModel | None = None) -> Agent:
-        """The agent of a row with its goal taken up; it imagines with the checkpoint's world model or another one.
+    def agent(self, row: str, world_model: WorldModel | None = None) -> Agent:
+        """That of a row, with no goal yet; it imagines with the checkpoint's world model or another one."""
+        task = self.tasks[row]
+        model = (world_model or self._world_model) if task.uses_world_model else None
+        sha256, bound = self._checkpoint.sha256, self._bounds[row]
+        return build_agent(task, self._spec, self._kinematics, model, sha256, bound)
 
-        Raises EvaluationError when it would not take up the goal.
-        """
-        agent = self._agent(row, world_model)
+    def pursuing(self, row: str, task: Task, camera: CameraModel, world_model: WorldModel | None = None) -> Agent:
+        """The same with its goal taken up. Raises EvaluationError when it would not."""
+        agent = self.agent(row, world_model)
         if refusal := agent.pursue(pictured_goal(self.encoder, task.goal_image(camera))):
             raise EvaluationError(f"{row} would not pursue the goal of {task.name} {task.scene.seed}: {refusal.reason}")
         return agent
@@ -101,7 +105,7 @@ class Contestants:
     def check(self) -> None:
         """Build each agent once. Raises EvaluationError when one could never plan; errors of its parts as they are."""
         for row in self.tasks:
-            agent, sees = self._agent(row), self.encoder.checkpoint_sha256
+            agent, sees = self.agent(row), self.encoder.checkpoint_sha256
             if isinstance(agent.monitor, Refusal):
                 raise EvaluationError(f"{row} would plan nothing: {agent.monitor.reason}.")
             if isinstance(agent.monitor, Monitor) and agent.monitor.bound.checkpoint_sha256 != sees:
@@ -126,12 +130,6 @@ class Contestants:
     @cached_property
     def _world_model(self) -> LatentWorldModel:
         return LatentWorldModel(self._checkpoint)
-
-    def _agent(self, row: str, world_model: WorldModel | None = None) -> Agent:
-        task = self.tasks[row]
-        model = (world_model or self._world_model) if task.uses_world_model else None
-        sha256, bound = self._checkpoint.sha256, self._bounds[row]
-        return build_agent(task, self._spec, self._kinematics, model, sha256, bound)
 
 
 def entered(controls: Sequence[str] | None, tasks: Sequence[Path], checkpoint: Path | None, full: bool) -> Entry:

@@ -16,7 +16,7 @@ import torch
 from ami_robot.pool import ONE_THREAD, results
 from ami_robot.types import Array, Plan, Refusal
 from ami_sim.agent_actor import AgentActor, Decision
-from ami_sim.attempt import attempt
+from ami_sim.attempt import Actor, Attempt, attempt
 from ami_sim.env import Observation, TabletopEnv
 from ami_sim.evaluation.contestants import Contestants, Entry
 from ami_sim.evaluation.states import FAILURES, save_states, state_file
@@ -65,6 +65,12 @@ def run_episode(entry: Entry, failures: Path, key: Key) -> dict[str, Any]:
     if isinstance(actor, AgentActor) and not tried.success:
         assert contestants.env.arm is not None
         save_states(failures / state_file(key), [*states, contestants.env.arm.world.snapshot()])
+    return episode_line(key, tried, actor)
+
+
+def episode_line(key: Key, tried: Attempt, actor: Actor) -> dict[str, Any]:
+    """What the table keeps of an episode."""
+    suite, row, seed = key
     return {
         "suite": suite,
         "row": row,
