@@ -9,11 +9,13 @@ import pytest
 from ami_interfaces.action import PursueGoal
 from ami_interfaces.msg import ProposedCommand
 from ami_interfaces.srv import EncodeImage
-from diagnostic_msgs.msg import DiagnosticStatus
+from core import running
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Quaternion
 from hypothesis import given
 from hypothesis import strategies as st
 from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo, Image, JointState
@@ -182,3 +184,25 @@ def test_an_empty_interface_has_no_fields_to_its_users():
     """On the wire it is one octet, of which rosidl's Python says nothing."""
     assert Trigger.Request.get_fields_and_field_types() == {}
     assert Trigger.Response.get_fields_and_field_types() == {"success": "boolean", "message": "string"}
+
+
+@pytest.mark.parametrize(
+    ("interface", "make"),
+    [
+        (DiagnosticArray, lambda node, kind, name: node.create_publisher(kind, name, 1)),
+        (DiagnosticArray, lambda node, kind, name: node.create_subscription(kind, name, print, 1)),
+        (SetParameters, lambda node, kind, name: node.create_service(kind, name, print)),
+        (SetParameters, lambda node, kind, name: node.create_client(kind, name)),
+    ],
+    ids=["publisher", "subscription", "service", "client"],
+)
+def test_no_callback_waits_until_the_code_of_a_first_message_is_generated(interface, make, monkeypatch):
+    with running() as (node, _):
+        monkeypatch.setattr(interfaces.store, "cache", {})
+        make(node, interface, "here")
+        known = set(interfaces.store.cache)
+    parts = {
+        DiagnosticArray: {"DiagnosticArray", "DiagnosticStatus", "KeyValue", "Header", "Time"},
+        SetParameters: {"SetParameters_Request", "SetParameters_Response", "Parameter", "SetParametersResult"},
+    }
+    assert parts[interface] <= {name.rpartition("/")[2] for name in known}

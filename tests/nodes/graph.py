@@ -71,9 +71,8 @@ class Process:
 
 
 @contextmanager
-def launched(file: str | Path, **arguments: str) -> Iterator[Process]:
-    """A launch that is gone afterwards; shows what it said when the test fails."""
-    process = Process("ami_embedded.launch", str(file), *(f"{name}:={value}" for name, value in arguments.items()))
+def _ended(process: Process) -> Iterator[Process]:
+    """It is gone afterwards; what it said is shown when the block raises."""
     try:
         yield process
     except BaseException:
@@ -84,14 +83,20 @@ def launched(file: str | Path, **arguments: str) -> Iterator[Process]:
 
 
 @contextmanager
-def node_process(executable: str, name: str, **parameters: object) -> Iterator[Process]:
-    """One node of ours by itself; nobody configures it."""
-    given = [word for parameter, value in parameters.items() for word in ("-p", f"{parameter}:={value}")]
-    process = Process("ami_embedded.run", f"ami_nodes.{executable}:main", "--ros-args", "-r", f"__node:={name}", *given)
-    try:
+def launched(file: str | Path, **arguments: str) -> Iterator[Process]:
+    """A launch that is gone afterwards; shows what it said when the test fails."""
+    given = (f"{name}:={value}" for name, value in arguments.items())
+    with _ended(Process("ami_embedded.launch", str(file), *given)) as process:
         yield process
-    finally:
-        process.end()
+
+
+@contextmanager
+def node_process(executable: str, name: str, **parameters: object) -> Iterator[Process]:
+    """One node of ours by itself; nobody configures it. Shows what it said when the test fails."""
+    given = [word for parameter, value in parameters.items() for word in ("-p", f"{parameter}:={value}")]
+    node = ("ami_embedded.run", f"ami_nodes.{executable}:main", "--ros-args", "-r", f"__node:={name}")
+    with _ended(Process(*node, *given)) as process:
+        yield process
 
 
 def changes(client: GraphClient, name: str, transition: int) -> bool:

@@ -38,7 +38,7 @@ from ami_robot.safety.kinematics import Kinematics
 from ami_robot.types import NS_PER_S, GuardrailReport, Refusal
 
 STATUS_HZ = 10
-WATCHDOG_HZ = 50
+WATCHDOG_HZ = 100
 
 
 class GuardrailNode(AmiNode):
@@ -67,7 +67,7 @@ class GuardrailNode(AmiNode):
         self.cycles_publisher = self.publisher(CycleTimes, "guardrail_cycles", qos.LATCHED)
         self.latest: JointState | None = None
         self.heard_s = float("-inf")
-        self.silent, self.quiet_ticks, self.told_ns = True, 0, 0
+        self.silent, self.overdue_ticks, self.told_ns = True, 0, 0
         self.cycles, self.told_cycles = Cycles(), 0
         self.joint_states, self.decisions = Meter("joint_states"), Counter[str]()
 
@@ -120,7 +120,7 @@ class GuardrailNode(AmiNode):
     def on_joint_states(self, message: JointState, info: Any) -> None:
         """One step of the guardrail."""
         self.written_ns = info["source_timestamp"]
-        self.latest, self.heard_s, self.silent, self.quiet_ticks = message, time.monotonic(), False, 0
+        self.latest, self.heard_s, self.silent, self.overdue_ticks = message, time.monotonic(), False, 0
         self.joint_states.tick()
         stamp_ns = to_ns(message.header.stamp)
         with self.cycles.timed(stamp_ns, counts=self.guardrail.armed):
@@ -167,11 +167,12 @@ class GuardrailNode(AmiNode):
     def on_watchdog(self) -> None:
         """Brake once when the joint states fall silent.
 
-        Two ticks in a row: after a moment in which this process itself did not run, a message may still be waiting.
+        Overdue at two ticks in a row: when this process itself was busy or did not run, a message may be waiting at the
+        first, and has been read before the second.
         """
-        self.quiet_ticks += 1
         overdue = time.monotonic() - self.heard_s > self.spec.staleness.joint_state_s
-        if not self.silent and overdue and self.quiet_ticks > 1:
+        self.overdue_ticks = self.overdue_ticks + 1 if overdue else 0
+        if not self.silent and self.overdue_ticks > 1:
             self.publish(self.guardrail.silence(self.sense_ns()))
             self.silent = not self.guardrail.armed  # else no brake holds at this moment
 

@@ -232,6 +232,7 @@ class Node(ParametersMixin, GraphMixin):
         name, qos = self._resolve(topic, False), qos_from(qos_profile)
         if options is not None:
             qos = overridden(self, "publisher" if kind is dds.Writer else "subscription", name, qos, options)
+        interfaces.store.prepare(type_name)
         data = graph.user_data(type_name)
         dds_type = interfaces.dds_type_name(type_name)
         return kind(self.context.participant, f"rt{name}", dds_type, qos._to_dds(data)), name, qos

@@ -44,6 +44,8 @@ class _ServiceEndpoint:
         self.srv_type, self.service_name, self.qos_profile, self._logger = srv_type, name, qos, logger
         base = srv_type._type_name
         self._request_type, self._response_type = f"{base}_Request", f"{base}_Response"
+        for type_name in (self._request_type, self._response_type):
+            interfaces.store.prepare(type_name)
         unique = participant.gid[:12] + struct.pack(">I", next(_numbers))
         key = "serviceid" if is_server else "clientid"
         self._identity = f"{key}={'.'.join(f'{byte:x}' for byte in unique)};"
