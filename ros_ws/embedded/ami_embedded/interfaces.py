@@ -198,6 +198,8 @@ class _Store(Typestore):
 
     def prepare(self, typename: str) -> None:
         """Generate now what reads and writes this type: at its first message that would take a callback 5 to 30 ms."""
+        kind: Any
+        rest: Any
         for _, (kind, rest) in self.get_msgdef(typename).fields:
             while kind in (Nodetype.ARRAY, Nodetype.SEQUENCE):
                 kind, rest = rest[0]
