@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_training_flags, add_verb
-from ami_robot.cli.train import revision
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb
+from ami_robot.cli.train import chosen_device, revision
 
 EXAMPLES = f"""examples:
   ami train-policy --data data/reach --out runs/policy
@@ -20,6 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     about = "train a goal-conditioned policy on the latents of an encoder"
     parser = add_verb(subparsers, "train-policy", about, EXAMPLES)
     add_training_flags(parser, PACKAGE / "learning" / "policy.yaml", "checkpoint, log, latents and state")
+    add_device_flags(parser)
     about = "checkpoint folder with the encoder instead of the one that ships"
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help=about)
 
@@ -36,13 +37,15 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.perception.checkpoint import load_checkpoint
     from ami_robot.perception.encoder import ImageEncoder
 
+    torch.set_num_threads(args.threads)
+    device = chosen_device(args.device)
     config, data = load_policy_config(args.config), EpisodeSet.open(args.data)
     checkpoint = load_checkpoint(args.checkpoint)
     encoder = ImageEncoder(checkpoint)
-    torch.set_num_threads(args.threads)
     provenance = Provenance(data.sha256, data.manifest, revision())
     provenance.require_view_of(checkpoint)
     episodes = cached_latents(data.shards(), data.sha256, encoder, args.out)
-    policy = train_policy(episodes, checkpoint.sha256, config, provenance, args.out, args.resume)
+    encoded_by = checkpoint.sha256
+    policy = train_policy(episodes, encoded_by, config, provenance, args.out, args.resume, device, args.tensorboard)
     print(f"policy in {args.out}; on held-out goals {policy.record['metrics']}")
     return 0

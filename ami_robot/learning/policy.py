@@ -17,6 +17,7 @@ from ami_robot.learning.train import Provenance
 from ami_robot.perception.checkpoint import DESCRIPTION_FILE, Checkpoint, save_checkpoint
 from ami_robot.perception.novelty import Novelty
 
+_CPU = torch.device("cpu")
 _LEAST_SPREAD = 1e-3  # what hardly varies in the data (a closed gripper) is not blown up to unit spread
 _EVALUATED = 4096  # situations
 
@@ -31,6 +32,8 @@ def train_policy(
     provenance: Provenance,
     out: Path,
     resume: bool = False,
+    device: torch.device = _CPU,
+    tensorboard: bool = False,
 ) -> Checkpoint:
     """Train, evaluate, and write the policy's checkpoint, with the novelty of latents in it, into `out`.
 
@@ -38,6 +41,7 @@ def train_policy(
 
     Raises:
         TrainingError: `out` holds another run, or the loss is no longer finite.
+        LogError: TensorBoard is wanted and absent.
         DataError: the episodes are too few or too short.
     """
     if not resume and (out / DESCRIPTION_FILE).exists():
@@ -47,20 +51,23 @@ def train_policy(
     latent_dim = training.latents.shape[-1]
     network = PolicyNetwork(PolicyConfig(latent_dim, config.network.width, config.network.blocks, config.goal_steps))
     fit_normalisation(network, training)
+    network.to(device)
     settings = config.optimiser
     optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     identity = run_identity(config.as_dict() | {"encoder_sha256": encoder_sha256}, provenance.data_sha256)
     first = start_run(network, optimiser, out, identity, resume)
-    with TrainingLog(out, first, settings.steps) as log:
+    with TrainingLog(out, first, settings.steps, tensorboard) as log:
         for step in log.progress(range(first, settings.steps)):
             if step % config.save_every == 0:
                 save_run(network, optimiser, step, out, identity)
-            loss = _update(network, optimiser, hindsight(training, config, (1, step)), config, step)
+            batch = _on(device, hindsight(training, config, (1, step)))
+            loss = _update(network, optimiser, batch, config, step)
             if step % 50 == 0:
                 log.write({"step": step, "loss": loss})
             if (step + 1) % config.evaluate_every == 0:
                 log.write({"step": step + 1, "held_out": evaluate(network, held_out, config)})
     save_run(network, optimiser, settings.steps, out, identity)
+    network.cpu()
     novelty = Novelty(latent_dim)
     novelty.fit(training.latents.flatten(0, 1), held_out.latents.flatten(0, 1))
     return save_checkpoint(
@@ -112,6 +119,11 @@ def hindsight(episodes: LatentEpisodes, config: PolicyTrainingConfig, stream: tu
     )
 
 
+def _on(device: torch.device, batch: Batch) -> Batch:
+    latents, proprio, goals, left, actions = (part.to(device) for part in batch)
+    return latents, proprio, goals, left, actions
+
+
 def negative_log_likelihood(network: PolicyNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
     """Of the actions under the policy's Gaussian, without its constant, and the log of its spread, both (N, A)."""
     latents, proprio, goals, left, actions = batch
@@ -123,7 +135,7 @@ def negative_log_likelihood(network: PolicyNetwork, batch: Batch) -> tuple[Tenso
 @torch.inference_mode()
 def evaluate(network: PolicyNetwork, held_out: LatentEpisodes, config: PolicyTrainingConfig) -> dict[str, float]:
     """How near its mean comes to what was done, beside always saying the mean action; on the same held-out goals."""
-    batch = hindsight(held_out, config, (2, 0))
+    batch = _on(network.action_mean.device, hindsight(held_out, config, (2, 0)))
     latents, proprio, goals, left, actions = batch
     mean, _ = network(latents, proprio, goals, left)
     said = mean * network.action_std + network.action_mean

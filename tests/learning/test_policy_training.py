@@ -130,6 +130,13 @@ def test_a_run_killed_and_resumed_ends_with_the_same_tensors(small, tmp_path, mo
     assert resumed.sha256 == whole.sha256
 
 
+def test_tensorboard_follows_when_it_is_wanted(small, tmp_path):
+    pytest.importorskip("tensorboard")
+    config = replace(small, optimiser=replace(small.optimiser, steps=10, warmup_steps=2))
+    train_policy(walks(20, 12, seed=2), ENCODER, config, PROVENANCE, tmp_path, tensorboard=True)
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
 def test_another_run_or_another_checkpoint_in_the_folder_is_not_overwritten(small, taught, tmp_path):
     episodes = walks(20, 12, seed=2)
     with pytest.raises(TrainingError, match="already holds a checkpoint"):
