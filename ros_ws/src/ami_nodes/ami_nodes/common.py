@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.guard_condition import GuardCondition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -193,11 +194,21 @@ def run_node(name: str, make_node: Callable[[], Any], threads: int = 1, urgent: 
     realtime = urgent and be_urgent()
     rclpy.init()
     try:
-        node = make_node()
+        _spin(make_node(), threads, urgent, realtime)
     except ParameterError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
         return EXIT_BAD_PARAMETER
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (RuntimeError, NotInitializedException):  # what rclpy raises after the signal that ends the node, too
+        if rclpy.ok():
+            raise
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _spin(node: Any, threads: int, urgent: bool, realtime: bool) -> None:
     if urgent:
         start_ordinary_threads()  # those of the middleware are there
         if not realtime:
@@ -207,16 +218,10 @@ def run_node(name: str, make_node: Callable[[], Any], threads: int = 1, urgent: 
     gc.freeze()  # what the imports made stays: no collection walks it, neither between two messages nor at the end
     try:
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:  # what rclpy raises, too, when a callback publishes after the signal that ends the node
-        if rclpy.ok():
-            raise
     finally:
         rclpy.try_shutdown()
         executor.shutdown()
         node.destroy_node()
-    return 0
 
 
 def result_within(future: Any, timeout_s: float) -> Any | None:
