@@ -100,7 +100,9 @@ def _model_error(args: argparse.Namespace) -> int:
     from ami_calibration.model_error import calibrate, fewest_episodes, fewest_steps
     from ami_calibration.rollouts import Rollouts
     from ami_robot.configurator.configurator import load_task, task_file
+    from ami_robot.perception.block_head import BlockHead
     from ami_robot.perception.checkpoint import load_checkpoint, write_whole
+    from ami_robot.perception.encoder import has_block_head
     from ami_robot.safety.kinematics import Kinematics
     from ami_robot.safety.model_error import dump_model_error
     from ami_robot.safety.spec import load_spec
@@ -129,6 +131,7 @@ def _model_error(args: argparse.Namespace) -> int:
                 Kinematics(spec.robot),
                 args.seed,
                 [suite.name for suite in suites],
+                BlockHead(checkpoint) if has_block_head(checkpoint) else None,
                 bar.update,
             )
     except KeyboardInterrupt:
@@ -149,13 +152,17 @@ def model_error_table(bound: ModelErrorBound) -> str:
         low, high = of["interval_95"]
         return f"{of['rate']:7.1%}  ({of['events']} of {of['of']}; 95 %: {low:.1%} to {high:.1%})"
 
-    found = bound.record["validation"]
-    lines = [f"{name:>24} {100 * value:6.2f} cm" for name, value in bound.quantities_m.items()]
+    found, limits_m = bound.record["validation"], dict(bound.quantities_m)
+    object_m = limits_m.pop("object", None)
+    lines = [f"{name:>24} {100 * value:6.2f} cm" for name, value in limits_m.items()]
     lines += [
         f"{'all of these':>24} {100 * bound.bound_m:6.2f} cm, at 1 - {bound.miscoverage:g}, {bound.horizon} steps"
     ]
     lines += [f"{name:>24} left out: {reason}" for name, reason in bound.left_out.items()]
     lines += [f"{'covered, ' + name:>24} {rate(of)}" for name, of in found["coverage"].items()]
+    if object_m is not None:
+        lines += [f"{'object, by itself':>24} {100 * object_m:6.2f} cm"]
+        lines += [f"{'covered, object':>24} {rate(found['coverage_by_quantity']['object'])}"]
     lines += [
         f"{'false trips, ' + name:>24} {rate(found['false_trips'][name])}" for name in ("agent", "random_actions")
     ]

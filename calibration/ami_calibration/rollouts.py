@@ -40,6 +40,7 @@ class Rollout:
     proprio: Array  # (T + 1, PROPRIO_DIM), m and m/s
     joint_positions: Array  # (T + 1, 7), rad
     actions: Array  # (T, ACTION_DIM), m: by how much the tool target really moved, and the gripper width
+    block: Array | None = None  # (T + 1, 3), m in base_link: the block's centre; None where there is not just one
 
 
 class Rollouts:
@@ -73,27 +74,34 @@ class Rollouts:
         task, camera = suite.episode(seed, self._camera)
         for attempt in range(1 if by_agent else ATTEMPTS):
             actor = self._agent(task, camera) if by_agent else self._at_random(seed, attempt)
-            frames, actions = self._played(task, camera, actor)
+            frames, blocks, actions = self._played(task, camera, actor)
             if len(actions) >= self._fewest_steps:
-                return self._rollout(by_agent, frames, actions)
+                return self._rollout(by_agent, frames, blocks, actions)
         raise CalibrationError(
             f"the guardrail disarmed within {self._fewest_steps} steps in scene {seed} of {suite.name}; "
             "nothing was calibrated."
         )
 
-    def _played(self, task: Task, camera: CameraModel, actor: Actor) -> tuple[list[Observation], list[Array]]:
-        """Observations (one more) and what was really done, up to where the guardrail disarmed."""
+    def _played(
+        self, task: Task, camera: CameraModel, actor: Actor
+    ) -> tuple[list[Observation], list[Array], list[Array]]:
+        """Observations and where the blocks are (one more of both) and what was really done, up to where the guardrail
+        disarmed.
+        """
         env = self._env
         observation, _ = env.reset(seed=task.scene.seed, options={"scene": task.scene, "camera": camera})
-        frames, actions = [observation], []
+        assert env.arm is not None  # since the reset
+        world = env.arm.world
+        frames, blocks, actions = [observation], [world.block_poses()[0]], []
         for _ in range(round(LENGTH * task.steps)):
             before, action = env.tool_target, actor(env, frames[-1])
             observation, _, disarmed, _, _ = env.step(action)
             if disarmed:
                 break
             frames.append(observation)
+            blocks.append(world.block_poses()[0])
             actions.append(np.append(env.tool_target - before, action[-1]))
-        return frames, actions
+        return frames, blocks, actions
 
     def _at_random(self, seed: int, attempt: int) -> Actor:
         rng, room = np.random.default_rng([seed, attempt]), Room.of(self._env.limits)
@@ -106,11 +114,12 @@ class Rollouts:
             raise CalibrationError(f"the agent would not take up the goal of {task.scene.seed}: {refusal.reason}.")
         return AgentActor(agent, self._encoder)
 
-    def _rollout(self, by_agent: bool, frames: list[Observation], actions: list[Array]) -> Rollout:
+    def _rollout(self, by_agent: bool, frames: list[Observation], blocks: list[Array], actions: list[Array]) -> Rollout:
         return Rollout(
             by_agent,
             np.stack([self._encoder.encode(frame["image"]) for frame in frames]),
             np.stack([frame["proprio"] for frame in frames]).astype(np.float64),
             np.stack([frame["joint_positions"] for frame in frames]).astype(np.float64),
             np.stack(actions),
+            np.stack(blocks)[:, 0] if len(blocks[0]) == 1 else None,
         )

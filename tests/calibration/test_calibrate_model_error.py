@@ -19,7 +19,7 @@ from ami_robot.world_model.kinematic import KinematicModel
 from ami_sim.collect import FIRST_SEED
 
 SPEC, KINEMATICS = load_spec(), Kinematics()
-START = np.array([0.5, 0.0, 0.2])
+START, BLOCK = np.array([0.5, 0.0, 0.2]), np.array([0.5, 0.1, 0.02])
 STEPS, HORIZON = 24, 6
 
 
@@ -27,7 +27,7 @@ class Still(KinematicModel):
     """The tool does what it is told and the latent stays: both wrong by the noise that `rollout` puts in."""
 
 
-def rollout(rng, by_agent, tip_error_m, latent_error=0.1):
+def rollout(rng, by_agent, tip_error_m, latent_error=0.1, with_block=False):
     """An arm that misses each target by a vector of that scale."""
     actions = np.zeros((STEPS, 4))
     actions[:, :3] = rng.normal(0, 0.004, (STEPS, 3))
@@ -36,13 +36,22 @@ def rollout(rng, by_agent, tip_error_m, latent_error=0.1):
     proprio = np.zeros((STEPS + 1, 10))
     proprio[:, TOOL_POSITION], proprio[:, TOOL_TARGET], proprio[:, GRIPPER_WIDTH] = tools, targets, 0.04
     latents = rng.normal(0, latent_error, (STEPS + 1, 32))
-    return Rollout(by_agent, latents, proprio, KINEMATICS.inverse(tools)[0], actions)
+    block = np.tile(BLOCK, (STEPS + 1, 1)) if with_block else None
+    return Rollout(by_agent, latents, proprio, KINEMATICS.inverse(tools)[0], actions, block)
 
 
-def solve(tip_error_m=0.003, episodes=250, seed=0, spec=SPEC):
+class Head:
+    """Reads the block out of a latent, 1 cm off for each unit of its first three numbers."""
+
+    def decode(self, latents):
+        return BLOCK + 0.01 * latents[..., :3]
+
+
+def solve(tip_error_m=0.003, episodes=250, seed=0, spec=SPEC, block_head=None, shown=0):
+    """The last argument: how many of the episodes show a single block."""
     rng = np.random.default_rng(seed)
-    rollouts = [rollout(rng, number % 3 != 2, tip_error_m) for number in range(episodes)]
-    return calibrate(rollouts, Still(), "a" * 64, HORIZON, spec, KINEMATICS, seed, ["reach"])
+    rollouts = [rollout(rng, number % 3 != 2, tip_error_m, with_block=number < shown) for number in range(episodes)]
+    return calibrate(rollouts, Still(), "a" * 64, HORIZON, spec, KINEMATICS, seed, ["reach"], block_head)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,21 @@ def test_twice_the_error_gives_twice_the_bound(bound):
 
 def test_what_is_not_decoded_is_named_with_the_reason(bound):
     assert set(bound.quantities_m) == {"tip", "elbow"} and "blocks" in bound.left_out["object"]
+
+
+def test_a_block_has_a_bound_of_its_own_where_a_head_reads_it_and_margins_are_as_without(bound):
+    with_head = solve(block_head=Head(), shown=250)
+    off = np.linalg.norm(np.random.default_rng(5).normal(0, 0.1, (20000, 3)), axis=1)  # the still latent's
+    assert with_head.quantities_m["object"] == pytest.approx(0.01 * np.quantile(off, 0.9), rel=0.1)
+    assert with_head.bound_m == bound.bound_m and with_head.left_out == {}
+    covered = with_head.record["validation"]["coverage_by_quantity"]["object"]
+    assert covered["interval_95"][0] <= 0.9 <= covered["interval_95"][1] and covered["of"] >= 90
+    assert "object, by itself" in model_error_table(with_head) and "covered, object" in model_error_table(with_head)
+
+
+def test_a_block_that_too_few_episodes_show_alone_has_no_bound():
+    found = solve(block_head=Head(), shown=9)  # three groups of three, which calibrate
+    assert "9 of the calibrating episodes show a single block; it takes 20" in found.left_out["object"]
 
 
 def test_what_is_written_can_be_read(bound, tmp_path):
