@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from ami_nodes.replay import load_recorded
 from ami_robot.cli.main import main
 from ami_robot.configurator.configurator import REACH, load_task
 from ami_robot.episodes.recording import RecordingWriter
@@ -229,10 +231,30 @@ def test_a_recording_with_messages_of_another_time_is_refused_by_name(short, tmp
     assert "/pursued_goal is of an older ami_interfaces/msg/PursuedGoal without shown; replay it with" in error
 
 
+def arriving(folder, latent_distance):
+    """The task `reach`, which stays where it is once the picture is so near."""
+    path = folder / "arriving.yaml"
+    arrival = {"latent_distance": latent_distance, "tool_distance_m": 0.01, "leave_factor": 1.5, "most_steps": 12}
+    path.write_text(yaml.safe_dump({**yaml.safe_load(REACH.read_text()), "arrival": arrival}))
+    return path
+
+
+def test_a_task_that_stays_where_it_arrives_decides_as_the_search_does_until_it_is_there(short, tmp_path, capsys):
+    status, document = replayed(capsys, short, "--config", arriving(tmp_path, latent_distance=0.0))
+    assert status == 0, document
+    status, document = replayed(capsys, short, "--config", arriving(tmp_path, latent_distance=1e9))
+    assert status == 1
+    assert {each["differs"] for each in document["decided"]} == {"it has 2 steps now, 6 in the recording"}
+
+
 @pytest.mark.slow
 @pytest.mark.graph
-def test_what_the_graph_of_today_records_is_decided_like_that_again(ros, tmp_path, capsys):
-    record(tmp_path / "run")
-    status, document = replayed(capsys, tmp_path / "run")
+@pytest.mark.parametrize("stays", [False, True])
+def test_what_the_graph_of_today_records_is_decided_like_that_again(ros, tmp_path, capsys, stays):
+    config = str(arriving(tmp_path, latent_distance=0.3)) if stays else "reach"
+    record(tmp_path / "run", config)
+    to_stay = [plan.candidates == 1 for plan in load_recorded(tmp_path / "run").messages["plan"]]
+    assert any(to_stay) == stays and not all(to_stay)
+    status, document = replayed(capsys, tmp_path / "run", "--config", config)
     assert status == 0, document
     assert len(document["decided"]) >= 20

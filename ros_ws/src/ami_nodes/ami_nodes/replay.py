@@ -22,6 +22,7 @@ from ami_nodes.interfaces import interface_class
 from ami_nodes.pursuit import NO_ANSWER
 from ami_nodes.replay_decision import Decided, compare, recorded_actions
 from ami_nodes.shown_goal import goal_of
+from ami_robot.actor.arrival import Arrival
 from ami_robot.actor.icem import ICEM
 from ami_robot.agent import Agent
 from ami_robot.configurator.configurator import ConfigError, TaskSettings, build_agent
@@ -105,7 +106,8 @@ def replay(recorded: Recorded, spec: Spec, task: TaskSettings, checkpoint: Check
         RecordingError: the pictures are missing or damaged.
     """
     agent = build_agent(task, spec, Kinematics(spec.robot), LatentWorldModel(checkpoint))
-    if not isinstance(agent.planner, ICEM):
+    search = agent.planner.planner if isinstance(agent.planner, Arrival) else agent.planner
+    if not isinstance(search, ICEM):
         raise ConfigError("a replay needs a task with planner icem: no other imagines with what the encoder saw")
     eye = Eye(checkpoint, spec)
     latents = [from_latent_msg(message) for message in recorded.messages[LATENT]]
@@ -113,7 +115,7 @@ def replay(recorded: Recorded, spec: Spec, task: TaskSettings, checkpoint: Check
     differences = [
         _difference(seen[old.stamp_ns].image_latent, old.image_latent) for old in latents if old.stamp_ns in seen
     ]
-    decided = list(_decide_again(recorded, agent, agent.planner, eye, [seen.get(old.stamp_ns, old) for old in latents]))
+    decided = list(_decide_again(recorded, agent, search, eye, [seen.get(old.stamp_ns, old) for old in latents]))
     return Replayed(
         notes=_notes(recorded, spec, task, checkpoint),
         frames=len(seen),
@@ -142,10 +144,10 @@ def _see_again(recorded: Recorded, eye: Eye, stamps_ns: set[int]) -> dict[int, L
 
 
 def _decide_again(
-    recorded: Recorded, agent: Agent, planner: ICEM, eye: Eye, latents: Sequence[Latent]
+    recorded: Recorded, agent: Agent, search: ICEM, eye: Eye, latents: Sequence[Latent]
 ) -> Iterator[Decided]:
     """Each plan or refusal of the agent, made again and compared."""
-    settings, goals, frames = planner.settings, deque(recorded.messages[GOAL]), deque(latents)
+    settings, goals, frames = search.settings, deque(recorded.messages[GOAL]), deque(latents)
     reports, people = deque(recorded.messages[REPORT_TOPIC]), deque(recorded.messages[PEOPLE])
     goal_refused: Refusal | None = None
     for number, message in enumerate(recorded.messages[PLAN], 1):
@@ -162,14 +164,14 @@ def _decide_again(
                 agent.on_people(from_people_msg(people.popleft()))
         while frames and frames[0].stamp_ns <= frame_ns:
             agent.on_latent(frames.popleft())
-        planner.settings = replace(settings, iterations=message.iterations or settings.iterations)
+        search.settings = replace(settings, iterations=message.iterations or settings.iterations)
         planned = goal_refused or agent.act(begun_ns)
         if message.refused and message.guardrail == NO_ANSWER:
-            planner.reset()  # as the planner did then
+            agent.planner.reset()  # as the planner did then
             continue
         yield compare(number, message, planned)
-        if not message.refused:
-            planner.last = recorded_actions(message)[:, :3]
+        if message.candidates > 1:  # neither refused nor, without a search, to hold
+            search.last = recorded_actions(message)[:, :3]
 
 
 def _tell_report(agent: Agent, message: Any) -> None:
