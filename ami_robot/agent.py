@@ -176,6 +176,11 @@ class Agent:
         sha256 = self.monitor.bound.checkpoint_sha256
         return replace(plan, model_error_bound_m=self.mask.widen_m, checkpoint_sha256=sha256)
 
+    @property
+    def goals_passed(self) -> int:
+        """How many of the goals on the way to the last one are behind."""
+        return self.planner.passed if isinstance(self.planner, Arrival) else 0
+
     def _outside(self, goal: Goal) -> Refusal | None:
         """Why the tool may not be where it is wanted; what is decoded from a picture may be a little off."""
         if goal.tool_position is None or goal.image_latent is not None:

@@ -60,6 +60,11 @@ class Arrival:
         """Whether where the block is has part in what is near."""
         return self._block_head is not None
 
+    @property
+    def passed(self) -> int:
+        """How many goals on the way are behind."""
+        return self._at
+
     def reset(self) -> None:
         """Begin the way again."""
         self._at, self._steps, self._there = 0, 0, False

@@ -140,6 +140,7 @@ def test_positions_are_gone_through_one_after_the_other(client, arriving, shown)
     assert status == 0, out + err + arriving.output()
     from_away, from_near = (np.linalg.norm(np.array(path) - place, axis=1) for place in (AWAY, NEAR))
     assert from_away.min() < 0.05, "the first was left out"
+    assert out.index(": goal 1 of 2, ") < out.index(": goal 2 of 2, ")
     assert from_near[-1] < 0.04
 
 

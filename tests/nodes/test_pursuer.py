@@ -80,6 +80,12 @@ def test_a_goal_with_no_place_for_the_hand_has_no_distance_and_a_step_without_a_
     assert told == ["step 3: no plan"] and outcome.sentence.endswith("1 of them refused")
 
 
+def test_of_goals_in_turn_it_is_told_whose_turn_it_is():
+    graph = FakeGraph()
+    graph.feedback = lambda: [PursueGoal.Feedback(step=3, goal=2, goals=5, goal_distance=0.2, cost=1.5)]
+    assert pursued(graph)[1] == ["step 3: goal 2 of 5, 20.0 cm to the goal, cost 1.5"]
+
+
 def test_a_refused_goal_is_not_done():
     outcome, _ = pursued(FakeGraph(outcome="refused", reason="it is outside.", steps=0, refusals=0))
     assert not outcome.done and outcome.sentence == "refused: it is outside."

@@ -198,6 +198,7 @@ class PlannerNode(AmiNode):
             self.publish_plan(step, goal)
             cost = step.planned.cost if isinstance(step.planned, Plan) else float("nan")
             feedback = PursueGoal.Feedback(step=next(counter), goal_distance=step.goal_distance_m, cost=float(cost))
+            feedback.goal, feedback.goals = self.agent.goals_passed + 1, len(goal.way) + 1
             handle.publish_feedback(feedback)
 
         return pursue(

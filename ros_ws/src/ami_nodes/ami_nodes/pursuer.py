@@ -120,4 +120,5 @@ class Pursuer:
 def _progress(feedback: PursueGoal.Feedback) -> str:
     away = "" if math.isnan(feedback.goal_distance) else f"{100 * feedback.goal_distance:.1f} cm to the goal, "
     planned = "no plan" if math.isnan(feedback.cost) else f"cost {feedback.cost:.3g}"
-    return f"step {feedback.step}: {away}{planned}"
+    turn = f"goal {feedback.goal} of {feedback.goals}, " if feedback.goals > 1 else ""
+    return f"step {feedback.step}: {turn}{away}{planned}"
