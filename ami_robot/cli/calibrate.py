@@ -148,12 +148,14 @@ def _model_error(args: argparse.Namespace) -> int:
 def model_error_table(bound: ModelErrorBound) -> str:
     """The bound, and what the validation episodes say of it."""
 
+    from ami_calibration.model_error import OBJECT
+
     def rate(of: dict) -> str:
         low, high = of["interval_95"]
         return f"{of['rate']:7.1%}  ({of['events']} of {of['of']}; 95 %: {low:.1%} to {high:.1%})"
 
     found, limits_m = bound.record["validation"], dict(bound.quantities_m)
-    object_m = limits_m.pop("object", None)
+    object_m = limits_m.pop(OBJECT, None)
     lines = [f"{name:>24} {100 * value:6.2f} cm" for name, value in limits_m.items()]
     lines += [
         f"{'all of these':>24} {100 * bound.bound_m:6.2f} cm, at 1 - {bound.miscoverage:g}, {bound.horizon} steps"
@@ -161,8 +163,8 @@ def model_error_table(bound: ModelErrorBound) -> str:
     lines += [f"{name:>24} left out: {reason}" for name, reason in bound.left_out.items()]
     lines += [f"{'covered, ' + name:>24} {rate(of)}" for name, of in found["coverage"].items()]
     if object_m is not None:
-        lines += [f"{'object, by itself':>24} {100 * object_m:6.2f} cm"]
-        lines += [f"{'covered, object':>24} {rate(found['coverage_by_quantity']['object'])}"]
+        lines += [f"{f'{OBJECT}, by itself':>24} {100 * object_m:6.2f} cm"]
+        lines += [f"{'covered, ' + OBJECT:>24} {rate(found['coverage_by_quantity'][OBJECT])}"]
     lines += [
         f"{'false trips, ' + name:>24} {rate(found['false_trips'][name])}" for name in ("agent", "random_actions")
     ]

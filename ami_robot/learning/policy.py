@@ -12,12 +12,11 @@ from ami_robot.learning.dataset import DataError
 from ami_robot.learning.latents import LatentEpisodes
 from ami_robot.learning.log import TrainingLog
 from ami_robot.learning.policy_config import PolicyTrainingConfig
-from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.run_state import CPU, TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.learning.train import Provenance
 from ami_robot.perception.checkpoint import DESCRIPTION_FILE, Checkpoint, save_checkpoint
 from ami_robot.perception.novelty import Novelty
 
-_CPU = torch.device("cpu")
 _LEAST_SPREAD = 1e-3  # what hardly varies in the data (a closed gripper) is not blown up to unit spread
 _EVALUATED = 4096  # situations
 
@@ -32,7 +31,7 @@ def train_policy(
     provenance: Provenance,
     out: Path,
     resume: bool = False,
-    device: torch.device = _CPU,
+    device: torch.device = CPU,
     tensorboard: bool = False,
 ) -> Checkpoint:
     """Train, evaluate, and write the policy's checkpoint, with the novelty of latents in it, into `out`.

@@ -15,12 +15,11 @@ from ami_robot.learning.masked_jepa import MaskedJEPA, prediction_loss
 from ami_robot.learning.masks import draw_masks
 from ami_robot.learning.pretraining_config import PretrainingConfig
 from ami_robot.learning.probes import effective_rank
-from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.run_state import CPU, TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.learning.token_encoders import token_encoder
 from ami_robot.learning.train import Provenance
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 
-_CPU = torch.device("cpu")
 _LOG_EVERY = 50  # steps
 _HELD_OUT_CLIPS = 512  # that an evaluation looks at, at most
 _CHUNK = 64  # clips encoded at once in an evaluation
@@ -33,7 +32,7 @@ def pretrain(
     provenance: Provenance,
     out: Path,
     resume: bool = False,
-    device: torch.device = _CPU,
+    device: torch.device = CPU,
     tensorboard: bool = False,
 ) -> Checkpoint:
     """Pretrain and write the teacher as a checkpoint with the one module `encoder` into `out`.

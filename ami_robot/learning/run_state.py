@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ami_robot.perception.checkpoint import write_whole
 
 STATE_FILE = "training_state.safetensors"
+CPU = torch.device("cpu")  # where a run takes place unless it is told otherwise
 
 
 class TrainingError(ValueError):

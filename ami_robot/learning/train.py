@@ -21,12 +21,11 @@ from ami_robot.learning.latents import LatentEpisodes, encode_episodes
 from ami_robot.learning.log import TrainingLog
 from ami_robot.learning.prediction import prediction_report
 from ami_robot.learning.pretrained import pretrained_encoder
-from ami_robot.learning.run_state import TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.run_state import CPU, TrainingError, learning_rate_share, run_identity, save_run, start_run
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead
 from ami_robot.perception.view import view_of_data
 
-_CPU = torch.device("cpu")
 _SHARED_STREAM = 1 << 20  # of random numbers, beyond those that are numbered by the process that draws them
 
 
@@ -58,7 +57,7 @@ def train(
     provenance: Provenance,
     out: Path,
     resume: bool = False,
-    device: torch.device = _CPU,
+    device: torch.device = CPU,
     tensorboard: bool = False,
     initial: Checkpoint | None = None,
 ) -> Checkpoint | None:

@@ -37,7 +37,7 @@ def record(folder: Path, config: str = "reach") -> None:
     camera, scene, next_scene = load_camera(), Scene.from_seed(SEED), Scene.from_seed(SEED + 1)
     bringup = LAUNCH_FILE.with_name("bringup.launch.xml")
     arguments = {"record": "true", "record_folder": str(folder), "scene_seed": str(SEED), "people": "passers_by"}
-    arguments["config"] = config
+    arguments |= {"config": config}
     with launched(bringup, **arguments) as launch:
         with GraphClient("recordist") as client:
             client.wait_until_active()
