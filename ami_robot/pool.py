@@ -42,13 +42,17 @@ def results(
 
 
 def _begin(begin: Callable[[], object] | None) -> None:
-    """In a worker: who asked for its work may be killed, and cannot end it then."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if begin is not None:
         begin()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """In a worker: who asked for its work may be killed, and cannot end it then."""
+    threading.Thread(target=_wait_and_end, daemon=True).start()
+
+
+def _wait_and_end() -> None:
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -40,7 +40,7 @@ from ami_robot.episodes.shards import (
     write_shard,
 )
 from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW, training_camera
-from ami_robot.pool import ONE_THREAD
+from ami_robot.pool import ONE_THREAD, end_with_parent
 from ami_robot.safety.spec import load_spec
 from ami_sim import play, policies
 from ami_sim.env import MAX_COMMAND_DELAY_S, TabletopEnv
@@ -212,6 +212,7 @@ def _start_worker(stop: Event) -> None:
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     cv2.setNumThreads(0)
 
 

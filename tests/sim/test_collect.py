@@ -1,3 +1,4 @@
+import contextlib
 import json
 import signal
 import subprocess
@@ -5,6 +6,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from ami_robot.cli.main import main
@@ -115,8 +117,9 @@ def test_an_impossible_option_is_refused(tmp_path, wrong, capsys):
     assert not (tmp_path / "set").exists()
 
 
-def test_ctrl_c_leaves_whole_shards_and_no_half_written_file(tmp_path):
-    folder = tmp_path / "set"
+@contextlib.contextmanager
+def collecting_into(folder):
+    """A process that collects, when its first shard is there."""
     command = [sys.executable, "-m", "ami_robot.cli.main", "collect", "--out", str(folder)]
     process = subprocess.Popen(
         [*command, "--episodes", "2000", "--steps", "1", "--workers", "2"], stderr=subprocess.PIPE
@@ -125,10 +128,27 @@ def test_ctrl_c_leaves_whole_shards_and_no_half_written_file(tmp_path):
         deadline = time.monotonic() + 60
         while not shard_path(folder, 0).exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        yield process
     finally:
         process.kill()
+        process.wait()
+        process.stderr.close()  # workers that were left behind would hold its other end
+
+
+def test_workers_do_not_outlive_a_collection_that_is_killed(tmp_path):
+    with collecting_into(tmp_path / "set") as process:
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) >= 2
+        process.kill()
+        _, left = psutil.wait_procs(workers, timeout=10)
+        assert left == []
+
+
+def test_ctrl_c_leaves_whole_shards_and_no_half_written_file(tmp_path):
+    folder = tmp_path / "set"
+    with collecting_into(folder) as process:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"Traceback" not in said
     assert b"continues the collection" in said
