@@ -12,7 +12,15 @@ from ami_robot.learning.dataset import DataError
 from ami_robot.learning.latents import LatentEpisodes
 from ami_robot.learning.log import TrainingLog
 from ami_robot.learning.policy_config import PolicyTrainingConfig
-from ami_robot.learning.run_state import CPU, TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.run_state import (
+    CPU,
+    TrainingError,
+    adamw,
+    learning_rate_share,
+    run_identity,
+    save_run,
+    start_run,
+)
 from ami_robot.learning.train import Provenance
 from ami_robot.perception.checkpoint import DESCRIPTION_FILE, Checkpoint, save_checkpoint
 from ami_robot.perception.novelty import Novelty
@@ -52,7 +60,7 @@ def train_policy(
     fit_normalisation(network, training)
     network.to(device)
     settings = config.optimiser
-    optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = adamw(network.parameters(), settings)
     identity = run_identity(config.as_dict() | {"encoder_sha256": encoder_sha256}, provenance.data_sha256)
     first = start_run(network, optimiser, out, identity, resume)
     with TrainingLog(out, first, settings.steps, tensorboard) as log:

@@ -15,7 +15,15 @@ from ami_robot.learning.masked_jepa import MaskedJEPA, prediction_loss
 from ami_robot.learning.masks import draw_masks
 from ami_robot.learning.pretraining_config import PretrainingConfig
 from ami_robot.learning.probes import effective_rank
-from ami_robot.learning.run_state import CPU, TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.run_state import (
+    CPU,
+    TrainingError,
+    adamw,
+    learning_rate_share,
+    run_identity,
+    save_run,
+    start_run,
+)
 from ami_robot.learning.token_encoders import token_encoder
 from ami_robot.learning.train import Provenance
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
@@ -48,7 +56,7 @@ def pretrain(
     training, held_out = frames.split(config.held_out_fraction, config.seed)
     model = new_model(config).to(device)
     learning = [*model.student.parameters(), *model.predictor.parameters()]
-    optimiser = torch.optim.AdamW(learning, config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay)
+    optimiser = adamw(learning, config.optimiser)
     identity = run_identity(config.as_dict(), provenance.data_sha256)
     steps = config.optimiser.steps
     first = start_run(model, optimiser, out, identity, resume)

@@ -60,7 +60,7 @@ def fit_regression(
 ) -> None:
     """Fit module(inputs) to labels by mean-squared error: AdamW with a cosine schedule."""
     inputs, labels = inputs.clone(), labels.clone()  # tensors made for inference cannot enter training
-    optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay)
+    optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):

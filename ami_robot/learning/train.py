@@ -21,7 +21,15 @@ from ami_robot.learning.latents import LatentEpisodes, encode_episodes
 from ami_robot.learning.log import TrainingLog
 from ami_robot.learning.prediction import prediction_report
 from ami_robot.learning.pretrained import pretrained_encoder
-from ami_robot.learning.run_state import CPU, TrainingError, learning_rate_share, run_identity, save_run, start_run
+from ami_robot.learning.run_state import (
+    CPU,
+    TrainingError,
+    adamw,
+    learning_rate_share,
+    run_identity,
+    save_run,
+    start_run,
+)
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead
 from ami_robot.perception.view import view_of_data
@@ -93,9 +101,7 @@ def train(
         model.start_encoder_from(pretrained_encoder(initial, config.encoder))
     model.fit_normalisation(training)
     model.to(device)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay
-    )
+    optimiser = adamw(model.parameters(), config.optimiser)
     origin = {"initial_sha256": initial.sha256} if initial else {}
     identity = run_identity(config.as_dict() | origin, provenance.data_sha256)
     first = start_run(model, optimiser, out, identity, resume)
