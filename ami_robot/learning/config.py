@@ -49,6 +49,7 @@ class LossWeights:
     sigreg: float = 0.0  # belongs to one batch size, see losses.sigreg
     straightening: float = 0.0
     code_prior: float = 0.0  # of the predictor's latent variable
+    block_position: float = 0.0  # of the block, from encoded and from imagined latents; its labels are the simulator's
     reconstruction: float = 0.0  # of the pictures, from encoded and from imagined latents: the pixel baseline
 
 
@@ -121,6 +122,7 @@ class TrainingConfig:
                 (self.predictor.codes > 1) != (loss.code_prior > 0),
                 "predictor.codes of more than 1 and loss.code_prior go together: one trains what the other needs",
             ),
+            (loss.block_position and not self.block_head, "loss.block_position needs block_head: true"),
         ):
             if wrong:
                 raise StrictError(f"{sentence}.")

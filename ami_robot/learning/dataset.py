@@ -22,17 +22,20 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows: pictures of K + 1 of their frames, everything else of all H + 1 frames."""
+    """B windows: pictures and blocks of K + 1 of their frames, everything else of all H + 1 frames."""
 
     pictures: Tensor  # (B, K + 1, 64, 64, 3) uint8: the first frame, then those at the target steps
     proprio: Tensor  # (B, H + 1, P), m and m/s
     actions: Tensor  # (B, H, A), m
+    blocks: Tensor  # (B, K + 1, blocks, 3), m: when the pictures were taken
     targets: tuple[int, ...]  # K steps in 1..H, increasing; the first is 1
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        pictures, proprio, actions = (values.to(device) for values in (self.pictures, self.proprio, self.actions))
-        return Batch(pictures, proprio, actions, self.targets)
+        pictures, proprio, actions, blocks = (
+            values.to(device) for values in (self.pictures, self.proprio, self.actions, self.blocks)
+        )
+        return Batch(pictures, proprio, actions, blocks, self.targets)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Episodes:
             torch.from_numpy(self.images[episode, pictured]),
             torch.from_numpy(self.proprio[episode, frames]),
             torch.from_numpy(self.actions[episode, frames[:, :-1]]),
+            torch.from_numpy(self.blocks[episode, pictured]),
             targets,
         )
 

@@ -127,6 +127,7 @@ class JEPA(nn.Module):
             ),
             "code_prior": lambda: losses.code_prior(rollouts.log_prior, passed.shares),
             "reconstruction": lambda: self._reconstruction(passed),
+            "block_position": lambda: self._block_position(passed),
         }
         if targets.shape[1] > 1:
             terms["multi_step"] = lambda: passed.shared_out(distance(imagined[..., 1:, :], targets[:, 1:]))
@@ -139,6 +140,14 @@ class JEPA(nn.Module):
             foreseen = self.decoder(passed.imagined.flatten(0, 3)).unflatten(0, passed.imagined.shape[:4])
         future = passed.pictures.unflatten(0, passed.latents.shape[:2])[:, 1:]
         return losses.squared(drawn, passed.pictures).mean() + passed.shared_out(losses.squared(foreseen, future))
+
+    def _block_position(self, passed: _Pass) -> Tensor:
+        """Squared error of the block's position, read from encoded and imagined latents, in units of its spread."""
+        std = self.block_head.std
+        with self._autocast(passed.latents):
+            seen, foreseen = self.block_head(passed.latents), self.block_head(passed.imagined)
+        true = passed.batch.blocks[:, :, 0] / std
+        return losses.squared(seen / std, true).mean() + passed.shared_out(losses.squared(foreseen / std, true[:, 1:]))
 
     def _head_terms(self, passed: _Pass) -> Terms:
         """What has to be readable from the encoder's latents. Predicted ones would leak the action into its guess."""

@@ -10,8 +10,11 @@ from disc_world import PROVENANCE, disc_arrays
 from ami_robot.learning.card import CARD_FILE
 from ami_robot.learning.dataset import DataError, Episodes
 from ami_robot.learning.train import train
+from ami_robot.perception.block_head import BlockHead
 from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
 from ami_robot.perception.encoder import ImageEncoder, load_block_head
+from ami_robot.strict import StrictError
+from ami_robot.world_model.model import LatentWorldModel
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,30 @@ def test_it_has_no_part_in_anything_else(with_head, short, episodes, tmp_path):
     with pytest.raises(CheckpointError, match="no head for the block; train with block_head: true"):
         load_block_head(plain)
     assert "Block head" not in (tmp_path / CARD_FILE).read_text()
+
+
+def test_where_encoder_and_predictor_learn_its_place_too_it_is_found_better_now_and_later(
+    with_head, short, episodes, tmp_path
+):
+    taught = replace(short, block_head=True, loss=replace(short.loss, block_position=5.0))
+    train(episodes, taught, PROVENANCE, tmp_path)
+    errors_m = []
+    for folder in (with_head, tmp_path):
+        checkpoint, fresh = load_checkpoint(folder), disc_arrays(60, 4, seed=77)
+        encoder, model, head = ImageEncoder(checkpoint), LatentWorldModel(checkpoint), BlockHead(checkpoint)
+        latents = encoder.encode_many(fresh["images"][:, 0])
+        imagined = [
+            model.predict(latent, fresh["proprio"][number, 0], fresh["actions"][number, None]).image_latents[0, -1]
+            for number, latent in enumerate(latents)
+        ]
+        found = head.decode(np.stack([latents, np.stack(imagined)], axis=1))
+        errors_m.append(np.linalg.norm(found - fresh["blocks"][:, [0, -1], 0], axis=-1).mean(axis=0))
+    assert (errors_m[1] < 0.9 * errors_m[0]).all(), errors_m
+
+
+def test_its_place_is_learnt_only_where_it_has_a_head(short):
+    with pytest.raises(StrictError, match="block_position needs block_head: true"):
+        replace(short, loss=replace(short.loss, block_position=1.0))
 
 
 def test_of_several_blocks_none_is_the_one(short, tmp_path):
