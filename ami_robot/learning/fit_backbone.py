@@ -81,7 +81,7 @@ def fit_backbone(
     head.std.copy_(positions.std(0).clamp_min(1e-3))
     labels = (positions - head.mean) / head.std
     settings = (config.head.steps, config.head.batch_frames, config.head.learning_rate, config.head.weight_decay)
-    probes.fit_regression(head.layers, latents, labels, *settings, config.seed)
+    probes.fit_regression(head.layers, latents, labels, *settings, config.seed, "goal head")
     return save_checkpoint(
         out,
         {"encoder": encoder, "goal_head": head},

@@ -52,7 +52,8 @@ def encode_episodes(encoder: nn.Module, episodes: Episodes) -> LatentEpisodes:
     device = next(iter(encoder.state_dict().values())).device  # a frozen one has no parameters
     images = torch.from_numpy(episodes.images)
     flat = images.flatten(0, 1)
-    latents = torch.cat([encoder(normalise_pictures(part.to(device))).cpu() for part in flat.split(_CHUNK)])
+    chunks = tqdm(flat.split(_CHUNK), "encode", leave=False, disable=None)
+    latents = torch.cat([encoder(normalise_pictures(part.to(device))).cpu() for part in chunks])
     rest = (torch.from_numpy(values) for values in (episodes.proprio, episodes.actions, episodes.blocks))
     return LatentEpisodes(latents.unflatten(0, images.shape[:2]), *rest)
 

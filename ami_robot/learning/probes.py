@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from ami_robot.learning.latents import LatentEpisodes
 
@@ -43,7 +44,7 @@ def mlp_probe(latents: Tensor, labels: Tensor, seed: int, steps: int = 1500) -> 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Linear(latents.shape[1], 256), nn.SiLU(), nn.Linear(256, labels.shape[1]))
-    fit_regression(network, latents, (labels - mean) / spread, steps, 512, 2e-3, 1e-4, seed)
+    fit_regression(network, latents, (labels - mean) / spread, steps, 512, 2e-3, 1e-4, seed, "probe")
     network.requires_grad_(False)
     return lambda test: network(test) * spread + mean
 
@@ -57,13 +58,17 @@ def fit_regression(
     learning_rate: float,
     weight_decay: float,
     seed: int,
+    what: str,
 ) -> None:
-    """Fit module(inputs) to labels by mean-squared error: AdamW with a cosine schedule."""
+    """Fit module(inputs) to labels by mean-squared error: AdamW with a cosine schedule.
+
+    A terminal shows how far it is, as `what`.
+    """
     inputs, labels = inputs.clone(), labels.clone()  # tensors made for inference cannot enter training
     optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
+    for _ in tqdm(range(steps), what, leave=False, disable=None):
         chosen = torch.randint(len(inputs), (batch,), generator=generator)
         optimiser.zero_grad()
         (module(inputs[chosen]) - labels[chosen]).square().mean().backward()

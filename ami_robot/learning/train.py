@@ -121,10 +121,10 @@ def train(
         save_run(model, optimiser, config.optimiser.steps, out, identity)
         encoded = encode_episodes(model.encoder, training)
         model.cpu()
-        fit_head(model.goal_head, encoded.latents, encoded.tool_position, config)
+        fit_head(model.goal_head, encoded.latents, encoded.tool_position, config, "goal head")
         heads = {"goal_head": model.goal_head}
         if config.block_head:
-            fit_head(model.block_head, encoded.latents, encoded.blocks[:, :, 0], config)
+            fit_head(model.block_head, encoded.latents, encoded.blocks[:, :, 0], config, "block head")
             heads[BLOCK_HEAD] = model.block_head
         metrics = evaluate(model, held_out, encoded)
         log.write({"step": config.optimiser.steps, "final": metrics})
@@ -161,7 +161,7 @@ def _batches(sampler: WindowSampler, config: TrainingConfig, first: int) -> Iter
             yield step, batch
 
 
-def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: TrainingConfig) -> None:
+def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: TrainingConfig, what: str) -> None:
     """Second stage: a head on the latents (E, T + 1, D) of undisturbed training pictures; the encoder stays as it is.
 
     Args:
@@ -169,6 +169,7 @@ def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: Trainin
         latents: of the finished encoder.
         positions: (E, T + 1, 3), m.
         config: of the training.
+        what: is fitted, for the progress bar.
     """
     settings = config.head
     probes.fit_regression(
@@ -180,6 +181,7 @@ def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: Trainin
         settings.learning_rate,
         settings.weight_decay,
         config.seed,
+        what,
     )
 
 
