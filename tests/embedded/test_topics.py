@@ -1,5 +1,6 @@
 """Topics between real processes."""
 
+import json
 import time
 from array import array
 from collections import Counter
@@ -137,13 +138,18 @@ def test_one_subscription_at_100_hz_costs_little():
         publisher = source.create_publisher(JointState, "joint_states", 10)
         spin_until(executor, lambda: publisher.get_subscription_count() == 1)
         message = JointState(name=[f"joint{i}" for i in range(9)], position=[0.0] * 9, velocity=[0.0] * 9)
-        spent_s = []
+        plain = {"name": message.name, "position": [0.1] * 9, "velocity": [0.1] * 9}
+        spent_s, as_json_s = [], []
         for _ in range(150):
             publisher.publish(message)
             time.sleep(0.005)  # it has arrived
             before = time.thread_time()
             executor.spin_once(timeout_sec=1.0)
-            spent_s.append(time.thread_time() - before)
-        print(f"\none message: {np.median(spent_s) * 1e6:.0f} us of the receiving thread")
+            between = time.thread_time()
+            json.loads(json.dumps(plain))  # on a machine that is slow at the moment, this is slow as well
+            spent_s.append(between - before)
+            as_json_s.append(time.thread_time() - between)
+        ours, standard = np.median(spent_s), np.median(as_json_s)  # a mean is that of the caches others empty
+        print(f"\none message: {ours * 1e6:.0f} us of the receiving thread, as JSON {standard * 1e6:.0f} us")
         assert len(received) == 150
-        assert np.median(spent_s) < 400e-6  # 4 % of a core at 100 Hz; a mean is that of the caches others empty
+        assert ours < 6 * standard  # it is 3.3 to 3.6; about 3 % of a core at 100 Hz
