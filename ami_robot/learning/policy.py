@@ -60,7 +60,7 @@ def train_policy(
     fit_normalisation(network, training)
     network.to(device)
     settings = config.optimiser
-    optimiser = adamw(network.parameters(), settings)
+    optimiser = adamw(network.parameters(), settings.learning_rate, settings.weight_decay)
     identity = run_identity(config.as_dict() | {"encoder_sha256": encoder_sha256}, provenance.data_sha256)
     first = start_run(network, optimiser, out, identity, resume)
     with TrainingLog(out, first, settings.steps, tensorboard) as log:

@@ -56,7 +56,7 @@ def pretrain(
     training, held_out = frames.split(config.held_out_fraction, config.seed)
     model = new_model(config).to(device)
     learning = [*model.student.parameters(), *model.predictor.parameters()]
-    optimiser = adamw(learning, config.optimiser)
+    optimiser = adamw(learning, config.optimiser.learning_rate, config.optimiser.weight_decay)
     identity = run_identity(config.as_dict(), provenance.data_sha256)
     steps = config.optimiser.steps
     first = start_run(model, optimiser, out, identity, resume)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ami_robot.learning.latents import LatentEpisodes
+from ami_robot.learning.run_state import adamw
 
 _RIDGE = 1e-3  # of the linear probe, per sample, in units of the latents' unit variance
 _CENTIMETRES = 100.0
@@ -65,7 +66,7 @@ def fit_regression(
     A terminal shows how far it is, as `what`.
     """
     inputs, labels = inputs.clone(), labels.clone()  # tensors made for inference cannot enter training
-    optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+    optimiser = adamw(module.parameters(), learning_rate, weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = torch.Generator().manual_seed(seed)
     for _ in tqdm(range(steps), what, leave=False, disable=None):

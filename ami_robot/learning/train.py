@@ -101,7 +101,7 @@ def train(
         model.start_encoder_from(pretrained_encoder(initial, config.encoder))
     model.fit_normalisation(training)
     model.to(device)
-    optimiser = adamw(model.parameters(), config.optimiser)
+    optimiser = adamw(model.parameters(), config.optimiser.learning_rate, config.optimiser.weight_decay)
     origin = {"initial_sha256": initial.sha256} if initial else {}
     identity = run_identity(config.as_dict() | origin, provenance.data_sha256)
     first = start_run(model, optimiser, out, identity, resume)
