@@ -117,7 +117,7 @@ class JEPA(nn.Module):
                 mean.lerp_(value, 1 - decay)
 
     def _prediction_terms(self, passed: _Pass) -> Terms:
-        """Imagination against what came: latents, proprioception, pictures, where the block is, and which code it was."""
+        """Imagination against what came: latents, proprioception, pictures, where the block is, which code it was."""
         distance, normalise = losses.DISTANCES[self.config.objective.distance], self.predictor.normalise_proprio
         imagined, targets, rollouts = passed.imagined, passed.targets, passed.rollouts
         terms: Terms = {

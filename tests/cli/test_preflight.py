@@ -21,6 +21,7 @@ from ami_robot.configurator.configurator import REACH
 from ami_robot.perception.camera import load_camera, save_camera
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, TENSOR_FILE
 from ami_robot.safety.spec import DEFAULT_SPEC, load_spec
+from tests.domains import PREFLIGHT
 from tests.untrained import untrained_checkpoint
 
 pytestmark = pytest.mark.graph
@@ -38,7 +39,7 @@ def domain(monkeypatch):
     """One in which nobody is: a tag of our own keeps graphs of other tests out that have drawn the same number."""
     for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + 50) % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", PREFLIGHT)
     monkeypatch.setenv("CYCLONEDDS_URI", f"<Discovery><Tag>preflight_tests_{os.getpid()}</Tag></Discovery>")
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.domains import NOBODYS, TERMINAL
+
 SUBJECTS = Path(__file__).parent / "subjects"
-DOMAIN = str(1 + (os.getpid() + 50) % 100)  # other tests of this process are in another
 PATH = os.pathsep.join((str(SUBJECTS), os.environ.get("PYTHONPATH", "")))
-ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": DOMAIN, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": TERMINAL, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1"}
 PIPES = {"env": ENVIRONMENT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 WAIT_S = 60.0
 PATIENCE = ("--timeout", "30")  # a test that reads in vain must not read for ever
@@ -43,7 +44,7 @@ def talker():
         yield process
 
 
-def ami_ros(*words, domain=DOMAIN):
+def ami_ros(*words, domain=TERMINAL):
     """Exit status, what it printed, what it complained of."""
     command = [sys.executable, "-m", "ami_robot.cli.main", "ros", *words]
     environment = ENVIRONMENT | {"ROS_DOMAIN_ID": domain}
@@ -157,7 +158,7 @@ def test_an_answer_that_does_not_come_ends_in_a_sentence():
 def test_an_unknown_topic_is_answered_with_the_nearest(words):
     said = refusal(2, *words)
     assert "there is no topic /lached (the nearest: /latched)" in said
-    assert f"ROS_DOMAIN_ID={DOMAIN}" in said
+    assert f"ROS_DOMAIN_ID={TERMINAL}" in said
 
 
 def test_an_unknown_service_is_answered_with_the_nearest():
@@ -179,8 +180,7 @@ def test_a_topic_that_nobody_publishes_is_not_waited_for():
 
 
 def test_in_an_empty_domain_nobody_is_there():
-    empty = str(1 + int(DOMAIN) % 100)
-    assert f"nobody is there: only nodes with ROS_DOMAIN_ID={empty}" in refusal(1, "list", domain=empty)
+    assert f"nobody is there: only nodes with ROS_DOMAIN_ID={NOBODYS}" in refusal(1, "list", domain=NOBODYS)
 
 
 def test_a_domain_that_is_no_number_is_refused():

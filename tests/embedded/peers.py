@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-os.environ.setdefault("ROS_DOMAIN_ID", "12")
+from tests.domains import EMBEDDED
+
+os.environ["ROS_DOMAIN_ID"] = EMBEDDED
 SUBJECTS = Path(__file__).parent / "subjects"
 _numbers = count()
 

@@ -93,6 +93,15 @@ def test_a_wrong_range_is_refused():
         domain.configurations({"ROS_AUTOMATIC_DISCOVERY_RANGE": "EVERYWHERE"})
 
 
+@pytest.mark.embedded
+def test_a_domain_that_this_process_has_joined_otherwise_is_refused():
+    """Its participants would be discovered as the first one is, and hear nobody without a word."""
+    code = "from ami_embedded import domain\nfirst, second = domain.join(7, {}), domain.join(7, {})\nprint('twice')\n"
+    done = python(code + "domain.join(7, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'OFF'})")
+    assert (done.returncode, done.stdout) == (1, "twice\n")
+    assert "joined DDS domain 7 before with another configuration" in done.stderr.splitlines()[-1]
+
+
 def test_our_configuration_comes_before_the_users_so_that_theirs_wins():
     (config,) = domain.configurations({"CYCLONEDDS_URI": "<CycloneDDS/>"})
     assert config.endswith(",<CycloneDDS/>") and 'name="lo"' in config

@@ -8,7 +8,8 @@ import pytest
 from ami_nodes import qos
 from ami_nodes.convert import as_array, to_ns
 from ami_nodes.graph_client import GraphClient
-from tests.nodes.graph import DOMAIN, listening
+from tests.domains import GRAPHS
+from tests.nodes.graph import listening
 from tests.untrained import untrained_checkpoint
 
 
@@ -58,7 +59,7 @@ def ros():
     import rclpy
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", DOMAIN)
+        patch.setenv("ROS_DOMAIN_ID", GRAPHS)
         rclpy.init()
         yield
         rclpy.try_shutdown()

@@ -23,9 +23,9 @@ from ami_nodes.common import result_within
 from ami_nodes.demo_graph import GraphError
 from ami_nodes.graph_client import GraphClient
 from ami_robot.safety.motion import MOVE_DURATIONS_S
+from tests.domains import GRAPHS
 
-DOMAIN = str(1 + os.getpid() % 100)
-ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": DOMAIN, "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": GRAPHS, "OMP_NUM_THREADS": "1"}
 END_S = 10.0
 LAUNCH_FILE = Path(__file__).parents[2] / "ros_ws" / "src" / "ami_bringup" / "launch" / "demo.launch.xml"
 REST_RAD_PER_S = 0.02

@@ -96,6 +96,10 @@ def qos_of(qos_handle: int) -> QoS:
     return QoS(reliable, transient_local, 0 if kind.value else depth.value, user_data=user_data_of(qos_handle))
 
 
+class OtherConfigurationError(DDSError):
+    """A domain cannot be configured twice in one process."""
+
+
 class Entity:
     """A DDS entity with its process-wide handle; deleting twice, or after its participant, is harmless."""
 
@@ -128,16 +132,22 @@ class Participant(Entity):
 
     Args:
         domain_id: 0..232.
-        config: Cyclone DDS XML. Only the first participant of a domain in a process can set it; the domain is never
+        config: Cyclone DDS XML. The first participant of a domain in a process sets it for all; the domain is never
             deleted again, since memory that it lent may outlive its participants.
         user_data: announced with the participant.
 
     Raises:
         DDSError: no participant could be created, with the likely reason.
+        OtherConfigurationError: this process has joined that domain with another configuration.
     """
 
     def __init__(self, domain_id: int, config: str, user_data: str = "enclave=/;") -> None:
         with _LOCK:
+            if _DOMAINS.get(domain_id, config) != config:
+                raise OtherConfigurationError(
+                    f"this process joined DDS domain {domain_id} before with another configuration: "
+                    "its discovery range, peers and CYCLONEDDS_URI hold until it ends"
+                )
             if domain_id not in _DOMAINS:
                 lib.dds_set_log_mask(_LOG_NONE)  # its complaint is replaced by the exception's sentence
                 code = lib.dds_create_domain(domain_id, config.encode())
@@ -145,7 +155,7 @@ class Participant(Entity):
                 if code < 0:
                     why = memory.dds_strretcode(code).decode()
                     raise DDSError(f"cannot join DDS domain {domain_id}: {why}")
-                _DOMAINS.add(domain_id)
+                _DOMAINS[domain_id] = config
         super().__init__(
             checked(
                 _with_qos(QoS(user_data=user_data), lambda q: lib.dds_create_participant(domain_id, q, None)),
@@ -170,7 +180,7 @@ class Participant(Entity):
 
 
 _LOCK = threading.Lock()
-_DOMAINS: set[int] = set()
+_DOMAINS: dict[int, str] = {}
 _SERTYPES: set[int | None] = set()
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from ami_embedded.dds import DDSError, Participant
+from ami_embedded.dds import DDSError, OtherConfigurationError, Participant
 
 _RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 
@@ -88,7 +88,7 @@ def join(domain: int | None = None, environment: Mapping[str, str] = os.environ)
     """Join a DDS domain (default: ROS_DOMAIN_ID).
 
     Raises:
-        DDSError: in one sentence, when there is no usable network interface.
+        DDSError: in one sentence, when there is no usable network interface, or the domain is configured otherwise.
     """
     number = domain_id(environment) if domain is None else domain
     error: DDSError | None = None
@@ -97,6 +97,8 @@ def join(domain: int | None = None, environment: Mapping[str, str] = os.environ)
             return Participant(number, config)
         except DDSError as failure:
             error = failure
+    if isinstance(error, OtherConfigurationError):
+        raise error
     raise DDSError(
         f"{error}; no usable network interface for discovery range {discovery_range(environment)}: "
         "bring the loopback device up (ip link set lo up), or correct CYCLONEDDS_URI"

@@ -26,7 +26,8 @@ from ami_nodes.replay import IMAGES, TOPICS  # noqa: E402
 from ami_robot.perception.camera import load_camera  # noqa: E402
 from ami_sim.scene import Scene  # noqa: E402
 from ami_sim.world import render_goal_image  # noqa: E402
-from tests.nodes.graph import DOMAIN, LAUNCH_FILE, launched  # noqa: E402
+from tests.domains import GRAPHS  # noqa: E402
+from tests.nodes.graph import LAUNCH_FILE, launched  # noqa: E402
 
 RECORDING = Path(__file__).parent / "reach"
 SEED = 1000
@@ -75,7 +76,7 @@ def add(writer: Writer, connection: Connection) -> Connection:
 
 def main() -> int:
     """Replace the recording."""
-    os.environ["ROS_DOMAIN_ID"] = DOMAIN
+    os.environ["ROS_DOMAIN_ID"] = GRAPHS
     rclpy.init(args=[])
     with tempfile.TemporaryDirectory() as folder:
         record(Path(folder) / "whole")
