@@ -28,9 +28,10 @@ from ami_nodes.convert import (
     to_report_msg,
     to_time,
 )
-from ami_nodes.cycles import Cycles
+from ami_nodes.cycles import PERIOD_S, Cycles
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
+from ami_nodes.urgency import rest_after
 from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
@@ -133,6 +134,9 @@ class GuardrailNode(AmiNode):
                 as_array(message.effort) if len(message.effort) else None,
             )
             self.publish(report)
+        busy_s = time.monotonic() - self.heard_s
+        if busy_s > PERIOD_S:  # the next one is waiting already: nothing else would let go of the core
+            rest_after(busy_s)
 
     def on_proposal(self, message: ProposedCommand) -> None:
         """Keep it for the next step; what cannot even be read is dropped with a sentence."""
