@@ -30,7 +30,14 @@ class Query:
 class Imagination:
     """A mask, a world model and a cost: what all planners that search have in common."""
 
-    def __init__(self, mask: PathMask, world_model: WorldModel, cost: WeightedSum, max_spread: float = np.inf) -> None:
+    def __init__(
+        self,
+        mask: PathMask,
+        world_model: WorldModel,
+        cost: WeightedSum,
+        max_spread: float = np.inf,
+        judged_steps: int | None = None,
+    ) -> None:
         """Put together from its parts.
 
         Args:
@@ -38,11 +45,14 @@ class Imagination:
             world_model: imagines those that do.
             cost: judges what it imagines.
             max_spread: what the world model is less sure of than this, at any step, is not chosen.
+            judged_steps: of imagined tool paths, the first that the guardrails judge; all without it. What is imagined
+                far ahead is wrong by centimetres, and is imagined again before it comes.
         """
         self.mask = mask
         self.world_model = world_model
         self.cost = cost
         self._max_spread = max_spread
+        self._judged_steps = judged_steps
 
     def check(self, belief: Belief, sequences: Sequences) -> Candidates:
         """The guardrails on the paths, by kinematics alone."""
@@ -61,7 +71,7 @@ class Imagination:
         finite = np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
         if not finite.any():
             return Refusal("the world model has no finite outcome for any candidate", "imagination", float("nan"))
-        outcome = self.mask.check_outcomes(belief, tool_paths)
+        outcome = self.mask.check_outcomes(belief, tool_paths[:, : self._judged_steps])
         usable = finite & outcome.feasible
         if not usable.any():
             return _outcomes_refused(outcome.margin[finite], outcome.row[finite])

@@ -62,6 +62,12 @@ class PathMask:
         return self.step_share * self._spec.tool_displacement.max_m_per_step
 
     @property
+    def room_m(self) -> tuple[Array, Array]:
+        """Least and greatest position (3,) of the tool, in base_link."""
+        workspace = self._spec.workspace
+        return workspace.lower_m + self.widen_m, workspace.upper_m - self.widen_m
+
+    @property
     def gripper_widths_m(self) -> tuple[float, float]:
         """Closed and open."""
         return self._spec.gripper.lower_m, self._spec.gripper.upper_m

@@ -12,6 +12,7 @@ import numpy as np
 from ami_robot.actor.analytic import StraightLine, StraightLineSettings
 from ami_robot.actor.arrival import Arrival, ArrivalSettings
 from ami_robot.actor.caution import Caution, CautionSettings
+from ami_robot.actor.contacts import Contacts, ContactSettings
 from ami_robot.actor.gradient import Gradient, GradientSettings
 from ami_robot.actor.icem import ICEM, ICEMSettings
 from ami_robot.actor.imagination import Imagination
@@ -48,7 +49,13 @@ if TYPE_CHECKING:
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 REACH = Path(__file__).with_name("reach.yaml")
 ANALYTIC = Path(__file__).with_name("analytic.yaml")
-LEARNED = {"icem": ICEMSettings, "mppi": MPPISettings, "gradient": GradientSettings, "policy": PolicySettings}
+LEARNED = {
+    "icem": ICEMSettings,
+    "mppi": MPPISettings,
+    "gradient": GradientSettings,
+    "contacts": ContactSettings,
+    "policy": PolicySettings,
+}
 """The planners that imagine with a world model, by their name in a task file."""
 
 
@@ -84,6 +91,7 @@ class TaskSettings:
     icem: ICEMSettings | None = None
     mppi: MPPISettings | None = None
     gradient: GradientSettings | None = None
+    contacts: ContactSettings | None = None
     policy: PolicySettings | None = None  # alone, or beside a search that it guides
     cost: CostSettings | None = None
     caution: CautionSettings | None = None
@@ -94,9 +102,9 @@ class TaskSettings:
     sha256: str = ""  # of the task file's bytes
 
     @property
-    def search(self) -> ICEMSettings | MPPISettings | GradientSettings | None:
+    def search(self) -> ICEMSettings | MPPISettings | GradientSettings | ContactSettings | None:
         """Of the planner that searches, if one does."""
-        return self.icem or self.mppi or self.gradient
+        return self.icem or self.mppi or self.gradient or self.contacts
 
     @property
     def uses_world_model(self) -> bool:
@@ -149,8 +157,10 @@ def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
     if task.gradient is not None and task.policy is not None and task.policy.residual:
         raise StrictError(f"{where}: policy.residual is for icem and mppi; gradient starts from proposals alone.")
     assert task.cost is not None  # comes with a world model
-    if not task.block_head and (task.cost.block_distance or (task.arrival and task.arrival.block_distance_m)):
-        raise StrictError(f"{where}: a distance of the block needs block_head, a checkpoint that says where it is.")
+    measured = task.cost.block_distance or (task.arrival and task.arrival.block_distance_m)
+    if not task.block_head and (measured or task.contacts):
+        what = "a distance of the block" if measured else "contacts"
+        raise StrictError(f"{where}: {what} needs block_head, a checkpoint that says where it is.")
     return task
 
 
@@ -222,6 +232,9 @@ def build_planner(
         planner = MPPI(task.mppi, *parts, guide, max_spread)
     elif task.gradient is not None:
         planner = Gradient(task.gradient, mask, _local(world_model), cost, guide, max_spread)
+    elif task.contacts is not None:
+        assert block_head is not None  # parse_task asks for it
+        planner = Contacts(task.contacts, Imagination(*parts, max_spread, task.contacts.judged_steps), block_head)
     else:
         assert policy is not None  # else nothing would need a world model
         planner = policy

@@ -12,6 +12,7 @@ import yaml
 from ami_robot.actor.analytic import StraightLine
 from ami_robot.actor.arrival import Arrival
 from ami_robot.actor.caution import Caution
+from ami_robot.actor.contacts import Contacts
 from ami_robot.actor.gradient import Gradient
 from ami_robot.actor.icem import ICEM
 from ami_robot.actor.mode_switch import ModeSwitch
@@ -70,7 +71,7 @@ def test_icem_without_a_world_model_is_refused():
         (lambda d: d["cost"].update(height=1.0), r"cost has unknown keys height; known are .*tool_distance"),
         (lambda d: d["icem"].pop("elites"), r"icem lacks elites"),
         (lambda d: d.pop("cost"), r"lacks cost"),
-        (lambda d: d.update(planner="cem"), r"planner is 'cem'; known are icem, mppi, gradient, policy, straight_line"),
+        (lambda d: d.update(planner="cem"), r"planner is 'cem'; known are icem, mppi, gradient, contacts, policy, straight_line"),
         (lambda d: d["icem"].update(elites=True), r"icem: elites has to be a whole number >= 0, got True"),
         (lambda d: d["icem"].update(elites=1.5), r"icem: elites has to be a whole number >= 0, got 1.5"),
         (lambda d: d["icem"].update(noise_beta=float("nan")), r"noise_beta has to be a number >= 0, .*, got nan"),
@@ -244,10 +245,14 @@ def test_arrival_goes_round_everything_else_and_lets_the_agent_take_a_way(tmp_pa
         load_task(write(tmp_path, lambda d: d.update(arrival=arrival)))
 
 
-def test_a_distance_of_the_block_comes_with_a_head_that_says_where_it_is(tmp_path):
+@pytest.fixture
+def head(tmp_path):
+    """A checkpoint that says where the block is, in tmp_path / "head"."""
     sizes = ConvConfig(latent_dim=4, channels=(8, 8, 8, 8), hidden=8, head_hidden=8)
-    head = save_checkpoint(tmp_path / "head", {"block_head": GoalHead(sizes)}, {"encoder": sizes}, {})
+    return save_checkpoint(tmp_path / "head", {"block_head": GoalHead(sizes)}, {"encoder": sizes}, {})
 
+
+def test_a_distance_of_the_block_comes_with_a_head_that_says_where_it_is(tmp_path, head):
     def change(data):
         data["cost"].update(block_distance=2.0)
 
@@ -263,10 +268,22 @@ def test_a_distance_of_the_block_comes_with_a_head_that_says_where_it_is(tmp_pat
         load_task(write(tmp_path, lambda d: d.update(block_head=3)))
 
 
-def test_the_sections_that_the_page_on_planners_shows_are_taken_as_they_are(tmp_path, taught):
+def test_the_sections_that_the_page_on_planners_shows_are_taken_as_they_are(tmp_path, taught, head):
     page = Path(__file__).parents[2] / "docs" / "how-to" / "planners.md"
     shown = "\n".join(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
     sections = yaml.safe_load(shown.replace("/home/me/runs/policy", str(taught)))
+    contacts = {name: sections.pop(name) for name in ("planner", "block_head", "contacts")}
     assert set(sections) == {"policy", "caution", "arrival"}
     task = load_task(write(tmp_path, lambda d: d.update(sections)))
     assert isinstance(build_agent(task, SPEC, KINEMATICS, KinematicModel()).planner, Arrival)
+
+    def change(data):
+        del data["icem"]
+        data["cost"].update(block_distance=2.0)
+        data.update(contacts, block_head=str(tmp_path / "head"))
+
+    assert isinstance(
+        build_agent(load_task(write(tmp_path, change)), SPEC, KINEMATICS, KinematicModel()).planner, Contacts
+    )
+    with pytest.raises(StrictError, match="contacts needs block_head"):
+        load_task(write(tmp_path, lambda d: (change(d), d.pop("block_head"), d["cost"].update(block_distance=0.0))))

@@ -1,0 +1,176 @@
+"""A search over contacts: where to touch the block and where to take it, in ways that are imagined to their end.
+
+A search over displacements finds no way round a block, and one that looks at many finds what its world model gets
+wrong: a block that comes along with a hand that passes beside it. So a candidate here is a way through a few points,
+drawn round those that block and goal suggest:
+
+    push    above the place behind the block, seen from where it is to be; down; through, until the block lies there
+    carry   over the block with open fingers; down; closing; up; over the goal; and, where the goal is on the table,
+            down, opening and up again
+
+The world model imagines what comes of each, and the cost decides whether another way than the suggested one is worth
+taking, or to hold still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ami_robot.actor.candidates import Pool, Sequences
+from ami_robot.actor.imagination import Imagination, Query, hold_refused
+from ami_robot.actor.planner import unusable
+from ami_robot.actor.ways import Ways
+from ami_robot.types import GRIPPER_WIDTH, TOOL_TARGET, Array, Belief, Goal, Plan, Refusal
+
+if TYPE_CHECKING:  # torch stays out of processes that have nothing learned
+    from ami_robot.perception.block_head import BlockHead
+
+CONTACTS = ("push", "carry")
+
+OVER_M = 0.03
+"""From the line above a point, within which the tool comes down from where it is."""
+
+LIFTED_M = 0.03
+"""A goal so far above where the tool grips is in the air: the block is held there and not put down."""
+
+CLOSING_M, CLOSING_STEP_M = 0.012, 0.002
+"""The tool rises by so much, so slowly, while its fingers move: in 6 steps it comes to rest and they to a block."""
+
+
+@dataclass(frozen=True)
+class ContactSettings:
+    """Everything that can be set; the values are in the configurator's YAML."""
+
+    contact: str  # one of CONTACTS
+    candidates: int  # ways looked at in each plan
+    horizon: int  # model steps that each is imagined
+    judged_steps: int  # of them, the first whose imagined tool positions the guardrails judge; planned ones all are
+    behind_m: float  # push: of the tool from the block's centre where it comes down
+    contact_m: float  # push: of the tool from the block's centre in the end
+    travel_height_m: float  # of the tool above blocks
+    low_height_m: float  # of the tool when it pushes or grips
+    push_step_m: float  # the longest while it pushes
+    turn_std_rad: float  # push: of the direction, about that to the goal
+    place_std_m: float  # of each point
+    switch_share: float  # by which another way has to be cheaper than the last plan's, or than the one without scatter
+    seed: int
+
+    iterations: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.contact not in CONTACTS:
+            raise ValueError(f"contact is {self.contact!r}; valid are {', '.join(CONTACTS)}")
+        if self.candidates < 2 or self.horizon < 1 or self.switch_share >= 1.0:
+            raise ValueError("contacts needs candidates >= 2 (one is to hold still), horizon >= 1 and switch_share < 1")
+
+
+class Contacts:
+    """Draws ways, masks those that break a guardrail, imagines the rest and chooses. Implements `Planner`."""
+
+    def __init__(self, settings: ContactSettings, imagination: Imagination, block_head: BlockHead) -> None:
+        """Put together from its parts; `block_head` says where the block is."""
+        self.settings = settings
+        self._imagination = imagination
+        self._block_head = block_head
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last plan's way and start the draws again from the seed."""
+        self._rng = np.random.default_rng(self.settings.seed)
+        self._last: Ways | None = None  # what is left of it
+
+    def plan(self, belief: Belief, goal: Goal, deadline_s: float | None = None) -> Plan | Refusal:
+        """What is left of the last plan's way, or a new one; or why there is none. No deadline: there is one iteration.
+
+        Raises:
+            CostError: no cost term can judge the goal.
+        """
+        if refusal := unusable(belief, goal):
+            return refusal
+        if goal.block_position is None:
+            return Refusal("contacts are searched for a block; the goal says of none where to be", "goal", float("nan"))
+        imagination, tool = self._imagination, belief.proprio[TOOL_TARGET].astype(np.float64)
+        query = Query(belief, goal, imagination.cost.for_goal(goal), imagination.mask.max_displacement_m)
+        ways = self._ways(query, tool)
+        actions, _ = ways.actions(tool, self.settings.horizon, query.limit_m)
+        candidates = imagination.check(belief, Sequences(ways.points, np.zeros(len(actions), np.intp), actions))
+        if not candidates.feasible[0]:
+            return hold_refused(candidates)
+        pool = imagination.imagine(query, candidates.take(candidates.feasible))
+        if isinstance(pool, Refusal):
+            self._last = None
+            return pool
+        chosen = self._chosen(pool, ways.points[1])
+        row = int(np.flatnonzero((ways.points == chosen.sequences.drawn[0]).all(axis=(1, 2)))[0])
+        self._last = None if row == 0 else ways.take(np.array([row])).from_now(tool, query.limit_m)
+        masked = int((~candidates.feasible).sum())
+        return chosen.plan(query.cost.names, len(candidates.feasible), masked, self.settings.iterations)
+
+    def _ways(self, query: Query, tool: Array) -> Ways:
+        """The first holds still; the second is preferred: what is left of the last, or else the one without scatter."""
+        block = self._block_head.decode(query.belief.image_latent)
+        goal = query.goal.block_position
+        assert goal is not None  # plan has looked
+        scatter = self._rng.standard_normal((self.settings.candidates - 1, 9))
+        scatter[0] = 0.0
+        new = (self._push if self.settings.contact == "push" else self._carry)(tool, block, goal, scatter)
+        hold = Ways(
+            np.tile(tool, (1, new.points.shape[1], 1)),
+            np.full((1, new.points.shape[1]), float(query.belief.proprio[GRIPPER_WIDTH][0])),
+            new.steps_m[:1],
+        )
+        if self._last is not None:
+            new = self._last.joined(new.take(np.arange(len(new.points) - 1)))
+        return hold.joined(new)
+
+    def _chosen(self, pool: Pool, preferred: Array) -> Pool:
+        """The cheapest (one row), but the preferred way where nothing is cheaper by enough.
+
+        Of many ways one is cheapest by an error of the world model, and to waver costs time.
+        """
+        costs = pool.terms.sum(axis=1)
+        best = int(costs.argmin())
+        same = np.flatnonzero((pool.sequences.drawn == preferred).all(axis=(1, 2)))
+        if len(same) and costs[best] > (1.0 - self.settings.switch_share) * costs[same[0]]:
+            best = int(same[0])
+        return pool.take(np.array([best]))
+
+    def _push(self, tool: Array, block: Array, goal: Array, scatter: Array) -> Ways:
+        settings = self.settings
+        scatter_m = settings.place_std_m * scatter[..., None]
+        gap = (goal - block)[:2]
+        turn = np.arctan2(gap[1], gap[0]) + settings.turn_std_rad * scatter[:, 0]
+        ahead, across = np.stack([np.cos(turn), np.sin(turn)], 1), np.stack([-np.sin(turn), np.cos(turn)], 1)
+        behind = block[:2] - (settings.behind_m + scatter_m[:, 1]) * ahead + scatter_m[:, 2] * across
+        through = goal[:2] - (settings.contact_m + scatter_m[:, 3]) * ahead + scatter_m[:, 4] * across
+        low = settings.low_height_m
+        points = [(behind, self._height(tool, behind)), (behind, low), (through, low)]
+        return self._through(points, (0.0, 0.0, 0.0), (np.inf, np.inf, settings.push_step_m))
+
+    def _carry(self, tool: Array, block: Array, goal: Array, scatter: Array) -> Ways:
+        settings, opened = self.settings, self._imagination.mask.gripper_widths_m[1]
+        scatter_m = settings.place_std_m * scatter
+        grip, put = block[:2] + scatter_m[:, :2], goal[:2] + scatter_m[:, :2]
+        low, high = settings.low_height_m, settings.travel_height_m
+        points = [(grip, self._height(tool, grip)), (grip, low), (grip, low + CLOSING_M), (grip, high)]
+        widths, steps_m = (opened, opened, 0.0, 0.0), (np.inf, np.inf, CLOSING_STEP_M, np.inf)
+        if goal[2] > low + LIFTED_M:
+            points.append((put, low + goal[2] - block[2]))
+            return self._through(points, (*widths, 0.0), (*steps_m, np.inf))
+        points += [(put, high), (put, low), (put, low + CLOSING_M), (put, high)]
+        return self._through(points, (*widths, 0.0, 0.0, opened, opened), steps_m * 2)
+
+    def _height(self, tool: Array, place: Array) -> Array:
+        """At which the tool comes over a place (N, 2): travelling, or as it is where it is there already."""
+        high = self.settings.travel_height_m
+        return np.where(np.linalg.norm(place - tool[:2], axis=1) < OVER_M, min(float(tool[2]), high), high)
+
+    def _through(self, points: list[tuple[Array, Any]], widths: tuple[float, ...], steps_m: tuple[float, ...]) -> Ways:
+        """Through (place (N, 2), height) one after the other, as far as the room reaches."""
+        placed = [np.column_stack([place, np.broadcast_to(height, len(place))]) for place, height in points]
+        ways = np.clip(np.stack(placed, axis=1), *self._imagination.mask.room_m)
+        of_each = (np.tile(values, (len(ways), 1)) for values in (widths, steps_m))
+        return Ways(ways, *of_each)
