@@ -36,11 +36,11 @@ def render_model_card(description: Mapping[str, Any]) -> str:
         "# Model card",
         "A small JEPA for a Panda arm over a table, seen by one fixed camera: an encoder (64x64 picture to a latent), "
         "a predictor (latent, proprioception, action to the next ones, 0.2 s later) and a goal head (latent to tool "
-        "position). Generated from `checkpoint.yaml`; `make checkpoint` makes all of it again.",
+        "position). Generated from `checkpoint.yaml`.",
         "## What it is for",
-        "Planning reaches in the simulated table-top scene, seen by the camera of `front_camera.yaml`. Trained on "
+        f"Planning in the simulated table-top scene in pictures `{description['preprocessing_id']}`. Trained on "
         "simulated pictures only. The goal head learnt from the tool positions that the joint angles give; "
-        + _who_knows_the_blocks(metrics),
+        + _who_knows_the_blocks(record),
         "## What it knows, on held-out episodes",
         _goal_table(metrics),
         *([_block_sentence(metrics)] if "block_head" in metrics else []),
@@ -69,8 +69,10 @@ def _goal_table(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _who_knows_the_blocks(metrics: Mapping[str, Any]) -> str:
-    if "block_head" in metrics:
+def _who_knows_the_blocks(record: Mapping[str, Any]) -> str:
+    if record["training"].get("loss", {}).get("block_position"):
+        return "encoder and predictor learnt from the simulator where the block is, and so did the head that says it."
+    if "block_head" in record["metrics"]:
         return (
             "where the block is was told by the simulator to the block head and the probes, after the training: it has "
             "no part in the latents, but a head like it needs such labels."
