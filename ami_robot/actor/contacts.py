@@ -55,6 +55,7 @@ class ContactSettings:
     push_step_m: float  # the longest while it pushes
     turn_std_rad: float  # push: of the direction, about that to the goal
     place_std_m: float  # of each point
+    near_m: float  # of the block from the goal, within which no new way is begun
     switch_share: float  # by which another way has to be cheaper than the last plan's, or than the one without scatter
     seed: int
 
@@ -95,6 +96,8 @@ class Contacts:
         imagination, tool = self._imagination, belief.proprio[TOOL_TARGET].astype(np.float64)
         query = Query(belief, goal, imagination.cost.for_goal(goal), imagination.mask.max_displacement_m)
         ways = self._ways(query, tool)
+        if ways is None:
+            return imagination.hold(query)
         actions, _ = ways.actions(tool, self.settings.horizon, query.limit_m)
         candidates = imagination.check(belief, Sequences(ways.points, np.zeros(len(actions), np.intp), actions))
         if not candidates.feasible[0]:
@@ -109,11 +112,16 @@ class Contacts:
         masked = int((~candidates.feasible).sum())
         return chosen.plan(query.cost.names, len(candidates.feasible), masked, self.settings.iterations)
 
-    def _ways(self, query: Query, tool: Array) -> Ways:
-        """The first holds still; the second is preferred: what is left of the last, or else the one without scatter."""
+    def _ways(self, query: Query, tool: Array) -> Ways | None:
+        """The first holds still; the second is preferred: what is left of the last, or else the one without scatter.
+
+        None where there is nothing left to do.
+        """
         block = self._block_head.decode(query.belief.image_latent)
         goal = query.goal.block_position
         assert goal is not None  # plan has looked
+        if self._last is None and np.linalg.norm(block - goal) < self.settings.near_m:
+            return None
         scatter = self._rng.standard_normal((self.settings.candidates - 1, 9))
         scatter[0] = 0.0
         new = (self._push if self.settings.contact == "push" else self._carry)(tool, block, goal, scatter)

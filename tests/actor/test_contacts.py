@@ -19,7 +19,7 @@ from ami_robot.types import GRIPPER_WIDTH, PROPRIO_DIM, TOOL_POSITION, TOOL_TARG
 
 SPEC, KINEMATICS = load_spec(), Kinematics()
 CLOSED_M, RADIUS_M, HALF_M = 0.05, 0.04, 0.023
-PUSH = ContactSettings("push", 12, 24, 6, 0.07, 0.04, 0.12, 0.044, 0.018, 0.3, 0.01, 0.6, 0)
+PUSH = ContactSettings("push", 12, 24, 6, 0.07, 0.04, 0.12, 0.044, 0.018, 0.3, 0.01, 0.005, 0.6, 0)
 CARRY = replace(PUSH, contact="carry", horizon=40)
 COST = CostSettings(0.3, 0.0, 0.0, 0.0, 0.0, block_distance=10.0)
 
@@ -159,6 +159,12 @@ def test_what_is_imagined_far_ahead_is_judged_when_it_comes_nearer(judged_steps,
     mask.room_m = (np.array([-9.0] * 3), np.array([9.0] * 3))
     plan = planner(replace(PUSH, judged_steps=judged_steps), mask=mask).plan(NOW, THERE)
     assert plan.actions[:, :3].any() == goes
+
+
+def test_a_block_that_is_near_its_goal_is_left_alone_once_a_way_is_gone():
+    near = replace(THERE, block_position=NOW.image_latent + np.array([0.018, 0.0, 0.0]))
+    assert not planner(replace(PUSH, near_m=0.02)).plan(NOW, near).actions[:, :3].any()
+    assert planner(replace(PUSH, near_m=0.015)).plan(NOW, near).actions[:, :3].any()
 
 
 def test_what_it_cannot_pursue_it_refuses():

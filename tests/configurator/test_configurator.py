@@ -71,7 +71,7 @@ def test_icem_without_a_world_model_is_refused():
         (lambda d: d["cost"].update(height=1.0), r"cost has unknown keys height; known are .*tool_distance"),
         (lambda d: d["icem"].pop("elites"), r"icem lacks elites"),
         (lambda d: d.pop("cost"), r"lacks cost"),
-        (lambda d: d.update(planner="cem"), r"planner is 'cem'; known are icem, mppi, gradient, contacts, policy, straight_line"),
+        (lambda d: d.update(planner="cem"), r"planner is 'cem'; known are icem, mppi, .*, straight_line"),
         (lambda d: d["icem"].update(elites=True), r"icem: elites has to be a whole number >= 0, got True"),
         (lambda d: d["icem"].update(elites=1.5), r"icem: elites has to be a whole number >= 0, got 1.5"),
         (lambda d: d["icem"].update(noise_beta=float("nan")), r"noise_beta has to be a number >= 0, .*, got nan"),
