@@ -30,13 +30,15 @@ _TINY = np.finfo(np.float64).tiny
 
 def table_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Height (..., S) above the table beyond the row's clearance, m."""
-    above = _above_table(*_spheres(centers, radii), spec.table.height_m + spec.table.clearance_m, _moving(spec.robot))
+    above = _above_table(
+        *_of_arm(spec, centers, radii), spec.table.height_m + spec.table.clearance_m, _moving(spec.robot)
+    )
     return above.reshape(centers.shape[:-1])
 
 
 def arm_space_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., S) to the nearest wall of the arm's space, m; negative where a sphere reaches through it."""
-    inside = _within_walls(*_spheres(centers, radii), _walls(spec), _moving(spec.robot))
+    inside = _within_walls(*_of_arm(spec, centers, radii), _walls(spec), _moving(spec.robot))
     return inside.reshape(centers.shape[:-1])
 
 
@@ -55,13 +57,13 @@ def least_obstacle_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
 def self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., P) between the P pairs of spheres that can meet, beyond the row's clearance, m."""
     first, second = sphere_pairs(spec.robot)
-    clearance = _apart(*_spheres(centers, radii), first, second, spec.self_collision.clearance_m)
+    clearance = _apart(*_of_arm(spec, centers, radii), first, second, spec.self_collision.clearance_m)
     return clearance.reshape(*centers.shape[:-2], len(first))
 
 
 def least_self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """The least (P,) of `self_clearance` over N samples (N, S, 3), m; +inf for none."""
-    every, radii = _spheres(centers, radii)
+    every, radii = _of_arm(spec, centers, radii)
     return _least_apart(every, radii, *sphere_pairs(spec.robot), spec.self_collision.clearance_m, _AT_ONCE)
 
 
@@ -82,7 +84,7 @@ def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tu
         Two spheres with one centre have no direction apart: their row of G is zero, so no x mends it.
     """
     boxes, batch = _boxes(spec), centers.shape[:-2]
-    layout, (every, radii) = _row_layout(spec.robot, len(boxes)), _spheres(centers, radii)
+    layout, (every, radii) = _row_layout(spec.robot, len(boxes)), _of_arm(spec, centers, radii)
     rows, joints = layout.moved_by.shape
     slack, wrenches = np.empty((len(every), rows)), np.empty((len(every), rows, 6))
     planes, pairs = len(layout.from_planes), rows - len(layout.second)
@@ -127,6 +129,12 @@ def _row_layout(robot: str, boxes: int) -> _RowLayout:
     names = tuple(name for name, block in blocks.items() for _ in block)
     from_planes = np.concatenate([np.tile(walls[2], (len(arm), 1)), np.tile(walls, (len(arm), 1))])
     return _RowLayout(arm, from_planes, sphere, second, moved_by, names)
+
+
+def _of_arm(spec: Spec, centers: Array, radii: Array) -> tuple[Array, Array]:
+    """`_spheres` that are all of the arm's: compiled loops do not look whether an index is within an array."""
+    every, radii = _spheres(centers, radii)
+    return every, radii.reshape(len(_moving(spec.robot)))
 
 
 def _spheres(centers: Array, radii: Array) -> tuple[Array, Array]:
@@ -223,7 +231,9 @@ def _least_from_boxes(centers: Array, radii: Array, boxes: Array, clearance_m: f
         for sphere in range(centers.shape[1]):
             for box in range(len(boxes)):
                 least[sphere] = np.minimum(least[sphere], _from_box(centers[sample, sphere], boxes[box]))
-    return least - radii - clearance_m
+    for sphere in range(len(least)):
+        least[sphere] = least[sphere] - radii[sphere] - clearance_m
+    return least
 
 
 @compiled(FLOAT, array(1), array(1))
@@ -276,15 +286,15 @@ def _from_capsules(points: Array, capsules: Array) -> Array:
     """Distances (B, N), m, of points (B, 3) to capsules (N, 7): both ends of the axis, radius."""
     distances = np.empty((len(points), len(capsules)))
     for number in range(len(capsules)):
-        end, axis, radius = capsules[number, :3], capsules[number, 3:6] - capsules[number, :3], capsules[number, 6]
-        square = axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2
+        end_a, end_b, radius = capsules[number, :3], capsules[number, 3:6], capsules[number, 6]
+        ax, ay, az = end_b[0] - end_a[0], end_b[1] - end_a[1], end_b[2] - end_a[2]
+        square = ax * ax + ay * ay + az * az
         square = np.maximum(square, _TINY) if square <= _LONGEST_AXIS_M**2 else np.nan
         for point in range(len(points)):
-            x, y, z = points[point, 0] - end[0], points[point, 1] - end[1], points[point, 2] - end[2]
-            along = (x * axis[0] + y * axis[1] + z * axis[2]) / square
-            along = np.minimum(np.maximum(along, 0.0), 1.0)
-            off = (x - along * axis[0]) ** 2 + (y - along * axis[1]) ** 2 + (z - along * axis[2]) ** 2
-            distances[point, number] = np.sqrt(off) - radius
+            x, y, z = points[point, 0] - end_a[0], points[point, 1] - end_a[1], points[point, 2] - end_a[2]
+            along = np.minimum(np.maximum((x * ax + y * ay + z * az) / square, 0.0), 1.0)
+            x, y, z = x - along * ax, y - along * ay, z - along * az
+            distances[point, number] = np.sqrt(x * x + y * y + z * z) - radius
     return distances
 
 

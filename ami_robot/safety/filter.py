@@ -144,10 +144,10 @@ def _nearest(
         rows = _geometric_rows(spec, shape, distances, tool, jacobian[:3], keep_m)
         lower = np.maximum(interval.lower - target, -farthest)
         upper = np.minimum(interval.upper - target, farthest)
-        x = _solve(_hessian(jacobian), nominal - target, rows, lower, upper)
-        if isinstance(x, Refusal):
-            return x
-        target = interval.nearest(target + x)
+        answer = _solve(_hessian(jacobian), nominal - target, rows, lower, upper)
+        if isinstance(answer, Refusal):
+            return answer
+        x, target = answer, interval.nearest(target + answer)
         if np.abs(x).max() <= _STEPS_RAD[-1]:
             break
     bent = float(np.abs(target - nominal).max()) > ROUNDING
