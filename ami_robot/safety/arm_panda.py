@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from ami_robot.safety.arm import Arm, Body
+from ami_robot.safety.compiled import FLOAT, array, compiled, made
 from ami_robot.types import Array
 
 HAND = 8
@@ -142,18 +143,32 @@ def inverse_in_the_plane(arm: Arm, x: Array, y: Array, z: Array) -> Array:
     Of the arm's one-parameter family of solutions this takes the one that bends in the vertical plane through the
     base axis, elbow up: joints 3 and 5 stay at zero as in the ready posture, two-link trigonometry gives the rest.
     """
-    a, d = arm.lengths_m, arm.offsets_m
-    wrist = np.hypot(x, y) - a[6]  # of joint 5 and 6, from the base axis
-    height = z + arm.flange_m + arm.tool_m - d[0]  # above the shoulder
+    points = np.array([x, y, z], dtype=np.float64)
+    a, d = np.array(arm.lengths_m), np.array(arm.offsets_m)
+    q = _in_the_plane(points.reshape(3, -1), a, d, arm.flange_m + arm.tool_m, arm.hand_yaw_rad)
+    return q.reshape(*points.shape[1:], 7)
+
+
+@compiled(made(2), array(2), array(1), array(1), FLOAT, FLOAT)
+def _in_the_plane(points: Array, a: Array, d: Array, hand_m: float, hand_yaw_rad: float) -> Array:
+    """(B, 7) for x, y, z (3, B)."""
+    q = np.zeros((points.shape[1], 7))
     upper, fore = np.hypot(d[2], a[3]), np.hypot(d[4], a[4])
     upper_angle, fore_angle = np.arctan2(a[3], d[2]), np.arctan2(-a[4], d[4])
-    reach = np.hypot(wrist, height)
-    elbow = np.arccos(np.clip((upper**2 + fore**2 - reach**2) / (2 * upper * fore), -1.0, 1.0))
-    shoulder = np.arccos(np.clip((upper**2 + reach**2 - fore**2) / (2 * upper * reach), -1.0, 1.0))
-    q1 = np.arctan2(y, x)
-    q2 = np.arctan2(wrist, height) - shoulder - upper_angle
-    q4 = elbow - np.pi - upper_angle - fore_angle
-    return np.stack([q1, q2, np.zeros_like(q1), q4, np.zeros_like(q1), q2 - q4, q1 - arm.hand_yaw_rad], axis=-1)
+    for point in range(len(q)):
+        x, y, z = points[0, point], points[1, point], points[2, point]
+        wrist = np.hypot(x, y) - a[6]  # of joint 5 and 6, from the base axis
+        height = z + hand_m - d[0]  # above the shoulder
+        reach = np.hypot(wrist, height)
+        elbow = (upper**2 + fore**2 - reach**2) / (2.0 * upper * fore)
+        shoulder = (upper**2 + reach**2 - fore**2) / (2.0 * upper * reach)
+        elbow = np.arccos(np.minimum(np.maximum(elbow, -1.0), 1.0))
+        shoulder = np.arccos(np.minimum(np.maximum(shoulder, -1.0), 1.0))
+        q1, q2 = np.arctan2(y, x), np.arctan2(wrist, height) - shoulder - upper_angle
+        q4 = elbow - np.pi - upper_angle - fore_angle
+        q[point, 0], q[point, 1], q[point, 3] = q1, q2, q4
+        q[point, 5], q[point, 6] = q2 - q4, q1 - hand_yaw_rad
+    return q
 
 
 PANDA = Arm(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ami_robot.safety.arm import Arm, Body
+from ami_robot.safety.compiled import FLOAT, array, compiled, made
 from ami_robot.types import Array
 
 _SPHERES = (
@@ -97,17 +98,30 @@ def inverse_elbow_up(arm: Arm, x: Array, y: Array, z: Array) -> Array:
     Of the eight solutions the one with the shoulder on the left, elbow up and wrist_2 at -90 degrees. The wrist moves
     in a vertical plane that passes the base axis at the distance of joint 4; two-link trigonometry gives the rest.
     """
-    upper, fore, aside, to_wrist_2 = -arm.lengths_m[2], -arm.lengths_m[3], arm.offsets_m[3], arm.offsets_m[4]
-    out = np.sqrt(np.maximum(x**2 + y**2 - aside**2, 0.0))  # of joints 5 and 6, from the base axis, in that plane
-    height = z + arm.flange_m + arm.tool_m + arm.offsets_m[5] - arm.offsets_m[0]  # above the shoulder
-    wrist = out - to_wrist_2
-    reach = np.hypot(wrist, height)
-    shoulder = np.arccos(np.clip((upper**2 + reach**2 - fore**2) / (2 * upper * reach), -1.0, 1.0))
-    rise = np.arctan2(height, wrist) + shoulder  # of the upper arm
-    slope = np.arctan2(height - upper * np.sin(rise), wrist - upper * np.cos(rise))  # of the forearm
-    q1 = np.arctan2(y, x) - np.arctan2(aside, out)
-    q5 = np.full_like(q1, -np.pi / 2)
-    return np.stack([q1, -rise, rise - slope, slope + q5, q5, q1 + q5 - arm.hand_yaw_rad], axis=-1)
+    points = np.array([x, y, z], dtype=np.float64)
+    a, d = np.array(arm.lengths_m), np.array(arm.offsets_m)
+    q = _elbow_up(points.reshape(3, -1), a, d, arm.flange_m + arm.tool_m, arm.hand_yaw_rad)
+    return q.reshape(*points.shape[1:], 6)
+
+
+@compiled(made(2), array(2), array(1), array(1), FLOAT, FLOAT)
+def _elbow_up(points: Array, a: Array, d: Array, hand_m: float, hand_yaw_rad: float) -> Array:
+    """(B, 6) for x, y, z (3, B)."""
+    q = np.empty((points.shape[1], 6))
+    upper, fore, aside, to_wrist_2, q5 = -a[2], -a[3], d[3], d[4], -np.pi / 2.0
+    for point in range(len(q)):
+        x, y, z = points[0, point], points[1, point], points[2, point]
+        out = np.sqrt(np.maximum(x**2 + y**2 - aside**2, 0.0))  # of joints 5 and 6, from the base axis, in that plane
+        height = z + hand_m + d[5] - d[0]  # above the shoulder
+        wrist = out - to_wrist_2
+        reach = np.hypot(wrist, height)
+        shoulder = (upper**2 + reach**2 - fore**2) / (2.0 * upper * reach)
+        rise = np.arctan2(height, wrist) + np.arccos(np.minimum(np.maximum(shoulder, -1.0), 1.0))  # of the upper arm
+        slope = np.arctan2(height - upper * np.sin(rise), wrist - upper * np.cos(rise))  # of the forearm
+        q1 = np.arctan2(y, x) - np.arctan2(aside, out)
+        q[point, 0], q[point, 1], q[point, 2] = q1, -rise, rise - slope
+        q[point, 3], q[point, 4], q[point, 5] = slope + q5, q5, q1 + q5 - hand_yaw_rad
+    return q
 
 
 UR5E = Arm(
