@@ -24,7 +24,8 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.filter import FilteredTarget, nearest_target
 from ami_robot.safety.gate import check_motion
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import MOVE_DURATIONS_S, Spline, Strays, move_to_rest
+from ami_robot.safety.motion import MOVE_DURATIONS_S, Spline, move_to_rest
+from ami_robot.safety.quintic import Strays
 from ami_robot.safety.spec import load_spec
 from ami_robot.safety.strays import strays
 from ami_robot.types import MODEL_STEP_S, Array, JointState

@@ -1,7 +1,7 @@
 """The filter: the target nearest to a proposed one whose motion keeps the limits and stays clear of everything.
 
 For a fixed duration the motion from `start` to rest at a target is linear in the target. So what encloses position,
-velocity, acceleration and jerk on the way (see `motion.enclosing`) leaves each joint an exact interval: the
+velocity, acceleration and jerk on the way (see `quintic.enclosing`) leaves each joint an exact interval: the
 acceleration, and the braking at the end, are inside the programme and not cut off after it. Distances are linearised
 at poses along the motion. A quadratic programme in the displacement x (7,) of the target, rad,
 
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from ami_robot.safety.compiled import FLOAT, INTEGER, array, compiled, made, several
 from ami_robot.safety.distances import distance_rows
 from ami_robot.safety.kinematics import Kinematics, tool_jacobian
-from ami_robot.safety.motion import JOINS_S, ROUNDING, control_times, enclosing, quintic, sample
+from ami_robot.safety.motion import JOINS_S, ROUNDING, control_times
+from ami_robot.safety.quintic import enclosing, quintic, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, JointState, Refusal
 

@@ -34,7 +34,8 @@ from ami_robot.safety.distances import (
 )
 from ami_robot.safety.dynamics import Dynamics, least_singular_value
 from ami_robot.safety.kinematics import Kinematics, tool_jacobian
-from ami_robot.safety.motion import ROUNDING, Extremes, Spline, bounds, bounds_of_joining, limit_margins, sample
+from ami_robot.safety.motion import ROUNDING, Spline, limit_margins
+from ami_robot.safety.quintic import Extremes, bounds, bounds_of_joining, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, JointState, Refusal
 

@@ -14,7 +14,8 @@ from ami_robot.safety.distances import (
     table_clearance,
 )
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING, quintic, sample
+from ami_robot.safety.motion import MOVE_DURATIONS_S, ROUNDING
+from ami_robot.safety.quintic import quintic, sample
 from ami_robot.safety.spec import Spec
 from ami_robot.types import MODEL_STEP_S, Array, JointState, People
 

@@ -15,7 +15,8 @@ import numpy as np
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.gate import between_means, times_until
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import Spline, sample
+from ami_robot.safety.motion import Spline
+from ami_robot.safety.quintic import sample
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.separation import (
     check_held_tool,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ami_robot.safety.motion import Spline, Strays
+from ami_robot.safety.motion import Spline
+from ami_robot.safety.quintic import Strays
 from ami_robot.safety.spec import Spec
 from ami_robot.safety.strays import strays
 from ami_robot.types import NS_PER_S, Array, JointState, JointTrajectory

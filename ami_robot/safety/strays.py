@@ -15,11 +15,13 @@ third, and by how far curves bend away from their chords, measured half way. Geo
 
 from __future__ import annotations
 
-from functools import lru_cache
+from math import ceil
 
 import numpy as np
 
-from ami_robot.safety.motion import PARTS, Spline, Strays, sample, spreading
+from ami_robot.safety.compiled import INTEGER, array, compiled, made
+from ami_robot.safety.motion import Spline
+from ami_robot.safety.quintic import Strays, left_of, sample
 from ami_robot.types import Array, JointState
 
 _STEP_S = 0.02  # at most, between the states; half way between two of them is looked how far the way bends
@@ -28,47 +30,46 @@ _STEP_S = 0.02  # at most, between the states; half way between two of them is l
 def strays(motion: Spline, elapsed_s: float, before_s: float, after_s: float) -> Strays:
     """Where the next motion may begin, s before and after the time that has elapsed of this one."""
     margin_s = 4.0 * _STEP_S  # a clock may be years ahead, the motion is only so long
-    ends_s = np.clip([elapsed_s - before_s, elapsed_s + after_s], -margin_s, motion.duration_s + margin_s)
-    quarter = max(2, int(np.ceil(np.ptp(ends_s) / _STEP_S / 2.0 - 1e-9)))
-    times_s = np.linspace(ends_s[0], ends_s[1], 4 * quarter + 1)
-    times_s = np.minimum(np.maximum(times_s, 0.0), motion.duration_s)
-    way = _stacked(motion.states(times_s))  # (T, 3, 7)
-    nodes = way[:: 2 * quarter]
-    bent = np.abs(way - np.einsum("tn,nij->tij", _chords(quarter), nodes)).max(axis=0)
-    if not (len(motion.also_from.way.positions) and times_s[0] < motion.join_s):
-        return Strays(_state(way[::2]), _bow(way[None]), _state(way[[0, -1]]), _state(nodes), bent)
-    off = motion.joining(motion.also_from.way) - motion.control[0]  # (3, 6, 7)
-    off = _stacked(sample(off[:, None], motion.join_s, np.minimum(times_s, motion.join_s)))  # (3, T, 3, 7)
-    sums, left = way + off, _left(motion, times_s[[0, -1]] / motion.join_s)
-    spread = bent + np.abs(off).max(axis=(0, 1)) + _bow(off) + left
-    corners = sums[::2, [0, -1]].reshape(-1, *way.shape[1:])
-    return Strays(
-        _state(sums[:, ::2].reshape(-1, *way.shape[1:])), _bow(sums) + left, _state(corners), _state(nodes), spread
+    begin_s, end_s = (
+        min(max(shifted_s, -margin_s), motion.duration_s + margin_s)
+        for shifted_s in (elapsed_s - before_s, elapsed_s + after_s)
     )
-
-
-def _left(motion: Spline, shares: Array) -> Array:
-    """What is left (3, 7) of the spread with which a motion begins, between two shares of its first piece."""
-    parts = slice(int(shares[0] * PARTS), max(int(np.ceil(min(shares[1], 1.0) * PARTS)), 1))
-    values = spreading(motion.also_from.spread, motion.lengths_s[0])[:3]
-    return np.array([value.reshape(PARTS, -1, value.shape[-1])[parts].max(axis=(0, 1)) for value in values])
-
-
-@lru_cache(maxsize=64)
-def _chords(quarter: int) -> Array:
-    """From the first, middle and last of T = 4 quarter + 1 states to the chords between them, (T, 3)."""
-    return np.maximum(1.0 - np.abs(np.arange(4 * quarter + 1)[:, None] / (2.0 * quarter) - np.arange(3)), 0.0)
-
-
-def _bow(ways: Array) -> Array:
-    """How far ways (n, T, 3, 7) bend, half way, from the chords between every other of their states."""
-    return np.abs(ways[:, 1::2] - (ways[:, :-1:2] + ways[:, 2::2]) / 2.0).max(axis=(0, 1))
+    quarter = max(2, ceil((end_s - begin_s) / _STEP_S / 2.0 - 1e-9))
+    times_s = begin_s + (end_s - begin_s) * (np.arange(4 * quarter + 1) / (4 * quarter))
+    times_s = np.minimum(np.maximum(times_s, 0.0), motion.duration_s)
+    way = _stacked(motion.states(times_s))[:, None]  # (3, 1, T, 7)
+    nodes = JointState(*way[:, 0, :: 2 * quarter])
+    bent = _bend(way, 2 * quarter)
+    if not (len(motion.also_from.way.positions) and times_s[0] < motion.join_s):
+        return Strays(_flat(way[:, :, ::2]), _bend(way, 2), _flat(way[:, :, [0, -1]]), nodes, bent)
+    off = motion.joining(motion.also_from.way) - motion.control[0]  # (3, 6, 7)
+    off = _stacked(sample(off[:, None], motion.join_s, np.minimum(times_s, motion.join_s)))  # (3, 3, T, 7)
+    left = left_of(motion.also_from.spread, motion.join_s, times_s[0], times_s[-1])
+    sums = way + off
+    spread = bent + np.abs(off).max(axis=(1, 2)) + _bend(off, 2) + left
+    return Strays(_flat(sums[:, :, ::2]), _bend(sums, 2) + left, _flat(sums[:, ::2, [0, -1]]), nodes, spread)
 
 
 def _stacked(states: JointState) -> Array:
-    """States, each (..., 7), as (..., 3, 7)."""
-    return np.stack([states.positions, states.velocities, states.accelerations], axis=-2)
+    """States, each (..., 7), as (3, ..., 7)."""
+    return np.array([states.positions, states.velocities, states.accelerations])
 
 
-def _state(stacked: Array) -> JointState:
-    return JointState(stacked[:, 0], stacked[:, 1], stacked[:, 2])
+def _flat(states: Array) -> JointState:
+    """States (3, n, T, 7), as (n T, 7) each."""
+    return JointState(*states.reshape(3, -1, states.shape[-1]))
+
+
+@compiled(made(2), array(4), INTEGER)
+def _bend(ways: Array, every: int) -> Array:  # (3, 7)
+    """How far ways (3, n, T, 7) bend from the chords between each `every`-th of their states; NaN stays."""
+    times, joints = ways.shape[2:]
+    bend = np.zeros((3, joints))
+    for kind in range(3):
+        for way in ways[kind]:
+            for t in range(times - 1):
+                begin, share = t - t % every, (t % every) / every
+                for j in range(joints):
+                    chord = (1.0 - share) * way[begin, j] + share * way[begin + every, j]
+                    bend[kind, j] = np.maximum(bend[kind, j], abs(way[t, j] - chord))
+    return bend

@@ -7,7 +7,8 @@ import numpy as np
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import Spline, Strays, move_to_rest
+from ami_robot.safety.motion import Spline, move_to_rest
+from ami_robot.safety.quintic import Strays
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import JointState, JointTrajectory, Proposal
 

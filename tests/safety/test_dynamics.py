@@ -112,6 +112,17 @@ def test_the_torques_power_is_the_rate_of_the_energy(robot, load_kg):
 
 
 @pytest.mark.parametrize("robot", ARMS)
+@pytest.mark.parametrize("load_kg", [0.0, LOAD_KG])
+def test_pinocchio_computes_the_same_torques(robot, load_kg):
+    model, states = arm_model(robot), random_states(load_spec(spec_file(robot)), 200)
+    tool = model.frames[model.getFrameId(TOOL_FRAME)].placement.translation
+    model.inertias[ARMS[robot].joints] += pinocchio.Inertia(load_kg, tool, np.zeros((3, 3)))
+    workspace = model.createData()
+    oracle = [pinocchio.rnea(model, workspace, *state).copy() for state in zip(*states, strict=True)]
+    np.testing.assert_allclose(Dynamics(robot).torques(*states, load_kg), oracle, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("robot", ARMS)
 def test_pybullet_computes_the_same_torques_from_the_same_bodies(robot, tmp_path):
     dynamics, spec = Dynamics(robot), load_spec(spec_file(robot))
     client = pybullet.connect(pybullet.DIRECT)

@@ -12,7 +12,8 @@ from ami_robot.safety.distances import distance_rows, obstacle_clearance
 from ami_robot.safety.filter import FilteredTarget, nearest_target
 from ami_robot.safety.gate import workspace_margin
 from ami_robot.safety.kinematics import Kinematics
-from ami_robot.safety.motion import ROUNDING, bounds, limit_margins, quintic, sample
+from ami_robot.safety.motion import ROUNDING, limit_margins
+from ami_robot.safety.quintic import bounds, quintic, sample
 from ami_robot.safety.rows import Box
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.types import Array, JointState, Refusal

@@ -13,8 +13,9 @@ from ami_robot.safety.distances import self_clearance
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.masks import path_margins
-from ami_robot.safety.motion import Spline, brake, move_to_rest, quintic
-from ami_robot.safety.motion import sample as quintic_state
+from ami_robot.safety.motion import Spline, brake, move_to_rest
+from ami_robot.safety.quintic import quintic
+from ami_robot.safety.quintic import sample as quintic_state
 from ami_robot.types import JointState, Proposal
 
 DYNAMICS = Dynamics()

@@ -270,6 +270,19 @@ def test_a_brake_that_cannot_keep_the_limits_exceeds_them_least():
     assert trajectory.times_s[-1] > CONTROL_POINT_SPACING_S
 
 
+def test_of_brakes_that_exceed_the_limits_alike_the_shortest_is_taken():
+    """From a start that is too fast the speed there is the worst of most of them, but for rounding."""
+    start = JointState(HOME, np.eye(7)[0] * 2.5, REST)
+    worst = []
+    for duration_s in BRAKE_DURATIONS_S:
+        end = start.positions + start.velocities * duration_s / 2
+        alone = JointTrajectory(SPEC.joint_names, np.array([duration_s]), end[None], REST[None], REST[None])
+        worst.append(excess(Spline(start, alone).extremes(), SPEC))
+    alike = np.array(worst) <= min(worst) + 1e-9
+    assert alike.sum() > 10
+    assert brake(start, SPEC).times_s[-1] == BRAKE_DURATIONS_S[np.argmax(alike)]
+
+
 def test_positions_in_bulk_before_and_after_the_motion_are_those_of_its_start_and_its_rest():
     start = JointState(HOME, np.full(7, 0.2), np.zeros(7))
     trajectory = move_to_rest(start, HOME + 0.05, SPEC)

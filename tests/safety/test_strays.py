@@ -6,7 +6,8 @@ from guardrail_bench import CENTRE, KINEMATICS, SPEC, START, at_rest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_robot.safety.motion import Spline, bounds, bounds_of_joining, move_to_rest
+from ami_robot.safety.motion import Spline, move_to_rest
+from ami_robot.safety.quintic import bounds, bounds_of_joining
 from ami_robot.safety.strays import strays
 
 JITTER_S = SPEC.transport.jitter_s
