@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ami_robot.safety.arm import Arm
 from ami_robot.safety.arms import ARMS
+from ami_robot.safety.compiled import INTEGER, array, compiled, made
 from ami_robot.types import Array
 
 
@@ -30,38 +31,37 @@ class Kinematics:
         self._arm = ARMS[robot]
         table = np.array(self._arm.spheres)
         self.sphere_links = table[:, 0].astype(int)
-        self.sphere_radii = table[:, 4]
-        self._sphere_offsets = [table[self.sphere_links == link, 1:4] for link in range(self._arm.joints + 2)]
-        self.levers_m = _levers(self._arm, self._sphere_offsets)
+        self.sphere_radii = table[:, 4].copy()
+        self._sphere_offsets = table[:, 1:4].copy()
+        self._sphere_frames = np.where(self.sphere_links == 0, 0, self.sphere_links + 1)
+        self._chain = _chain(self._arm)
+        self.levers_m = _levers(self._arm, self.sphere_links, self._sphere_offsets)
 
     def tool_position(self, q: Array) -> Array:
         """Tool position (..., 3), m."""
-        q = np.asarray(q, dtype=np.float64)
-        axes, origins = _frames(self._arm, q)
-        return _batch_first(origins[-1] + self._arm.tool_m * axes[-1][2], q.shape[:-1])
+        frames, shape = self._frames(q)
+        return frames[:, -1, _ORIGIN].reshape(*shape, 3)
 
     def tool_pose(self, q: Array) -> Array:
         """Homogeneous transform (..., 4, 4) of the tool in base_link."""
-        q = np.asarray(q, dtype=np.float64)
-        return self._tool_pose(*_frames(self._arm, q), q.shape[:-1])
+        frames, shape = self._frames(q)
+        return _poses(frames[:, -1]).reshape(*shape, 4, 4)
 
     def tool_pose_and_spheres(self, q: Array) -> tuple[Array, Array]:
         """`tool_pose` (..., 4, 4) and `spheres` (..., S, 3), m, from one walk along the arm."""
-        q = np.asarray(q, dtype=np.float64)
-        axes, origins = _frames(self._arm, q)
-        centers = np.moveaxis(self._sphere_centers(axes, origins), -1, 0)
-        return self._tool_pose(axes, origins, q.shape[:-1]), centers.reshape(*q.shape[:-1], *centers.shape[1:])
+        frames, shape = self._frames(q)
+        return _poses(frames[:, -1]).reshape(*shape, 4, 4), self._centers(frames, shape)
 
     def jacobian(self, q: Array) -> Array:
         """Geometric Jacobian (..., 6, J) of the tool in base_link: rows of linear velocity, m, then angular, rad."""
-        tool, _, twists = self.points_and_twists(q)
-        return tool_jacobian(tool, twists)
+        frames, shape = self._frames(q)
+        twists = _twists(frames)
+        return tool_jacobian(frames[:, -1, _ORIGIN], twists).reshape(*shape, *twists.shape[1:])
 
     def spheres(self, q: Array) -> Array:
         """Centres (..., S, 3), m, of spheres that cover base, links 1 to J, hand, and fingers at any width."""
-        q = np.asarray(q, dtype=np.float64)
-        centers = self._sphere_centers(*_frames(self._arm, q))
-        return np.moveaxis(centers, -1, 0).reshape(*q.shape[:-1], *centers.shape[:2])
+        frames, shape = self._frames(q)
+        return self._centers(frames, shape)
 
     def points_and_twists(self, q: Array) -> tuple[Array, Array, Array]:
         """Tool position (..., 3), m, centres (..., S, 3), m, of `spheres`, and the joints' twists (..., 6, J).
@@ -70,20 +70,9 @@ class Kinematics:
         at the origin of base_link. So a point p moves by axis x p + velocity, m/rad, and its distance along a direction
         n grows by (p x n, n) times the twist.
         """
-        q = np.asarray(q, dtype=np.float64)
-        axes, origins = _frames(self._arm, q)
-        centers = np.moveaxis(self._sphere_centers(axes, origins), -1, 0)
-        tool = _batch_first(origins[-1] + self._arm.tool_m * axes[-1][2], q.shape[:-1])
-        return tool, centers.reshape(*q.shape[:-1], *centers.shape[1:]), _twists(axes, origins, q.shape[:-1])
-
-    def _sphere_centers(self, axes: list[Array], origins: list[Array]) -> Array:
-        """(S, 3, B) from the frames of links 1 to J and the hand."""
-        batch = origins[0].shape[1]
-        base, *moving = self._sphere_offsets
-        parts = [np.broadcast_to(base[:, :, None], (*base.shape, batch))]
-        for offsets, link_axes, origin in zip(moving, axes, origins, strict=True):
-            parts.append((offsets @ link_axes.reshape(3, -1)).reshape(-1, 3, batch) + origin)
-        return np.concatenate(parts)
+        frames, shape = self._frames(q)
+        tool, twists = frames[:, -1, _ORIGIN], _twists(frames)
+        return tool.reshape(*shape, 3), self._centers(frames, shape), twists.reshape(*shape, *twists.shape[1:])
 
     def inverse(self, position: Array) -> tuple[Array, Array]:
         """Joint positions (..., J) that put the tool at `position` (..., 3), gripper straight down with yaw 0.
@@ -97,54 +86,104 @@ class Kinematics:
             q = self._arm.inverse(self._arm, *np.moveaxis(position, -1, 0))
             return q, np.linalg.norm(self.tool_position(q) - position, axis=-1)
 
-    def _tool_pose(self, axes: list[Array], origins: list[Array], shape: tuple[int, ...]) -> Array:
-        pose = np.zeros((*shape, 4, 4))
-        for column in range(3):
-            pose[..., :3, column] = _batch_first(axes[-1][column], shape)
-        pose[..., :3, 3] = _batch_first(origins[-1] + self._arm.tool_m * axes[-1][2], shape)
-        pose[..., 3, 3] = 1.0
-        return pose
+    def _frames(self, q: Array) -> tuple[Array, tuple[int, ...]]:
+        """Frames (B, J + 4, 4, 3) as `_walked` has them, and the batch shape."""
+        q = np.ascontiguousarray(q, dtype=np.float64)
+        return _walked(self._chain, q.reshape(-1, self._arm.joints)), q.shape[:-1]
+
+    def _centers(self, frames: Array, shape: tuple[int, ...]) -> Array:
+        """Of the spheres, (..., S, 3), m."""
+        return _placed(frames, self._sphere_frames, self._sphere_offsets).reshape(*shape, *self._sphere_offsets.shape)
 
 
-def _frames(arm: Arm, q: Array) -> tuple[list[Array], list[Array]]:
-    """Axes (3, 3, B), first index the axis, and origins (3, B) of links 1 to J and the hand, batch last.
+_X, _Y, _Z, _ORIGIN = range(4)
+"""What a frame consists of, (4, 3): its axes and its origin, m, in base_link."""
+
+
+def _chain(arm: Arm) -> Array:
+    """How each frame follows from the one before, (J + 3, 5): first the base's yaw, then links 1 to J, hand, tool.
+
+    Length along x, m; quarter turns about x; offset along the new z, m; then the cosine and sine of a turn about that.
+    The turn of a joint is not known yet.
+    """
+    base = (0.0, 0, 0.0, np.cos(arm.base_yaw_rad), np.sin(arm.base_yaw_rad))
+    hand = (0.0, 0, arm.flange_m, np.cos(arm.hand_yaw_rad), np.sin(arm.hand_yaw_rad))
+    links = [(*link, np.nan, np.nan) for link in zip(arm.lengths_m, arm.twists, arm.offsets_m, strict=True)]
+    return np.array([base, *links, hand, (0.0, 0, arm.tool_m, 1.0, 0.0)])
+
+
+@compiled(made(4), array(2), array(2))
+def _walked(chain: Array, q: Array) -> Array:
+    """Frames (B, J + 4, 4, 3) of base_link, turned base, links 1 to J, hand and tool for joint positions (B, J).
 
     Twists of a quarter turn only swap axes, so each link costs one planar rotation.
     """
-    angles = q.reshape(-1, arm.joints).T
-    cosines, sines = np.cos(angles), np.sin(angles)
-    batch = angles.shape[1]
-    x, y, z = np.broadcast_to(np.eye(3)[:, :, None], (3, 3, batch))
-    if arm.base_yaw_rad:
-        x, y = _turned(x, y, np.cos(arm.base_yaw_rad), np.sin(arm.base_yaw_rad))
-    origin: Array = np.zeros((3, batch))
-    axes, origins = [], []
-    for joint in range(arm.joints):
-        if arm.lengths_m[joint]:
-            origin = origin + arm.lengths_m[joint] * x
-        if arm.twists[joint] == 1:
-            y, z = z, -y
-        elif arm.twists[joint] == -1:
-            y, z = -z, y
-        if arm.offsets_m[joint]:
-            origin = origin + arm.offsets_m[joint] * z
-        x, y = _turned(x, y, cosines[joint], sines[joint])
-        axes.append(np.array([x, y, z]))
-        origins.append(origin)
-    x, y = _turned(x, y, np.cos(arm.hand_yaw_rad), np.sin(arm.hand_yaw_rad))
-    axes.append(np.array([x, y, z]))
-    origins.append(origin + arm.flange_m * z)
-    return axes, origins
+    batch, joints = q.shape
+    frames = np.zeros((batch, len(chain) + 1, 4, 3))
+    for sample in range(batch):
+        for axis in range(3):
+            frames[sample, 0, axis, axis] = 1.0
+        for step in range(len(chain)):
+            before, after = frames[sample, step], frames[sample, step + 1]
+            length_m, quarter_turns, offset_m = chain[step, 0], chain[step, 1], chain[step, 2]
+            cosine, sine = chain[step, 3], chain[step, 4]
+            if 1 <= step <= joints:
+                cosine, sine = np.cos(q[sample, step - 1]), np.sin(q[sample, step - 1])
+            for k in range(3):
+                x, y, z, origin = before[_X, k], before[_Y, k], before[_Z, k], before[_ORIGIN, k]
+                if length_m != 0.0:  # nothing times NaN would be NaN
+                    origin += length_m * x
+                if quarter_turns > 0.0:
+                    y, z = z, -y
+                elif quarter_turns < 0.0:
+                    y, z = -z, y
+                if offset_m != 0.0:
+                    origin += offset_m * z
+                after[_X, k], after[_Y, k] = cosine * x + sine * y, cosine * y - sine * x
+                after[_Z, k], after[_ORIGIN, k] = z, origin
+    return frames
 
 
-def _turned(x: Array, y: Array, cosine: Array, sine: Array) -> tuple[Array, Array]:
-    """Axes x and y (3, B), turned about z."""
-    return cosine * x + sine * y, cosine * y - sine * x
+@compiled(made(3), array(4), array(1, INTEGER), array(2))
+def _placed(frames: Array, of_point: NDArray[np.int_], offsets: Array) -> Array:
+    """Where (B, S, 3), m, points are whose offsets (S, 3), m, are fixed in these frames (S,)."""
+    points = np.empty((len(frames), len(offsets), 3))
+    for sample in range(len(frames)):
+        for point in range(len(offsets)):
+            frame, offset = frames[sample, of_point[point]], offsets[point]
+            for k in range(3):
+                turned = offset[0] * frame[_X, k] + offset[1] * frame[_Y, k] + offset[2] * frame[_Z, k]
+                points[sample, point, k] = frame[_ORIGIN, k] + turned
+    return points
 
 
-def _levers(arm: Arm, sphere_offsets: list[Array]) -> Array:
-    last = arm.joints
-    farthest = [np.linalg.norm(offsets, axis=1).max(initial=0.0) for offsets in sphere_offsets]
+@compiled(made(3), array(4))
+def _twists(frames: Array) -> Array:
+    """(B, 6, J): axis of each joint, and origin x axis."""
+    joints = frames.shape[1] - 4
+    twists = np.empty((len(frames), 6, joints))
+    for sample in range(len(frames)):
+        for joint in range(joints):
+            frame = frames[sample, joint + 2]
+            axis, origin, twist = frame[_Z], frame[_ORIGIN], twists[sample, :, joint]
+            twist[0], twist[1], twist[2] = axis[0], axis[1], axis[2]
+            twist[3] = origin[1] * axis[2] - origin[2] * axis[1]
+            twist[4] = origin[2] * axis[0] - origin[0] * axis[2]
+            twist[5] = origin[0] * axis[1] - origin[1] * axis[0]
+    return twists
+
+
+def _poses(frames: Array) -> Array:
+    """Homogeneous transforms (B, 4, 4) of frames (B, 4, 3)."""
+    poses = np.zeros((len(frames), 4, 4))
+    poses[:, :3] = np.swapaxes(frames, 1, 2)
+    poses[:, 3, 3] = 1.0
+    return poses
+
+
+def _levers(arm: Arm, sphere_links: NDArray[np.int_], sphere_offsets: Array) -> Array:
+    last, distances = arm.joints, np.linalg.norm(sphere_offsets, axis=1)
+    farthest = [distances[sphere_links == link].max(initial=0.0) for link in range(arm.joints + 2)]
     farthest[last] = max(farthest[last], arm.flange_m + max(arm.tool_m, farthest[last + 1]))
     levers = [farthest[last]]
     for joint in range(last - 1, 0, -1):  # to the next joint, and on from there
@@ -155,27 +194,20 @@ def _levers(arm: Arm, sphere_offsets: list[Array]) -> Array:
 
 def tool_jacobian(tool: Array, twists: Array) -> Array:
     """`Kinematics.jacobian` (..., 6, J) from the tool's position (..., 3), m, and the joints' twists (..., 6, J)."""
-    jacobian = np.empty_like(twists)
-    jacobian[..., :3, :] = twists[..., 3:, :] + _cross(np.swapaxes(twists[..., :3, :], -1, -2), tool[..., None, :])
-    jacobian[..., 3:, :] = twists[..., :3, :]
-    return jacobian
+    every = np.ascontiguousarray(twists, dtype=np.float64).reshape(-1, *twists.shape[-2:])
+    tools = np.ascontiguousarray(tool, dtype=np.float64).reshape(len(every), 3)
+    return _jacobians(tools, every).reshape(twists.shape)
 
 
-def _twists(axes: list[Array], origins: list[Array], shape: tuple[int, ...]) -> Array:
-    """(..., 6, J): axis of each joint, and origin x axis."""
-    joint_axes = np.array([frame[2] for frame in axes[:-1]]).T  # (B, 3, J)
-    twists = np.empty((len(joint_axes), 6, len(axes) - 1))
-    twists[:, :3] = joint_axes
-    twists[:, 3:] = _cross(np.array(origins[:-1]).transpose(2, 0, 1), np.swapaxes(joint_axes, 1, 2))
-    return twists.reshape(*shape, 6, len(axes) - 1)
-
-
-def _cross(first: Array, second: Array) -> Array:
-    """Cross products (..., 3, n) of vectors (..., n, 3): as numpy's, in a fifth of the time, transposed."""
-    (a, b, c), (x, y, z) = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
-    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=-2)
-
-
-def _batch_first(vectors: Array, shape: tuple[int, ...]) -> Array:
-    """(3, B) as (..., 3)."""
-    return vectors.T.reshape(*shape, 3)
+@compiled(made(3), array(2), array(3))
+def _jacobians(tools: Array, twists: Array) -> Array:
+    jacobians = np.empty(twists.shape)
+    for sample in range(len(twists)):
+        x, y, z = tools[sample, 0], tools[sample, 1], tools[sample, 2]
+        for joint in range(twists.shape[2]):
+            twist, column = twists[sample, :, joint], jacobians[sample, :, joint]
+            column[0] = twist[3] + twist[1] * z - twist[2] * y
+            column[1] = twist[4] + twist[2] * x - twist[0] * z
+            column[2] = twist[5] + twist[0] * y - twist[1] * x
+            column[3], column[4], column[5] = twist[0], twist[1], twist[2]
+    return jacobians
