@@ -16,7 +16,7 @@ from numba import types
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FLOAT, INTEGER, BOOLEAN = types.float64, types.int64, types.boolean
+FLOAT, INTEGER, BOOLEAN, NOTHING = types.float64, types.int64, types.boolean, types.void
 
 
 def array(dimensions: int, of: Any = FLOAT) -> Any:

@@ -16,34 +16,48 @@ from numpy.typing import NDArray
 
 from ami_robot.safety.arms import ARMS
 from ami_robot.safety.capsules import distances
+from ami_robot.safety.compiled import BOOLEAN, FLOAT, INTEGER, NOTHING, array, compiled, made
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, People
 
+_TINY = np.finfo(np.float64).tiny
+
 
 def table_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Height (..., S) above the table beyond the row's clearance, m."""
-    clearance = centers[..., 2] - radii - (spec.table.height_m + spec.table.clearance_m)
-    return _without_base(spec, clearance)
+    above = _above_table(*_spheres(centers, radii), spec.table.height_m + spec.table.clearance_m, _moving(spec.robot))
+    return above.reshape(centers.shape[:-1])
 
 
 def arm_space_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., S) to the nearest wall of the arm's space, m; negative where a sphere reaches through it."""
-    inside = np.minimum(centers - spec.arm_space.lower_m, spec.arm_space.upper_m - centers).min(axis=-1)
-    return _without_base(spec, inside - radii)
+    inside = _within_walls(*_spheres(centers, radii), _walls(spec), _moving(spec.robot))
+    return inside.reshape(centers.shape[:-1])
 
 
 def obstacle_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., S, B) to each of B boxes beyond the row's clearance, m; inside a box minus the way out."""
-    lower, upper = _boxes(spec)
-    beyond = np.maximum(lower - centers[..., None, :], centers[..., None, :] - upper)
-    distance = np.linalg.norm(np.maximum(beyond, 0.0), axis=-1) + np.minimum(beyond.max(axis=-1), 0.0)
-    return distance - radii[:, None] - spec.obstacles.clearance_m
+    boxes = _boxes(spec)
+    clearance = _from_boxes(*_spheres(centers, radii), boxes, spec.obstacles.clearance_m)
+    return clearance.reshape(*centers.shape[:-1], len(boxes))
+
+
+def least_obstacle_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
+    """The least (S,) of `obstacle_clearance` over N samples (N, S, 3), m, and all boxes; +inf for none of either."""
+    return _least_from_boxes(*_spheres(centers, radii), _boxes(spec), spec.obstacles.clearance_m)
 
 
 def self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
     """Distance (..., P) between the P pairs of spheres that can meet, beyond the row's clearance, m."""
-    return _apart(spec, centers)[1] - _asked_apart(spec, radii)
+    first, second = sphere_pairs(spec.robot)
+    apart = _apart(_spheres(centers, radii)[0], first, second)
+    return apart.reshape(*centers.shape[:-2], len(first)) - _asked_apart(spec, radii)
+
+
+def least_self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
+    """The least (P,) of `self_clearance` over N samples (N, S, 3), m; +inf for none."""
+    return _least_apart(_spheres(centers, radii)[0], *sphere_pairs(spec.robot)) - _asked_apart(spec, radii)
 
 
 def capsule_distance(centers: Array, people: People) -> Array:
@@ -59,26 +73,19 @@ def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tu
         A displacement x of the joints, rad, keeps the rows when G x >= -slack.
         Two spheres with one centre have no direction apart: their row of G is zero, so no x mends it.
     """
-    layout, batch = _row_layout(spec.robot, len(spec.obstacles.boxes)), centers.shape[:-2]
-    arm = centers.take(layout.arm, axis=-2)  # `take` costs a third of what an index does
-    inside = np.concatenate([arm - spec.arm_space.lower_m, spec.arm_space.upper_m - arm], axis=-1)  # 6 walls
-    apart, distance = _apart(spec, centers)
-    slacks = (
-        table_clearance(spec, centers, radii).take(layout.arm, axis=-1),
-        inside - radii[layout.arm, None],
-        obstacle_clearance(spec, centers, radii),
-        distance - _asked_apart(spec, radii),
-    )
-    distance = np.maximum(distance, np.finfo(np.float64).tiny)
-    planes, pairs = len(layout.from_planes), len(layout.sphere) - distance.shape[-1]
-    directions = np.empty((*batch, len(layout.sphere), 3))
-    directions[..., :planes, :] = layout.from_planes
-    directions[..., planes:pairs, :] = _box_normals(spec, centers).reshape(*batch, -1, 3)
-    for axis in range(3):
-        directions[..., pairs:, axis] = apart[axis] / distance
-    points = centers.take(layout.sphere, axis=-2)
-    gradients = (_wrenches(points, directions) @ twists) * layout.moved_by
-    return gradients, np.concatenate([slack.reshape(*batch, -1) for slack in slacks], axis=-1), layout.names
+    boxes, batch = _boxes(spec), centers.shape[:-2]
+    layout, (every, radii) = _row_layout(spec.robot, len(boxes)), _spheres(centers, radii)
+    rows, joints = layout.moved_by.shape
+    slack, directions = np.empty((len(every), rows)), np.empty((len(every), rows, 3))
+    planes, pairs = len(layout.from_planes), rows - len(layout.second)
+    directions[:, :planes] = layout.from_planes
+    table_m = spec.table.height_m + spec.table.clearance_m
+    _plane_rows(every, radii, layout.arm, table_m, _walls(spec), slack)
+    _box_rows(every, radii, boxes, spec.obstacles.clearance_m, planes, slack, directions)
+    _pair_rows(every, _asked_apart(spec, radii), layout.sphere, layout.second, pairs, slack, directions)
+    every_twist = np.ascontiguousarray(twists, dtype=np.float64).reshape(len(every), 6, joints)
+    gradients = _gradients(every, layout.sphere, directions, every_twist, layout.moved_by)
+    return gradients.reshape(*batch, rows, joints), slack.reshape(*batch, rows), layout.names
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +95,7 @@ class _RowLayout:
     arm: NDArray[np.intp]  # indices of the spheres that table and walls are asked for
     from_planes: Array  # (.., 3): unit vectors off the table and the walls
     sphere: NDArray[np.intp]  # (R,): the sphere of each row; of a pair the first
+    second: NDArray[np.intp]  # (P,): the other sphere of each pair; they are the last rows
     moved_by: Array  # (R, J): 1 for joints that move it; for a pair less those that move the second, which cancel
     names: tuple[str, ...]
 
@@ -109,38 +117,19 @@ def _row_layout(robot: str, boxes: int) -> _RowLayout:
     moved_by[len(sphere) - len(second) :] -= moved[second]
     names = tuple(name for name, block in blocks.items() for _ in block)
     from_planes = np.concatenate([np.tile(walls[2], (len(arm), 1)), np.tile(walls, (len(arm), 1))])
-    return _RowLayout(arm, from_planes, sphere, moved_by, names)
+    return _RowLayout(arm, from_planes, sphere, second, moved_by, names)
 
 
-def _apart(spec: Spec, centers: Array) -> tuple[list[Array], Array]:
-    """From the second to the first sphere of each pair: 3 components (..., P) and distance (..., P), m.
-
-    Component by component, which is five times faster.
-    """
-    first, second = sphere_pairs(spec.robot)
-    components = (np.ascontiguousarray(centers[..., axis]) for axis in range(3))
-    apart: list[Array] = [values.take(first, axis=-1) - values.take(second, axis=-1) for values in components]
-    distance: Array = np.sqrt(sum(component * component for component in apart))
-    return apart, distance
+def _spheres(centers: Array, radii: Array) -> tuple[Array, Array]:
+    """Centres (B, S, 3) and radii (S,) as compiled functions take them."""
+    spheres = centers.shape[-2]
+    every = np.ascontiguousarray(centers, dtype=np.float64).reshape(-1, spheres, 3)
+    return every, np.ascontiguousarray(radii, dtype=np.float64).reshape(spheres)
 
 
 def _asked_apart(spec: Spec, radii: Array) -> Array:
     first, second = sphere_pairs(spec.robot)
     return radii[first] + radii[second] + spec.self_collision.clearance_m
-
-
-def _wrenches(points: Array, directions: Array) -> Array:
-    """(p x n, n), (..., R, 6): the same for every point p on one line along n, so for both spheres of a pair."""
-    px, py, pz = (points[..., axis] for axis in range(3))
-    nx, ny, nz = (directions[..., axis] for axis in range(3))
-    wrenches = np.empty((*points.shape[:-1], 6))
-    wrenches[..., 0], wrenches[..., 1] = py * nz - pz * ny, pz * nx - px * nz
-    wrenches[..., 2], wrenches[..., 3:] = px * ny - py * nx, directions
-    return wrenches
-
-
-def _without_base(spec: Spec, clearance: Array) -> Array:
-    return np.where(_moving(spec.robot), clearance, np.inf)
 
 
 @lru_cache(maxsize=8)
@@ -165,22 +154,187 @@ def sphere_pairs(robot: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return first[apart], second[apart]
 
 
-def _boxes(spec: Spec) -> tuple[Array, Array]:
-    """Lower and upper corners (B, 3), m; also of no box."""
-    lower = np.array([box.lower_m for box in spec.obstacles.boxes]).reshape(-1, 3)
-    return lower, np.array([box.upper_m for box in spec.obstacles.boxes]).reshape(-1, 3)
+@lru_cache(maxsize=8)
+def _boxes(spec: Spec) -> Array:
+    """Lower and upper corners (B, 2, 3), m; also of no box."""
+    return np.array([(box.lower_m, box.upper_m) for box in spec.obstacles.boxes], dtype=np.float64).reshape(-1, 2, 3)
 
 
-def _box_normals(spec: Spec, centers: Array) -> Array:
-    """Unit vectors (..., S, B, 3) along which points (..., S, 3) get away from each box fastest."""
-    lower, upper = _boxes(spec)
-    points = centers[..., None, :]
-    outward = points - np.minimum(np.maximum(points, lower), upper)
-    length = np.sqrt((outward**2).sum(axis=-1, keepdims=True))
-    if length.size and not length.min() > 0.0:  # inside: through the nearest face
-        below, above = lower - points, points - upper
-        out = np.maximum(below, above)
-        nearest_face = np.where(below > above, -1.0, 1.0) * (out == out.max(axis=-1, keepdims=True))
-        outward = np.where(length > 0.0, outward, nearest_face)
-        length = np.sqrt((outward**2).sum(axis=-1, keepdims=True))
-    return outward / length
+@lru_cache(maxsize=8)
+def _walls(spec: Spec) -> Array:
+    """Lower and upper corner (2, 3), m, of the arm's space."""
+    return np.array([spec.arm_space.lower_m, spec.arm_space.upper_m], dtype=np.float64)
+
+
+@compiled(made(2), array(3), array(1), FLOAT, array(1, BOOLEAN))
+def _above_table(centers: Array, radii: Array, table_m: float, moving: NDArray[np.bool_]) -> Array:
+    above = np.empty(centers.shape[:2])
+    for sample in range(centers.shape[0]):
+        for sphere in range(centers.shape[1]):
+            height_m = centers[sample, sphere, 2] - radii[sphere] - table_m
+            above[sample, sphere] = height_m if moving[sphere] else np.inf
+    return above
+
+
+@compiled(made(2), array(3), array(1), array(2), array(1, BOOLEAN))
+def _within_walls(centers: Array, radii: Array, walls: Array, moving: NDArray[np.bool_]) -> Array:
+    within = np.full(centers.shape[:2], np.inf)
+    for sample in range(centers.shape[0]):
+        for sphere in range(centers.shape[1]):
+            if moving[sphere]:
+                for k in range(3):
+                    at = centers[sample, sphere, k]
+                    nearest = np.minimum(at - walls[0, k], walls[1, k] - at)
+                    within[sample, sphere] = np.minimum(within[sample, sphere], nearest)
+                within[sample, sphere] -= radii[sphere]
+    return within
+
+
+@compiled(FLOAT, array(1), array(2))
+def _from_box(point: Array, box: Array) -> float:
+    """Distance of a point (3,) to a box (2, 3), m; inside minus the way out."""
+    square, farthest = 0.0, -np.inf
+    for k in range(3):
+        beyond = np.maximum(box[0, k] - point[k], point[k] - box[1, k])
+        square += np.maximum(beyond, 0.0) ** 2
+        farthest = np.maximum(farthest, beyond)
+    return np.sqrt(square) + np.minimum(farthest, 0.0)
+
+
+@compiled(made(3), array(3), array(1), array(3), FLOAT)
+def _from_boxes(centers: Array, radii: Array, boxes: Array, clearance_m: float) -> Array:
+    clearance = np.empty((*centers.shape[:2], len(boxes)))
+    for sample in range(centers.shape[0]):
+        for sphere in range(centers.shape[1]):
+            for box in range(len(boxes)):
+                distance = _from_box(centers[sample, sphere], boxes[box])
+                clearance[sample, sphere, box] = distance - radii[sphere] - clearance_m
+    return clearance
+
+
+@compiled(made(1), array(3), array(1), array(3), FLOAT)
+def _least_from_boxes(centers: Array, radii: Array, boxes: Array, clearance_m: float) -> Array:
+    least = np.full(centers.shape[1], np.inf)
+    for sample in range(centers.shape[0]):
+        for sphere in range(centers.shape[1]):
+            for box in range(len(boxes)):
+                least[sphere] = np.minimum(least[sphere], _from_box(centers[sample, sphere], boxes[box]))
+    return least - radii - clearance_m
+
+
+@compiled(FLOAT, array(1), array(1))
+def _square(one: Array, other: Array) -> float:
+    """Of the distance of two points (3,)."""
+    return (one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2 + (one[2] - other[2]) ** 2
+
+
+@compiled(made(2), array(3), array(1, INTEGER), array(1, INTEGER))
+def _apart(centers: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    """Distances (B, P), m, of the two spheres of each pair."""
+    apart = np.empty((len(centers), len(first)))
+    for sample in range(len(centers)):
+        for pair in range(len(first)):
+            square = _square(centers[sample, first[pair]], centers[sample, second[pair]])
+            apart[sample, pair] = np.sqrt(square)
+    return apart
+
+
+@compiled(made(1), array(3), array(1, INTEGER), array(1, INTEGER))
+def _least_apart(centers: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    """The least (P,) of `_apart`, m."""
+    least = np.full(len(first), np.inf)
+    for sample in range(len(centers)):
+        for pair in range(len(first)):
+            square = _square(centers[sample, first[pair]], centers[sample, second[pair]])
+            least[pair] = np.minimum(least[pair], square)
+    return np.sqrt(least)
+
+
+@compiled(NOTHING, array(3), array(1), array(1, INTEGER), FLOAT, array(2), made(2))
+def _plane_rows(
+    centers: Array, radii: Array, arm: NDArray[np.intp], table_m: float, walls: Array, slack: Array
+) -> None:
+    """Slacks of table and walls, from the first row on."""
+    for sample in range(len(centers)):
+        row = len(arm)
+        for place, sphere in enumerate(arm):
+            center, radius = centers[sample, sphere], radii[sphere]
+            slack[sample, place] = center[2] - radius - table_m
+            for k in range(3):
+                slack[sample, row + k] = center[k] - walls[0, k] - radius
+                slack[sample, row + 3 + k] = walls[1, k] - center[k] - radius
+            row += 6
+
+
+@compiled(NOTHING, array(1), array(2), made(1))
+def _away(point: Array, box: Array, direction: Array) -> None:
+    """Write the unit vector (3,) along which a point gets away from a box (2, 3) fastest."""
+    square, farthest = 0.0, -np.inf
+    for k in range(3):
+        direction[k] = point[k] - np.minimum(np.maximum(point[k], box[0, k]), box[1, k])
+        square += direction[k] ** 2
+        farthest = np.maximum(farthest, np.maximum(box[0, k] - point[k], point[k] - box[1, k]))
+    if not square > 0.0:  # inside: through the nearest face
+        square = 0.0
+        for k in range(3):
+            below, above = box[0, k] - point[k], point[k] - box[1, k]
+            nearest = np.maximum(below, above) == farthest
+            direction[k] = (-1.0 if below > above else 1.0) if nearest else 0.0
+            square += direction[k] ** 2
+    for k in range(3):
+        direction[k] /= np.sqrt(square)
+
+
+@compiled(NOTHING, array(3), array(1), array(3), FLOAT, INTEGER, made(2), made(3))
+def _box_rows(
+    centers: Array, radii: Array, boxes: Array, clearance_m: float, begin: int, slack: Array, directions: Array
+) -> None:
+    """Slacks and directions of the boxes, from row `begin` on."""
+    for sample in range(centers.shape[0]):
+        row = begin
+        for sphere in range(centers.shape[1]):
+            for box in range(len(boxes)):
+                center = centers[sample, sphere]
+                slack[sample, row] = _from_box(center, boxes[box]) - radii[sphere] - clearance_m
+                _away(center, boxes[box], directions[sample, row])
+                row += 1
+
+
+@compiled(NOTHING, array(3), array(1), array(1, INTEGER), array(1, INTEGER), INTEGER, made(2), made(3))
+def _pair_rows(
+    centers: Array,
+    asked_m: Array,
+    sphere: NDArray[np.intp],
+    second: NDArray[np.intp],
+    begin: int,
+    slack: Array,
+    directions: Array,
+) -> None:
+    """Slacks and directions of the pairs, from row `begin` on."""
+    for sample in range(len(centers)):
+        for pair in range(len(second)):
+            row = begin + pair
+            one, other = centers[sample, sphere[row]], centers[sample, second[pair]]
+            distance = np.sqrt(_square(one, other))
+            slack[sample, row] = distance - asked_m[pair]
+            for k in range(3):
+                directions[sample, row, k] = (one[k] - other[k]) / np.maximum(distance, _TINY)
+
+
+@compiled(made(3), array(3), array(1, INTEGER), array(3), array(3), array(2))
+def _gradients(centers: Array, sphere: NDArray[np.intp], directions: Array, twists: Array, moved_by: Array) -> Array:
+    """How fast (B, R, J), m/rad, rows grow: wrenches (p x n, n), times the twists of the joints that move them.
+
+    A wrench is the same for every point p on one line along n, so for both spheres of a pair.
+    """
+    gradients = np.empty((len(centers), *moved_by.shape))
+    for sample in range(len(centers)):
+        twist = twists[sample]
+        for row in range(len(sphere)):
+            p, n = centers[sample, sphere[row]], directions[sample, row]
+            a, b, c = p[1] * n[2] - p[2] * n[1], p[2] * n[0] - p[0] * n[2], p[0] * n[1] - p[1] * n[0]
+            for joint in range(moved_by.shape[1]):
+                turning = a * twist[0, joint] + b * twist[1, joint] + c * twist[2, joint]
+                moving = n[0] * twist[3, joint] + n[1] * twist[4, joint] + n[2] * twist[5, joint]
+                gradients[sample, row, joint] = (turning + moving) * moved_by[row, joint]
+    return gradients

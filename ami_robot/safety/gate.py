@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from ami_robot.safety.compiled import FLOAT, INTEGER, array, compiled, made
 from ami_robot.safety.distances import (
     arm_space_clearance,
-    obstacle_clearance,
-    self_clearance,
+    least_obstacle_clearance,
+    least_self_clearance,
     sphere_pairs,
     table_clearance,
 )
@@ -44,8 +44,6 @@ from ami_robot.types import Array, JointState, Refusal
 SAMPLE_S = 0.02
 FINE_SAMPLE_S = SAMPLE_S / 4.0
 """Between the samples of a second look, s, at motions that only what the first one cannot see would break."""
-
-_AT_A_TIME = 32  # samples; 64 at once already take three times as long for each
 
 _SENTENCES = {
     "workspace": "On its way the tool would leave the workspace by {:.4f} m more than the path tolerance.",
@@ -235,21 +233,15 @@ def _of_tip(spec: Spec, samples: _Samples, tip: Array) -> dict[str, tuple[float,
 
 
 def _obstacles(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
-    clearance = _least(lambda part: obstacle_clearance(spec, part, radii).min(axis=-1, initial=np.inf), centers)  # (S,)
+    clearance = least_obstacle_clearance(spec, centers, radii)  # (S,)
     return _nearest(clearance, line_m + chords_m**2 / (4.0 * (radii + spec.obstacles.clearance_m)))
 
 
 def _self_collision(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
-    clearance = _least(lambda part: self_clearance(spec, part, radii), centers)  # (P,)
+    clearance = least_self_clearance(spec, centers, radii)  # (P,)
     first, second = sphere_pairs(spec.robot)
     apart_m = radii[first] + radii[second] + spec.self_collision.clearance_m
     return _nearest(clearance, 2.0 * line_m + (chords_m[first] + chords_m[second]) ** 2 / (4.0 * apart_m))
-
-
-def _least(clearance: Callable[[Array], Array], centers: Array) -> Array:
-    """The least over N samples (N, S, 3), some at a time: what is computed on the way stays in the cache."""
-    parts = [centers[begin : begin + _AT_A_TIME] for begin in range(0, len(centers), _AT_A_TIME)]
-    return np.min([clearance(part).min(axis=0) for part in parts], axis=0)  # keeps NaN
 
 
 def _nearest(margins: Array, hidden: Array) -> tuple[float, float]:
