@@ -115,7 +115,7 @@ class _Samples:
     """All that may be executed in N samples: the motion to its rest, then every other start up to where it joins."""
 
     steps_s: Array  # (C,), of each
-    edges: NDArray[np.int64]  # (C + 1,): where each begins and the last one ends
+    edges: NDArray[np.intp]  # (C + 1,): where each begins and the last one ends
     line_m: float  # how far a centre may stray from its chord
     states: JointState  # (N, J) each
     centers: Array  # (N, S, 3), m
@@ -318,7 +318,7 @@ def _between_means(velocities: Array) -> Array:
 
 @compiled(types.UniTuple(FLOAT, 2), array(3), array(1, INTEGER), array(1), array(1, INTEGER), array(1), FLOAT)
 def _fastest_down(
-    centers: Array, moving: Array, bottoms_m: Array, edges: Array, steps_s: Array, near_m: float
+    centers: Array, moving: NDArray[np.intp], bottoms_m: Array, edges: NDArray[np.intp], steps_s: Array, near_m: float
 ) -> tuple[float, float]:
     """Mean speed and speed between samples, m/s, at which any of the spheres comes down below this height at a step.
 
@@ -342,7 +342,7 @@ def _fastest_down(
 
 
 @compiled(made(1), array(3), array(1, INTEGER))
-def _chords(points: Array, edges: Array) -> Array:
+def _chords(points: Array, edges: NDArray[np.intp]) -> Array:
     squares = np.zeros(points.shape[1])
     for curve in range(len(edges) - 1):
         for n in range(edges[curve] + 1, edges[curve + 1]):
@@ -356,7 +356,7 @@ def _chords(points: Array, edges: Array) -> Array:
 
 
 @compiled(types.UniTuple(FLOAT, 2), array(2), array(1, INTEGER))
-def _least_of_curves(values: Array, edges: Array) -> tuple[float, float]:
+def _least_of_curves(values: Array, edges: NDArray[np.intp]) -> tuple[float, float]:
     """The least, and the least less half of the greatest change between neighbours, of each column of each curve."""
     least = between = np.inf
     for curve in range(len(edges) - 1):

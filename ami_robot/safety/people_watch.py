@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from ami_robot.safety.compiled import INTEGER, array, compiled, made
 from ami_robot.safety.dynamics import Dynamics
@@ -209,9 +210,10 @@ class PeopleWatch:
         tip = np.array(sight.tip)
         direction = tip if tip.any() else _DOWN_THE_HAND
         poses, spheres = self._kinematics.tool_pose_and_spheres(q)
-        flat = poses.reshape(-1, 4, 4), spheres.reshape(-1, *spheres.shape[-2:])
-        centers, directions = _with_tip(*map(np.ascontiguousarray, flat), self._moving, tip, direction)
         batch = q.shape[:-1]
+        poses = np.ascontiguousarray(poses).reshape(-1, 4, 4)
+        spheres = np.ascontiguousarray(spheres).reshape(-1, *spheres.shape[-2:])
+        centers, directions = _with_tip(poses, spheres, self._moving, tip, direction)
         return _Sweep(times_s, centers.reshape(*batch, -1, 3), directions.reshape(*batch, 3))
 
     def _near_from_everywhere(self, motion: Spline, whole: _Sweep, sight: _Sight) -> PeopleVerdict:
@@ -265,7 +267,9 @@ def _greatest_speeds(sweep: _Sweep, between: bool) -> tuple[float, float]:
 
 
 @compiled(types.Tuple((made(3), made(2))), array(3), array(3), array(1, INTEGER), array(1), array(1))
-def _with_tip(poses: Array, spheres: Array, moving: Array, tip: Array, direction: Array) -> tuple[Array, Array]:
+def _with_tip(
+    poses: Array, spheres: Array, moving: NDArray[np.intp], tip: Array, direction: Array
+) -> tuple[Array, Array]:
     """The moving ones of the spheres (M, S, 3) and the tip of tools with these poses (M, 4, 4), and its direction."""
     centers, directions = np.empty((len(poses), len(moving) + 1, 3)), np.zeros((len(poses), 3))
     for m in range(len(poses)):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ami_robot.safety.capsules import any_nearer, capsules, greatest_cosine, is_point, least_margin
+from ami_robot.safety.capsules import capsules, greatest_cosine, is_point, least_margin, nearest
 from ami_robot.safety.checks import check_age, is_number, is_stamp
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.spec import Spec
@@ -50,7 +50,7 @@ def in_reach(spec: Spec, centers: Array, radii: Array, people: People, now_ns: i
         return False
     row = spec.people
     reach_m = row.max_speed_m_per_s * (_age_s(people, now_ns) + row.reach_horizon_s)
-    return any_nearer(centers, radii, people, reach_m + row.measurement_error_m + row.intrusion_m)
+    return not nearest(centers, radii, people) - reach_m - row.measurement_error_m - row.intrusion_m > 0.0
 
 
 def required_separation(spec: Spec, speed_m_per_s: float, stopping_s: float) -> float:
