@@ -29,6 +29,11 @@ def made(dimensions: int, of: Any = FLOAT) -> Any:
     return types.Array(of, dimensions, "C")
 
 
+def several(*results: Any) -> Any:
+    """The type of several results at once."""
+    return types.Tuple(results)
+
+
 def compiled(result: Any, *arguments: Any) -> Callable[[F], F]:
     """Compile a function of arguments of these types, as `array` and `FLOAT`, to one that returns this type."""
     return numba.njit(result(*arguments), cache=True, error_model="numpy")  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ import daqp
 import numpy as np
 from numpy.typing import NDArray
 
+from ami_robot.safety.compiled import FLOAT, INTEGER, array, compiled, made, several
 from ami_robot.safety.distances import distance_rows
 from ami_robot.safety.kinematics import Kinematics, tool_jacobian
 from ami_robot.safety.motion import JOINS_S, ROUNDING, control_times, enclosing, quintic, sample
@@ -41,7 +42,7 @@ _STEPS_RAD = (np.inf, np.inf, 0.005)
 a distance by at most 1 m/rad^2 x 7 x 0.005^2 / 2, which is within LINEARISATION_M.
 """
 
-_WEIGHTS = np.array([1.0, 1.0, 1.0, 0.3, 0.3, 0.3])[:, None]  # a tilt of 0.1 rad is as bad as a miss of 3 cm
+_WEIGHTS = np.array([1.0, 1.0, 1.0, 0.3, 0.3, 0.3])  # a tilt of 0.1 rad is as bad as a miss of 3 cm
 _REGULARISED = 1e-3  # m^2/rad^2, so that a swing of the elbow costs something
 _FEASIBLE = 1e-6  # by how much, m or rad, an answer may miss a row; DAQP's own tolerance
 _STILL = 1e-9  # a row that grows slower than this with the target does not depend on it
@@ -141,18 +142,16 @@ def _nearest(
         tool, jacobian = tools[-1], tool_jacobian(tools[-1], twists[-1])
         distances = distance_rows(spec, centers, kinematics.sphere_radii, twists)
         rows = _geometric_rows(spec, shape, distances, tool, jacobian[:3], keep_m)
-        hessian = _hessian(jacobian)
         lower = np.maximum(interval.lower - target, -farthest)
         upper = np.minimum(interval.upper - target, farthest)
-        x = _solve(hessian, nominal - target, rows, lower, upper)
+        x = _solve(_hessian(jacobian), nominal - target, rows, lower, upper)
         if isinstance(x, Refusal):
             return x
         target = interval.nearest(target + x)
-        active = _active_row(rows, x, interval, target)
         if np.abs(x).max() <= _STEPS_RAD[-1]:
             break
     bent = float(np.abs(target - nominal).max()) > ROUNDING
-    return FilteredTarget(target, active if bent else "", len(rows.least))
+    return FilteredTarget(target, _active_row(rows, x, interval, target) if bent else "", len(rows.least))
 
 
 def _finite(values: Any, shape: tuple[int, ...]) -> Array | None:
@@ -185,25 +184,19 @@ def _motion_map(duration_s: float) -> _MotionMap:
     every = np.concatenate(values)
     moves = np.abs(every[:, 3]) > _STILL
     growth, still = every[moves, 3], every[~moves, :3]
-    of_start = np.ascontiguousarray(every[moves, :3].T) / growth
-    return _MotionMap(of_start, growth, limit[moves], still, limit[~moves], poses[:, :3], poses[:, 3])
+    of_start, still = np.ascontiguousarray(every[moves, :3].T) / growth, np.ascontiguousarray(still)
+    pose_of_start, pose_of_target = poses[:, :3].copy(), poses[:, 3].copy()
+    return _MotionMap(of_start, growth, limit[moves], still, limit[~moves], pose_of_start, pose_of_target)
 
 
 def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusal:
     """Targets that keep all limits, joint by joint, or the limit that leaves none."""
     least, most = _limits(spec)
-    still = shape.still_of_start @ start  # (K, 7)
-    room = np.minimum(most[shape.still_limit] - still, still - least[shape.still_limit])
-    share = room / (most - least)[shape.still_limit]
-    if not share.min() >= 0.0:
-        value, joint = np.unravel_index(share.argmin(), share.shape)
+    value, room = _tightest(start, shape.still_of_start, shape.still_limit, least, most)
+    if not room >= 0.0:
         row = _LIMITS[shape.still_limit[value]]
-        return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, float(room[value, joint]))
-    fixed = start.T @ shape.of_start  # (7, M)
-    one, other = (limits.T.take(shape.limit, axis=1) / shape.growth - fixed for limits in (least, most))
-    lowers, uppers = np.minimum(one, other), np.maximum(one, other)
-    lower_at, upper_at = lowers.argmax(axis=1), uppers.argmin(axis=1)
-    lower, upper = lowers.max(axis=1), uppers.min(axis=1)
+        return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, room)
+    lower, upper, lower_at, upper_at = _between(start, shape.of_start, shape.growth, shape.limit, least, most)
     width = upper - lower
     if not width.min() >= 0.0:
         narrowest = int(width.argmin())
@@ -216,6 +209,49 @@ def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusa
     return _Interval(lower, upper, lower_rows, upper_rows)
 
 
+@compiled(several(INTEGER, FLOAT), array(2), array(2), array(1, INTEGER), array(2), array(2))
+def _tightest(start: Array, of_start: Array, limit: NDArray[np.intp], least: Array, most: Array) -> tuple[int, float]:
+    """Of the values that do not depend on the target the one with the least share of room, and its room."""
+    worst, worst_at, worst_room = np.inf, 0, np.inf
+    for value in range(len(of_start)):
+        for joint in range(start.shape[1]):
+            low, high, still = least[limit[value], joint], most[limit[value], joint], 0.0
+            for part in range(3):
+                still += of_start[value, part] * start[part, joint]
+            room = np.minimum(high - still, still - low)
+            if not room / (high - low) >= worst:
+                worst, worst_at, worst_room = room / (high - low), value, room
+                if np.isnan(worst):
+                    return worst_at, worst_room
+    return worst_at, worst_room
+
+
+@compiled(
+    several(made(1), made(1), made(1, INTEGER), made(1, INTEGER)),
+    array(2), array(2), array(1), array(1, INTEGER), array(2), array(2),
+)  # fmt: skip
+def _between(
+    start: Array, of_start: Array, growth: Array, limit: NDArray[np.intp], least: Array, most: Array
+) -> tuple[Array, Array, NDArray[np.intp], NDArray[np.intp]]:
+    """Least and greatest target (7,) of each joint, and which of the values bounds it. NaN stays."""
+    joints = start.shape[1]
+    lower, upper = np.full(joints, -np.inf), np.full(joints, np.inf)
+    lower_at, upper_at = np.zeros(joints, np.int64), np.zeros(joints, np.int64)
+    for value in range(len(growth)):
+        for joint in range(joints):
+            fixed = 0.0
+            for part in range(3):
+                fixed += of_start[part, value] * start[part, joint]
+            one, other = least[limit[value], joint] / growth[value], most[limit[value], joint] / growth[value]
+            low, high = np.minimum(one, other) - fixed, np.maximum(one, other) - fixed
+            if not (low <= lower[joint] or np.isnan(lower[joint])):
+                lower[joint], lower_at[joint] = low, value
+            if not (high >= upper[joint] or np.isnan(upper[joint])):
+                upper[joint], upper_at[joint] = high, value
+    return lower, upper, lower_at, upper_at
+
+
+@lru_cache(maxsize=8)
 def _limits(spec: Spec) -> tuple[Array, Array]:
     """Least and greatest values (4, 7) of _LIMITS that commands may use, widened by half of what the gate forgives."""
     peaks = np.array(
@@ -244,27 +280,48 @@ def _geometric_rows(
 ) -> _Rows:
     """Distances at the poses, and the tool in its workspace at the end, for a displacement of the target."""
     gradients, slack, names = distances
-    matrix = [(shape.pose_of_target[:, None, None] * gradients).reshape(-1, gradients.shape[-1]), linear, -linear]
-    least = [(keep_m - slack).ravel(), spec.workspace.lower_m - tool, tool - spec.workspace.upper_m]
-    return _Rows(np.concatenate(matrix), np.concatenate(least), names)
+    workspace = np.concatenate([spec.workspace.lower_m - tool, tool - spec.workspace.upper_m])
+    return _Rows(*_stacked(shape.pose_of_target, gradients, slack, keep_m, linear, workspace), names)
 
 
+@compiled(several(made(2), made(1)), array(1), array(3), array(2), FLOAT, array(2), array(1))
+def _stacked(
+    pose_of_target: Array, gradients: Array, slack: Array, keep_m: float, linear: Array, workspace_m: Array
+) -> tuple[Array, Array]:
+    poses, distances, joints = gradients.shape
+    matrix, least = np.empty((poses * distances + 6, joints)), np.empty(poses * distances + 6)
+    for pose in range(poses):
+        for distance in range(distances):
+            row = pose * distances + distance
+            least[row] = keep_m - slack[pose, distance]
+            for joint in range(joints):
+                matrix[row, joint] = pose_of_target[pose] * gradients[pose, distance, joint]
+    matrix[-6:-3], matrix[-3:], least[-6:] = linear, -linear, workspace_m
+    return matrix, least
+
+
+@compiled(made(2), array(2))
 def _hessian(jacobian: Array) -> Array:
     """Of half the squared deviation of the tool and the joints, (7, 7)."""
-    weighted = jacobian * _WEIGHTS
-    return weighted.T @ weighted + _REGULARISED * np.eye(jacobian.shape[-1])
+    joints = jacobian.shape[1]
+    hessian = _REGULARISED * np.eye(joints)
+    for axis in range(6):
+        for one in range(joints):
+            for other in range(joints):
+                hessian[one, other] += (_WEIGHTS[axis] * jacobian[axis, one]) * (_WEIGHTS[axis] * jacobian[axis, other])
+    return hessian
 
 
 def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Array) -> Array | Refusal:
     """The displacement (7,) nearest to `wanted`; a Refusal when there is none or the answer does not keep the rows."""
     gradient = -hessian @ wanted
-    parts = (hessian, gradient, rows.matrix, rows.least, lower, upper)
+    matrix, least = _reachable(rows.matrix, rows.least, lower, upper)
+    parts = (hessian, gradient, matrix, least, upper)
     if not np.isfinite([part.sum() for part in parts]).all():  # one that is not finite leaves no finite sum
         return Refusal("The filter's programme has numbers that are not finite.", "filter", _UNKNOWN)
-    least = np.concatenate([lower, rows.least])
-    most = np.concatenate([upper, np.full(len(rows.least), np.inf)])
+    most = np.concatenate([upper, np.full(len(matrix), np.inf)])
     try:
-        answer, _, flag, _ = daqp.solve(hessian, gradient, rows.matrix, most, least)
+        answer, _, flag, _ = daqp.solve(hessian, gradient, matrix, most, least)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         return Refusal(f"The filter's solver failed: {error}.", "filter", _UNKNOWN)
     if flag != _SOLVED:
@@ -282,6 +339,25 @@ def _solve(hessian: Array, wanted: Array, rows: _Rows, lower: Array, upper: Arra
         reason = f"The filter's solver gave an answer that breaks the row {rows.name(worst)}."
         return Refusal(reason, rows.name(worst), float(kept[worst]))
     return x
+
+
+@compiled(several(made(2), made(1)), array(2), array(1), array(1), array(1))
+def _reachable(matrix: Array, least: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """The rows that some displacement within the bounds would break, and what is least of the bounds and of them.
+
+    The others cannot change the answer, and the solver's time is theirs. What is not finite stays, to be found.
+    """
+    rows, joints = matrix.shape
+    some, floors, found = np.empty((rows, joints)), np.empty(joints + rows), 0
+    floors[:joints] = lower
+    for row in range(rows):
+        nearest = 0.0
+        for joint in range(joints):
+            nearest += matrix[row, joint] * (lower[joint] if matrix[row, joint] > 0.0 else upper[joint])
+        if not -np.inf < least[row] < nearest < np.inf:
+            some[found], floors[joints + found] = matrix[row], least[row]
+            found += 1
+    return some[:found].copy(), floors[: joints + found].copy()
 
 
 def _active_row(rows: _Rows, x: Array, interval: _Interval, target: Array) -> str:
