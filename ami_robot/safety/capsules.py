@@ -10,10 +10,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ami_robot.safety.checks import is_number
-from ami_robot.safety.compiled import FLOAT, array, compiled, made
+from ami_robot.safety.compiled import FLOAT, array, compiled, made, several
 from ami_robot.types import Array, People, Person
 
 _FARTHEST_M = 1e6
@@ -115,7 +114,7 @@ def _rows(points: Array) -> Array:
     return _contiguous(points).reshape(-1, 3)
 
 
-@compiled(types.UniTuple(FLOAT, 3), FLOAT, FLOAT, FLOAT, array(1))
+@compiled(several(FLOAT, FLOAT, FLOAT), FLOAT, FLOAT, FLOAT, array(1))
 def _way(x: float, y: float, z: float, person: Array) -> tuple[float, float, float]:
     """From a point to the nearest one of a capsule's axis."""
     x, y, z = person[0] - x, person[1] - y, person[2] - z

@@ -24,10 +24,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ami_robot.safety.compiled import FLOAT, INTEGER, array, compiled, made
+from ami_robot.safety.compiled import FLOAT, INTEGER, array, compiled, made, several
 from ami_robot.safety.distances import (
     arm_space_clearance,
     least_obstacle_clearance,
@@ -316,7 +315,7 @@ def _between_means(velocities: Array) -> Array:
     return (np.sqrt(changes) + np.sqrt(bends)) / 2.0
 
 
-@compiled(types.UniTuple(FLOAT, 2), array(3), array(1, INTEGER), array(1), array(1, INTEGER), array(1), FLOAT)
+@compiled(several(FLOAT, FLOAT), array(3), array(1, INTEGER), array(1), array(1, INTEGER), array(1), FLOAT)
 def _fastest_down(
     centers: Array, moving: NDArray[np.intp], bottoms_m: Array, edges: NDArray[np.intp], steps_s: Array, near_m: float
 ) -> tuple[float, float]:
@@ -355,7 +354,7 @@ def _chords(points: Array, edges: NDArray[np.intp]) -> Array:
     return np.sqrt(squares)
 
 
-@compiled(types.UniTuple(FLOAT, 2), array(2), array(1, INTEGER))
+@compiled(several(FLOAT, FLOAT), array(2), array(1, INTEGER))
 def _least_of_curves(values: Array, edges: NDArray[np.intp]) -> tuple[float, float]:
     """The least, and the least less half of the greatest change between neighbours, of each column of each curve."""
     least = between = np.inf

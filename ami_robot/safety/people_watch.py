@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ami_robot.safety.compiled import INTEGER, array, compiled, made
+from ami_robot.safety.compiled import INTEGER, array, compiled, made, several
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.gate import between_means, times_until
 from ami_robot.safety.kinematics import Kinematics
@@ -266,7 +265,7 @@ def _greatest_speeds(sweep: _Sweep, between: bool) -> tuple[float, float]:
     return float(speeds.max()), float(speeds[sweep.centers.shape[-2] - 1 :: sweep.centers.shape[-2]].max())
 
 
-@compiled(types.Tuple((made(3), made(2))), array(3), array(3), array(1, INTEGER), array(1), array(1))
+@compiled(several(made(3), made(2)), array(3), array(3), array(1, INTEGER), array(1), array(1))
 def _with_tip(
     poses: Array, spheres: Array, moving: NDArray[np.intp], tip: Array, direction: Array
 ) -> tuple[Array, Array]:
@@ -283,7 +282,7 @@ def _with_tip(
     return centers, directions
 
 
-@compiled(types.Tuple((made(3), made(1))), array(3), array(1))
+@compiled(several(made(3), made(1)), array(3), array(1))
 def _means(points: Array, times_s: Array) -> tuple[Array, Array]:
     """Mean velocities (T - 1, K, 3), m/s, of points (T, K, 3) over each step, and the greatest speed (K,) of them."""
     steps, count = len(points) - 1, points.shape[1]
