@@ -272,9 +272,9 @@ def _with_tip(
     """The moving ones of the spheres (M, S, 3) and the tip of tools with these poses (M, 4, 4), and its direction."""
     centers, directions = np.empty((len(poses), len(moving) + 1, 3)), np.zeros((len(poses), 3))
     for m in range(len(poses)):
-        for s in range(len(moving)):
-            centers[m, s] = spheres[m, moving[s]]
         for axis in range(3):
+            for s in range(len(moving)):
+                centers[m, s, axis] = spheres[m, moving[s], axis]
             centers[m, -1, axis] = poses[m, axis, 3]
             for k in range(3):
                 centers[m, -1, axis] += poses[m, axis, k] * tip[k]
