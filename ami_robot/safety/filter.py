@@ -196,7 +196,7 @@ def _interval(spec: Spec, shape: _MotionMap, start: Array) -> _Interval | Refusa
     if not room >= 0.0:
         row = _LIMITS[shape.still_limit[value]]
         return Refusal(f"Wherever it ended, the motion would break the row {row}.", row, room)
-    lower, upper, lower_at, upper_at = _between(start, shape.of_start, shape.growth, shape.limit, least, most)
+    lower, upper, lower_at, upper_at = _between(start, shape.of_start, *_edges(spec, shape))
     width = upper - lower
     if not width.min() >= 0.0:
         narrowest = int(width.argmin())
@@ -226,28 +226,32 @@ def _tightest(start: Array, of_start: Array, limit: NDArray[np.intp], least: Arr
     return worst_at, worst_room
 
 
-@compiled(
-    several(made(1), made(1), made(1, INTEGER), made(1, INTEGER)),
-    array(2), array(2), array(1), array(1, INTEGER), array(2), array(2),
-)  # fmt: skip
+@lru_cache(maxsize=16)
+def _edges(spec: Spec, shape: _MotionMap) -> tuple[Array, Array]:
+    """Least and greatest target (7, M), rad, that each value leaves to each joint where the start's part is zero."""
+    one, other = (limits.T.take(shape.limit, axis=1) / shape.growth for limits in _limits(spec))
+    return np.minimum(one, other), np.maximum(one, other)
+
+
+@compiled(several(made(1), made(1), made(1, INTEGER), made(1, INTEGER)), array(2), array(2), array(2), array(2))
 def _between(
-    start: Array, of_start: Array, growth: Array, limit: NDArray[np.intp], least: Array, most: Array
+    start: Array, of_start: Array, lowest: Array, highest: Array
 ) -> tuple[Array, Array, NDArray[np.intp], NDArray[np.intp]]:
     """Least and greatest target (7,) of each joint, and which of the values bounds it. NaN stays."""
-    joints = start.shape[1]
-    lower, upper = np.full(joints, -np.inf), np.full(joints, np.inf)
+    joints, values = lowest.shape
+    lower, upper = np.empty(joints), np.empty(joints)
     lower_at, upper_at = np.zeros(joints, np.int64), np.zeros(joints, np.int64)
-    for value in range(len(growth)):
-        for joint in range(joints):
-            fixed = 0.0
-            for part in range(3):
-                fixed += of_start[part, value] * start[part, joint]
-            one, other = least[limit[value], joint] / growth[value], most[limit[value], joint] / growth[value]
-            low, high = np.minimum(one, other) - fixed, np.maximum(one, other) - fixed
-            if not (low <= lower[joint] or np.isnan(lower[joint])):
-                lower[joint], lower_at[joint] = low, value
-            if not (high >= upper[joint] or np.isnan(upper[joint])):
-                upper[joint], upper_at[joint] = high, value
+    for joint in range(joints):
+        position, velocity, acceleration = start[0, joint], start[1, joint], start[2, joint]
+        greatest, smallest = -np.inf, np.inf
+        for value in range(values):
+            fixed = of_start[0, value] * position + of_start[1, value] * velocity + of_start[2, value] * acceleration
+            low, high = lowest[joint, value] - fixed, highest[joint, value] - fixed
+            if not (low <= greatest or np.isnan(greatest)):
+                greatest, lower_at[joint] = low, value
+            if not (high >= smallest or np.isnan(smallest)):
+                smallest, upper_at[joint] = high, value
+        lower[joint], upper[joint] = greatest, smallest
     return lower, upper, lower_at, upper_at
 
 
@@ -280,33 +284,22 @@ def _geometric_rows(
 ) -> _Rows:
     """Distances at the poses, and the tool in its workspace at the end, for a displacement of the target."""
     gradients, slack, names = distances
-    workspace = np.concatenate([spec.workspace.lower_m - tool, tool - spec.workspace.upper_m])
-    return _Rows(*_stacked(shape.pose_of_target, gradients, slack, keep_m, linear, workspace), names)
-
-
-@compiled(several(made(2), made(1)), array(1), array(3), array(2), FLOAT, array(2), array(1))
-def _stacked(
-    pose_of_target: Array, gradients: Array, slack: Array, keep_m: float, linear: Array, workspace_m: Array
-) -> tuple[Array, Array]:
-    poses, distances, joints = gradients.shape
-    matrix, least = np.empty((poses * distances + 6, joints)), np.empty(poses * distances + 6)
-    for pose in range(poses):
-        for distance in range(distances):
-            row = pose * distances + distance
-            least[row] = keep_m - slack[pose, distance]
-            for joint in range(joints):
-                matrix[row, joint] = pose_of_target[pose] * gradients[pose, distance, joint]
-    matrix[-6:-3], matrix[-3:], least[-6:] = linear, -linear, workspace_m
-    return matrix, least
+    matrix, least = np.empty((slack.size + 6, gradients.shape[-1])), np.empty(slack.size + 6)
+    np.multiply(shape.pose_of_target[:, None, None], gradients, out=matrix[:-6].reshape(gradients.shape))
+    np.subtract(keep_m, slack, out=least[:-6].reshape(slack.shape))
+    matrix[-6:-3], matrix[-3:] = linear, -linear
+    least[-6:-3], least[-3:] = spec.workspace.lower_m - tool, tool - spec.workspace.upper_m
+    return _Rows(matrix, least, names)
 
 
 @compiled(made(2), array(2))
 def _hessian(jacobian: Array) -> Array:
     """Of half the squared deviation of the tool and the joints, (7, 7)."""
     joints = jacobian.shape[1]
-    hessian = _REGULARISED * np.eye(joints)
-    for axis in range(6):
-        for one in range(joints):
+    hessian = np.zeros((joints, joints))
+    for one in range(joints):
+        hessian[one, one] = _REGULARISED
+        for axis in range(6):
             for other in range(joints):
                 hessian[one, other] += (_WEIGHTS[axis] * jacobian[axis, one]) * (_WEIGHTS[axis] * jacobian[axis, other])
     return hessian
@@ -348,16 +341,24 @@ def _reachable(matrix: Array, least: Array, lower: Array, upper: Array) -> tuple
     The others cannot change the answer, and the solver's time is theirs. What is not finite stays, to be found.
     """
     rows, joints = matrix.shape
-    some, floors, found = np.empty((rows, joints)), np.empty(joints + rows), 0
-    floors[:joints] = lower
+    middle, half = (upper + lower) / 2.0, (upper - lower) / 2.0
+    within, found = np.zeros(rows, np.bool_), 0
     for row in range(rows):
         nearest = 0.0
         for joint in range(joints):
-            nearest += matrix[row, joint] * (lower[joint] if matrix[row, joint] > 0.0 else upper[joint])
-        if not -np.inf < least[row] < nearest < np.inf:
-            some[found], floors[joints + found] = matrix[row], least[row]
-            found += 1
-    return some[:found].copy(), floors[: joints + found].copy()
+            nearest += matrix[row, joint] * middle[joint] - abs(matrix[row, joint]) * half[joint]
+        within[row] = not -np.inf < least[row] < nearest < np.inf
+        found += within[row]
+    some, floors, place = np.empty((found, joints)), np.empty(joints + found), 0
+    for joint in range(joints):
+        floors[joint] = lower[joint]
+    for row in range(rows):
+        if within[row]:
+            floors[joints + place] = least[row]
+            for joint in range(joints):
+                some[place, joint] = matrix[row, joint]
+            place += 1
+    return some, floors
 
 
 def _active_row(rows: _Rows, x: Array, interval: _Interval, target: Array) -> str:
