@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ami_robot.safety.arms import ARMS
+from ami_robot.safety.capsules import distances
 from ami_robot.safety.compiled import BOOLEAN, FLOAT, INTEGER, NOTHING, array, compiled, made
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec
 from ami_robot.types import Array, People
-
-_LONGEST_AXIS_M = 1e6
-"""Of a capsule; the nearest point of a longer one is lost in rounding, so its distance is NaN."""
 
 _AT_ONCE = 16  # samples; a compiled loop over fewer would not be taken to the vector unit
 
@@ -69,10 +67,7 @@ def least_self_clearance(spec: Spec, centers: Array, radii: Array) -> Array:
 
 def capsule_distance(centers: Array, people: People) -> Array:
     """Distance (..., S, N) of points (..., S, 3) to each of N persons' capsules, grown by their radius error, m."""
-    numbers = [(*each.end_a, *each.end_b, each.radius + each.radius_error) for each in people.persons]
-    capsules = np.array(numbers, dtype=np.float64).reshape(-1, 7)
-    points = np.ascontiguousarray(centers, dtype=np.float64).reshape(-1, 3)
-    return _from_capsules(points, capsules).reshape(*centers.shape[:-1], len(capsules))
+    return distances(centers, people)
 
 
 def distance_rows(spec: Spec, centers: Array, radii: Array, twists: Array) -> tuple[Array, Array, tuple[str, ...]]:
@@ -279,23 +274,6 @@ def _least_apart(
             least[pair] = np.minimum(least[pair], square)
         least[pair] = np.sqrt(least[pair]) - (radii[first[pair]] + radii[second[pair]] + clearance_m)
     return least
-
-
-@compiled(made(2), array(2), array(2))
-def _from_capsules(points: Array, capsules: Array) -> Array:
-    """Distances (B, N), m, of points (B, 3) to capsules (N, 7): both ends of the axis, radius."""
-    distances = np.empty((len(points), len(capsules)))
-    for number in range(len(capsules)):
-        end_a, end_b, radius = capsules[number, :3], capsules[number, 3:6], capsules[number, 6]
-        ax, ay, az = end_b[0] - end_a[0], end_b[1] - end_a[1], end_b[2] - end_a[2]
-        square = ax * ax + ay * ay + az * az
-        square = np.maximum(square, _TINY) if square <= _LONGEST_AXIS_M**2 else np.nan
-        for point in range(len(points)):
-            x, y, z = points[point, 0] - end_a[0], points[point, 1] - end_a[1], points[point, 2] - end_a[2]
-            along = np.minimum(np.maximum((x * ax + y * ay + z * az) / square, 0.0), 1.0)
-            x, y, z = x - along * ax, y - along * ay, z - along * az
-            distances[point, number] = np.sqrt(x * x + y * y + z * z) - radius
-    return distances
 
 
 @compiled(NOTHING, array(3), array(1), array(1, INTEGER), FLOAT, array(2), made(2))

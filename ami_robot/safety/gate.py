@@ -19,16 +19,18 @@ weighs nothing in the row of torque.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ami_robot.safety.compiled import FLOAT, INTEGER, array, compiled, made, several
 from ami_robot.safety.distances import (
     arm_space_clearance,
-    obstacle_clearance,
-    self_clearance,
+    least_obstacle_clearance,
+    least_self_clearance,
     sphere_pairs,
     table_clearance,
 )
@@ -42,8 +44,6 @@ from ami_robot.types import Array, JointState, Refusal
 SAMPLE_S = 0.02
 FINE_SAMPLE_S = SAMPLE_S / 4.0
 """Between the samples of a second look, s, at motions that only what the first one cannot see would break."""
-
-_AT_A_TIME = 32  # samples; 64 at once already take three times as long for each
 
 _SENTENCES = {
     "workspace": "On its way the tool would leave the workspace by {:.4f} m more than the path tolerance.",
@@ -114,8 +114,8 @@ def workspace_margin(spec: Spec, position: Array) -> Array:
 class _Samples:
     """All that may be executed in N samples: the motion to its rest, then every other start up to where it joins."""
 
-    steps_s: list[float]  # of each
-    cuts: list[int]  # where the next one begins
+    steps_s: Array  # (C,), of each
+    edges: NDArray[np.intp]  # (C + 1,): where each begins and the last one ends
     line_m: float  # how far a centre may stray from its chord
     states: JointState  # (N, J) each
     centers: Array  # (N, S, 3), m
@@ -125,23 +125,17 @@ class _Samples:
 
     def of_each(self, values: Array) -> list[Array]:
         """Values (N, ...) of each by itself."""
-        return [values[begin:end] for begin, end in pairwise([0, *self.cuts, len(values)])]
+        return np.split(values, self.edges[1:-1])
 
     def chords_m(self, points: Array) -> Array:
         """The longest (S,) that points (N, S, 3) move from sample to sample."""
-        steps = points[1:] - points[:-1]
-        squares = np.einsum("nsk,nsk->ns", steps, steps)
-        squares[np.array(self.cuts, dtype=np.intp) - 1] = 0.0  # from the end of one to the start of the next
-        return np.sqrt(squares.max(axis=0))
+        return _chords(np.ascontiguousarray(points, dtype=np.float64), self.edges)
 
     def least_of_curve(self, values: Array) -> tuple[float, float]:
         """The least of values (N, ...) of smooth curves, and by how much it may be less between samples."""
-        least = float(values.min())
-        halves = [
-            float((curve.min(axis=0) - np.abs(curve[1:] - curve[:-1]).max(axis=0) / 2.0).min())
-            for curve in self.of_each(values)
-        ]
-        return least, least - min(halves)
+        curves = np.ascontiguousarray(values, dtype=np.float64).reshape(len(values), -1)
+        least, between = _least_of_curves(curves, self.edges)
+        return least, least - between
 
 
 def _sampled(
@@ -157,11 +151,11 @@ def _sampled(
         )
     )
     tool, centers, twists = kinematics.points_and_twists(states.positions)
-    steps_s = [float(times_s[1]), *[float(join_times_s[1])] * len(joining)]
+    steps_s = np.array([times_s[1], *[join_times_s[1]] * len(joining)])
     return _Samples(
         steps_s,
-        [len(times_s) + index * len(join_times_s) for index in range(len(joining))],
-        max(steps_s) ** 2 / 8.0 * curvature,
+        np.array([0, *(len(times_s) + index * len(join_times_s) for index in range(len(joining) + 1))]),
+        float(steps_s.max()) ** 2 / 8.0 * curvature,
         states,
         centers,
         tool,
@@ -176,7 +170,10 @@ def _values(states: JointState) -> tuple[Array, Array, Array]:
 
 def times_until(until_s: float, step_s: float = SAMPLE_S) -> Array:
     """Times (n,), s, from 0 to this one, at most `step_s` apart."""
-    return np.linspace(0.0, until_s, int(np.ceil(until_s / step_s)) + 1)
+    steps = math.ceil(until_s / step_s)
+    times_s = np.arange(steps + 1) * (until_s / max(steps, 1))
+    times_s[-1] = until_s  # exactly, not rounded
+    return times_s
 
 
 def _at_tip(kinematics: Kinematics, q: Array, tip: Array) -> Array:
@@ -236,21 +233,15 @@ def _of_tip(spec: Spec, samples: _Samples, tip: Array) -> dict[str, tuple[float,
 
 
 def _obstacles(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
-    clearance = _least(lambda part: obstacle_clearance(spec, part, radii).min(axis=-1, initial=np.inf), centers)  # (S,)
+    clearance = least_obstacle_clearance(spec, centers, radii)  # (S,)
     return _nearest(clearance, line_m + chords_m**2 / (4.0 * (radii + spec.obstacles.clearance_m)))
 
 
 def _self_collision(spec: Spec, centers: Array, radii: Array, chords_m: Array, line_m: float) -> tuple[float, float]:
-    clearance = _least(lambda part: self_clearance(spec, part, radii), centers)  # (P,)
+    clearance = least_self_clearance(spec, centers, radii)  # (P,)
     first, second = sphere_pairs(spec.robot)
     apart_m = radii[first] + radii[second] + spec.self_collision.clearance_m
     return _nearest(clearance, 2.0 * line_m + (chords_m[first] + chords_m[second]) ** 2 / (4.0 * apart_m))
-
-
-def _least(clearance: Callable[[Array], Array], centers: Array) -> Array:
-    """The least over N samples (N, S, 3), some at a time: what is computed on the way stays in the cache."""
-    parts = [centers[begin : begin + _AT_A_TIME] for begin in range(0, len(centers), _AT_A_TIME)]
-    return np.min([clearance(part).min(axis=0) for part in parts], axis=0)  # keeps NaN
 
 
 def _nearest(margins: Array, hidden: Array) -> tuple[float, float]:
@@ -282,20 +273,13 @@ def _contact(spec: Spec, kinematics: Kinematics, samples: _Samples) -> tuple[flo
 
     Means over each step, and what they hide.
     """
-    row, moving = spec.contact, kinematics.sphere_links >= 2
-    heights = samples.centers[:, moving, 2] - kinematics.sphere_radii[moving] - spec.table.height_m  # (N, S)
-    fastest, least = 0.0, np.inf
-    for lowest, step_s in zip(samples.of_each(heights), samples.steps_s, strict=True):
-        down = (lowest[:-1] - lowest[1:]) / step_s
-        change = between_means(down[..., None])
-        near = np.minimum(lowest[1:], lowest[:-1]) - samples.line_m < row.approach_height_m
-        mean = np.where(near, down, 0.0).max()
-        fastest = np.maximum(fastest, mean)  # keeps NaN
-        least = np.minimum(
-            least, row.approach_speed_m_per_s - np.maximum(0.0, np.where(near, down + change, 0.0).max())
-        )
-    margin = row.approach_speed_m_per_s - float(fastest)
-    return margin, margin - float(least)
+    row, moving = spec.contact, np.flatnonzero(kinematics.sphere_links >= 2)
+    bottoms_m = kinematics.sphere_radii[moving] + spec.table.height_m
+    near_m = row.approach_height_m + samples.line_m
+    mean, between = _fastest_down(
+        np.ascontiguousarray(samples.centers), moving, bottoms_m, samples.edges, samples.steps_s, near_m
+    )
+    return row.approach_speed_m_per_s - mean, between - mean
 
 
 def between_means(velocities: Array) -> Array:
@@ -303,8 +287,8 @@ def between_means(velocities: Array) -> Array:
 
     Half of the greatest change from step to step; and half of how much that changes, which at the ends nothing shows.
     """
-    change = np.diff(velocities, axis=0)
-    return sum(np.linalg.norm(d, axis=-1).max(axis=0, initial=0.0) for d in (change, np.diff(change, axis=0))) / 2.0
+    flat = np.ascontiguousarray(velocities, dtype=np.float64).reshape(len(velocities), -1, velocities.shape[-1])
+    return _between_means(flat).reshape(velocities.shape[1:-1])
 
 
 def _curvature(kinematics: Kinematics, pieces: Extremes, tip_m: float) -> float:
@@ -312,3 +296,74 @@ def _curvature(kinematics: Kinematics, pieces: Extremes, tip_m: float) -> float:
     speeds, accelerations = pieces.speed_rad_per_s, pieces.acceleration_rad_per_s2
     levers_m = kinematics.levers_m + tip_m
     return float((accelerations @ levers_m + speeds.sum(axis=-1) ** 2 * levers_m[0]).max())
+
+
+@compiled(made(1), array(3))
+def _between_means(velocities: Array) -> Array:
+    steps, points, axes = velocities.shape
+    changes, bends = np.zeros(points), np.zeros(points)  # squared, the greatest
+    for n in range(1, steps):
+        for point in range(points):
+            change = bend = 0.0
+            for axis in range(axes):
+                by = velocities[n, point, axis] - velocities[n - 1, point, axis]
+                change += by * by
+                if n > 1:
+                    by -= velocities[n - 1, point, axis] - velocities[n - 2, point, axis]
+                    bend += by * by
+            changes[point] = np.maximum(changes[point], change)  # keeps NaN
+            bends[point] = np.maximum(bends[point], bend)
+    return (np.sqrt(changes) + np.sqrt(bends)) / 2.0
+
+
+@compiled(several(FLOAT, FLOAT), array(3), array(1, INTEGER), array(1), array(1, INTEGER), array(1), FLOAT)
+def _fastest_down(
+    centers: Array, moving: NDArray[np.intp], bottoms_m: Array, edges: NDArray[np.intp], steps_s: Array, near_m: float
+) -> tuple[float, float]:
+    """Mean speed and speed between samples, m/s, at which any of the spheres comes down below this height at a step.
+
+    Not below 0. Bottoms of the moving spheres, m, are where they touch the table; curves of samples are between edges.
+    """
+    fastest = between = 0.0
+    for curve in range(len(steps_s)):
+        begin, steps = edges[curve], edges[curve + 1] - edges[curve] - 1
+        down, lowest = np.empty((steps, len(moving), 1)), np.empty((steps, len(moving)))
+        for n in range(steps):
+            for s in range(len(moving)):
+                here, then = centers[begin + n, moving[s], 2], centers[begin + n + 1, moving[s], 2]
+                down[n, s, 0], lowest[n, s] = (here - then) / steps_s[curve], np.minimum(here, then) - bottoms_m[s]
+        hidden = _between_means(down)
+        for n in range(steps):
+            for s in range(len(moving)):
+                if not lowest[n, s] >= near_m:  # or NaN
+                    fastest = np.maximum(fastest, down[n, s, 0])
+                    between = np.maximum(between, down[n, s, 0] + hidden[s])
+    return fastest, between
+
+
+@compiled(made(1), array(3), array(1, INTEGER))
+def _chords(points: Array, edges: NDArray[np.intp]) -> Array:
+    squares = np.zeros(points.shape[1])
+    for curve in range(len(edges) - 1):
+        for n in range(edges[curve] + 1, edges[curve + 1]):
+            for s in range(points.shape[1]):
+                square = 0.0
+                for axis in range(3):
+                    step = points[n, s, axis] - points[n - 1, s, axis]
+                    square += step * step
+                squares[s] = np.maximum(squares[s], square)  # keeps NaN
+    return np.sqrt(squares)
+
+
+@compiled(several(FLOAT, FLOAT), array(2), array(1, INTEGER))
+def _least_of_curves(values: Array, edges: NDArray[np.intp]) -> tuple[float, float]:
+    """The least, and the least less half of the greatest change between neighbours, of each column of each curve."""
+    least = between = np.inf
+    for curve in range(len(edges) - 1):
+        for column in range(values.shape[1]):
+            lowest, change = values[edges[curve], column], 0.0
+            for n in range(edges[curve] + 1, edges[curve + 1]):
+                lowest = np.minimum(lowest, values[n, column])  # keeps NaN
+                change = np.maximum(change, abs(values[n, column] - values[n - 1, column]))
+            least, between = np.minimum(least, lowest), np.minimum(between, lowest - change / 2.0)
+    return least, between

@@ -7,11 +7,13 @@ blade does not point at them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ami_robot.safety.compiled import INTEGER, array, compiled, made, several
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.gate import between_means, times_until
 from ami_robot.safety.kinematics import Kinematics
@@ -70,12 +72,15 @@ class _Sweep:
     def between(self, begin_s: float, end_s: float) -> _Sweep:
         """From the last sample not after `begin_s`, which becomes now, to the first one not before `end_s`."""
         first = min(int(np.searchsorted(self.times_s, begin_s, side="right")) - 1, len(self.times_s) - 2)
-        part = self.part(slice(max(first, 0), int(np.searchsorted(self.times_s, end_s)) + 1))
-        return replace(part, times_s=part.times_s - begin_s)
+        return self.part(slice(max(first, 0), int(np.searchsorted(self.times_s, end_s)) + 1)).later(-begin_s)
 
     def part(self, samples: slice) -> _Sweep:
         """Some of the times."""
         return _Sweep(self.times_s[samples], self.centers[samples], self.directions[samples])
+
+    def later(self, by_s: float) -> _Sweep:
+        """The same, begun this much later."""
+        return _Sweep(self.times_s + by_s, self.centers, self.directions)
 
 
 class PeopleWatch:
@@ -83,7 +88,7 @@ class PeopleWatch:
 
     def __init__(self, spec: Spec, kinematics: Kinematics, dynamics: Dynamics):
         self._spec, self._kinematics, self._dynamics = spec, kinematics, dynamics
-        self._moving = kinematics.sphere_links >= 1  # the base stays where it is
+        self._moving = np.flatnonzero(kinematics.sphere_links >= 1)  # the base stays where it is
         self._radii = np.append(kinematics.sphere_radii[self._moving], 0.0)
         self._asked = spec.people.source_of_people == "topic"
         self._people: People | None = None
@@ -183,7 +188,7 @@ class PeopleWatch:
 
     def _running_on(self, sweep: _Sweep, sight: _Sight) -> float:
         """Of the motion to its end, which may have begun late."""
-        return self._separation(replace(sweep, times_s=sweep.times_s + self._spec.transport.jitter_s), sight)
+        return self._separation(sweep.later(self._spec.transport.jitter_s), sight)
 
     def _separation_of_stop(self, stop: Stop, sight: _Sight) -> float:
         """Of the brake from the latest start and from the earliest one: swept at once, for the time it takes."""
@@ -205,9 +210,11 @@ class PeopleWatch:
         tip = np.array(sight.tip)
         direction = tip if tip.any() else _DOWN_THE_HAND
         poses, spheres = self._kinematics.tool_pose_and_spheres(q)
-        turns, origins = poses[..., :3, :3], poses[..., :3, 3]
-        centers = np.concatenate([spheres[..., self._moving, :], (origins + turns @ tip)[..., None, :]], axis=-2)
-        return _Sweep(times_s, centers, turns @ direction)
+        batch = q.shape[:-1]
+        poses = np.ascontiguousarray(poses).reshape(-1, 4, 4)
+        spheres = np.ascontiguousarray(spheres).reshape(-1, *spheres.shape[-2:])
+        centers, directions = _with_tip(poses, spheres, self._moving, tip, direction)
+        return _Sweep(times_s, centers.reshape(*batch, -1, 3), directions.reshape(*batch, 3))
 
     def _near_from_everywhere(self, motion: Spline, whole: _Sweep, sight: _Sight) -> PeopleVerdict:
         """Of the motion, and wherever else it may begin: who is behind hurries to the first control point."""
@@ -252,9 +259,41 @@ class PeopleWatch:
 
 def _greatest_speeds(sweep: _Sweep, between: bool) -> tuple[float, float]:
     """Of any sphere, and of the tip, m/s: means over each step, and what they hide."""
-    seconds = np.diff(sweep.times_s).reshape(-1, *[1] * (sweep.centers.ndim - 1))
-    steps = np.diff(sweep.centers, axis=0) / seconds  # (T - 1, ..., S + 1, 3)
-    speeds = np.linalg.norm(steps, axis=-1).max(axis=0)
+    points = sweep.centers.reshape(len(sweep.centers), -1, 3)
+    velocities, speeds = _means(np.ascontiguousarray(points), np.ascontiguousarray(sweep.times_s))
     if between:
-        speeds = speeds + between_means(steps)
-    return float(speeds.max()), float(speeds[..., -1].max())
+        speeds = speeds + between_means(velocities)
+    return float(speeds.max()), float(speeds[sweep.centers.shape[-2] - 1 :: sweep.centers.shape[-2]].max())
+
+
+@compiled(several(made(3), made(2)), array(3), array(3), array(1, INTEGER), array(1), array(1))
+def _with_tip(
+    poses: Array, spheres: Array, moving: NDArray[np.intp], tip: Array, direction: Array
+) -> tuple[Array, Array]:
+    """The moving ones of the spheres (M, S, 3) and the tip of tools with these poses (M, 4, 4), and its direction."""
+    centers, directions = np.empty((len(poses), len(moving) + 1, 3)), np.zeros((len(poses), 3))
+    for m in range(len(poses)):
+        for axis in range(3):
+            for s in range(len(moving)):
+                centers[m, s, axis] = spheres[m, moving[s], axis]
+            centers[m, -1, axis] = poses[m, axis, 3]
+            for k in range(3):
+                centers[m, -1, axis] += poses[m, axis, k] * tip[k]
+                directions[m, axis] += poses[m, axis, k] * direction[k]
+    return centers, directions
+
+
+@compiled(several(made(3), made(1)), array(3), array(1))
+def _means(points: Array, times_s: Array) -> tuple[Array, Array]:
+    """Mean velocities (T - 1, K, 3), m/s, of points (T, K, 3) over each step, and the greatest speed (K,) of them."""
+    steps, count = len(points) - 1, points.shape[1]
+    velocities, squares = np.empty((steps, count, 3)), np.zeros(count)
+    for n in range(steps):
+        for point in range(count):
+            square = 0.0
+            for axis in range(3):
+                velocity = (points[n + 1, point, axis] - points[n, point, axis]) / (times_s[n + 1] - times_s[n])
+                velocities[n, point, axis] = velocity
+                square += velocity * velocity
+            squares[point] = np.maximum(squares[point], square)  # keeps NaN
+    return velocities, np.sqrt(squares)

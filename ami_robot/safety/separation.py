@@ -16,14 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from ami_robot.safety.capsules import capsules, greatest_cosine, is_point, least_margin, nearest
 from ami_robot.safety.checks import check_age, is_number, is_stamp
-from ami_robot.safety.distances import capsule_distance
 from ami_robot.safety.rows import ToolClass
 from ami_robot.safety.spec import Spec
-from ami_robot.types import NS_PER_S, Array, HeldTool, People, Person, Refusal
-
-_FARTHEST_M = 1e6
-"""No coordinate or radius is greater, m: beyond it, rounding would move a person by more than 1e-10 m."""
+from ami_robot.types import NS_PER_S, Array, HeldTool, People, Refusal
 
 _UNKNOWN = float("nan")
 
@@ -42,13 +39,9 @@ def separation_margin(spec: Spec, centers: Array, radii: Array, times_s: Array, 
     if not people.persons:
         return math.inf
     row = spec.people
-    with np.errstate(over="ignore", invalid="ignore"):
-        to_surface = _distances(centers, people).min(axis=-1) - radii  # (T, S)
-        step_m = np.linalg.norm(np.diff(centers, axis=0), axis=-1) - row.max_speed_m_per_s * np.diff(times_s)[:, None]
-        to_surface[1:] -= np.maximum(step_m, 0.0)
-        reach_m = row.max_speed_m_per_s * (_age_s(people, now_ns) + times_s)
-        margin = (to_surface.min(axis=-1) - reach_m).min()
-    return float(margin - row.measurement_error_m - row.intrusion_m)
+    margin = least_margin(centers, radii, times_s, people, row.max_speed_m_per_s)
+    come_m = row.max_speed_m_per_s * _age_s(people, now_ns)
+    return margin - come_m - row.measurement_error_m - row.intrusion_m
 
 
 def in_reach(spec: Spec, centers: Array, radii: Array, people: People, now_ns: int) -> bool:
@@ -56,10 +49,8 @@ def in_reach(spec: Spec, centers: Array, radii: Array, people: People, now_ns: i
     if not people.persons:
         return False
     row = spec.people
-    with np.errstate(over="ignore", invalid="ignore"):
-        nearest_m = (_distances(centers, people).min(axis=-1) - radii).min()
-        reach_m = row.max_speed_m_per_s * (_age_s(people, now_ns) + row.reach_horizon_s)
-    return not nearest_m - reach_m - row.measurement_error_m - row.intrusion_m > 0.0
+    reach_m = row.max_speed_m_per_s * (_age_s(people, now_ns) + row.reach_horizon_s)
+    return not nearest(centers, radii, people) - reach_m - row.measurement_error_m - row.intrusion_m > 0.0
 
 
 def required_separation(spec: Spec, speed_m_per_s: float, stopping_s: float) -> float:
@@ -115,11 +106,7 @@ def facing_margin(
     """
     if not people.persons or tool is None or tool.may_face_people:
         return math.inf
-    with np.errstate(over="ignore", invalid="ignore"):
-        way = _ways(tip_position, people)
-        lengths = np.linalg.norm(way, axis=-1) * np.linalg.norm(tip_direction, axis=-1)[..., None]
-        cosines = np.einsum("...ni,...i->...n", way, tip_direction) / lengths
-    return float((spec.tool_hazard.max_facing_cosine - cosines).min())
+    return spec.tool_hazard.max_facing_cosine - greatest_cosine(tip_position, tip_direction, people)
 
 
 def check_people(spec: Spec, people: People | None, now_ns: int) -> Refusal | None:
@@ -130,10 +117,10 @@ def check_people(spec: Spec, people: People | None, now_ns: int) -> Refusal | No
     stale = check_age(people.stamp_ns, now_ns, staleness.people_s, staleness.future_s, "message about people")
     if stale is not None:
         return stale
-    for index, person in enumerate(people.persons):
-        if not _is_capsule(person):
-            reason = f"Person {index} is not a capsule of finite points and radii that are not negative."
-            return Refusal(reason, "people", _UNKNOWN)
+    malformed = np.isnan(capsules(people)[:, 0])
+    if malformed.any():
+        reason = f"Person {malformed.argmax()} is not a capsule of finite points and radii that are not negative."
+        return Refusal(reason, "people", _UNKNOWN)
     return None
 
 
@@ -145,28 +132,9 @@ def check_held_tool(spec: Spec, held_tool: HeldTool | None, now_ns: int) -> Refu
     stale = check_age(held_tool.stamp_ns, now_ns, staleness.held_tool_s, staleness.future_s, "message about the tool")
     if stale is not None:
         return stale
-    if not (_is_point(held_tool.tip) and is_number(held_tool.mass_kg) and held_tool.mass_kg >= 0.0):
+    if not (is_point(held_tool.tip) and is_number(held_tool.mass_kg) and held_tool.mass_kg >= 0.0):
         return Refusal("The held tool's tip or mass is not finite, or the mass is negative.", "tool_hazard", _UNKNOWN)
     return None
-
-
-def _distances(points: Array, people: People) -> Array:
-    """Distances (..., N), m, from points (..., 3) to the capsules with their errors; NaN unless all are capsules."""
-    if not all(map(_is_capsule, people.persons)):
-        return np.full((*points.shape[:-1], len(people.persons)), np.nan)
-    return capsule_distance(points, people)
-
-
-def _ways(points: Array, people: People) -> Array:
-    """Vectors (..., N, 3), m, from points (..., 3) to the nearest point of each axis; NaN unless all are capsules."""
-    if not all(map(_is_capsule, people.persons)):
-        return np.full((len(people.persons), 3), np.nan)
-    ends_a = np.array([person.end_a for person in people.persons], dtype=np.float64)
-    axes = np.array([person.end_b for person in people.persons], dtype=np.float64) - ends_a
-    squares = np.maximum((axes * axes).sum(axis=-1), np.finfo(np.float64).tiny)  # a ball has no axis
-    from_a = np.asarray(points)[..., None, :] - ends_a
-    along = np.clip(np.einsum("...ni,ni->...n", from_a, axes) / squares, 0.0, 1.0)
-    return along[..., None] * axes - from_a
 
 
 def _age_s(people: People, now_ns: Any) -> float:
@@ -174,19 +142,3 @@ def _age_s(people: People, now_ns: Any) -> float:
     if not (is_stamp(people.stamp_ns) and is_stamp(now_ns)):
         return _UNKNOWN
     return max(0.0, (int(now_ns) - int(people.stamp_ns)) / NS_PER_S)
-
-
-def _is_capsule(person: Any) -> bool:
-    if not isinstance(person, Person):
-        return False
-    lengths = (person.radius, person.radius_error)
-    points = (person.end_a, person.end_b, person.velocity)
-    return all(is_number(r) and 0.0 <= r <= _FARTHEST_M for r in lengths) and all(map(_is_point, points))
-
-
-def _is_point(values: Any) -> bool:
-    try:
-        point = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return point.shape == (3,) and all(abs(x) <= _FARTHEST_M for x in point.tolist())
