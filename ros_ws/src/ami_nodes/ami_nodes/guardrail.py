@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter
@@ -36,6 +37,7 @@ from ami_robot.safety.checks import read_joint_state
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
+from ami_robot.safety.rehearsal import rehearse
 from ami_robot.types import NS_PER_S, GuardrailReport, Refusal
 
 STATUS_HZ = 10
@@ -58,7 +60,11 @@ class GuardrailNode(AmiNode):
         """Read the guardrail file; disarmed until guardrail/arm is called."""
         self.spec = self.load_spec()
         self.sensed_s, self.written_ns = float("-inf"), 0
-        self.guardrail = Guardrail(self.spec, Kinematics(self.spec.robot), Dynamics(self.spec.robot), self.late_s)
+        kinematics, dynamics = Kinematics(self.spec.robot), Dynamics(self.spec.robot)
+        rehearse(self.spec, kinematics, dynamics)
+        gc.collect()
+        gc.freeze()  # what is there stays: to walk it takes 90 ms, which an armed guardrail does not have
+        self.guardrail = Guardrail(self.spec, kinematics, dynamics, self.late_s)
         self.guardrail.select_source(self.settings.source)
         self.trajectory_publisher = self.publisher(
             JointTrajectory, "joint_trajectory_controller/joint_trajectory", qos.COMMAND
