@@ -3,8 +3,8 @@
 A function is compiled for its one signature when its module is imported and kept on disk for the next time, so nothing
 is compiled while the arm moves. Arrays are float64 and C-contiguous (`np.ascontiguousarray` makes them so for next to
 nothing); another type is a TypeError, never another compilation. Floating point is IEEE's: no fast-math, and dividing
-by zero gives inf or NaN as in numpy. What is kept on disk is known by its own file alone: a compiled function calls none
-of another module.
+by zero gives inf or NaN as in numpy. What is kept on disk is known by its own file alone: a compiled function calls
+none of another module.
 """
 
 from __future__ import annotations
