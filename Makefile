@@ -18,6 +18,9 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless && \
 	  $(INSTALL) --quiet opencv-python-headless; }
 
+# Half a minute here, once; else the first graph would take it while it starts.
+COMPILED = @echo "compiling the guardrail's loops"; $(BIN)/python -c "import ami_robot.safety.rehearsal"
+
 .PHONY: help setup demo test test-all test-ros lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios chaos soak clean
 
 help:  ## list these targets
@@ -91,6 +94,7 @@ $(VENV)/bin/python:
 $(VENV)/.ready: $(MANIFESTS) | $(VENV)/bin/python
 	$(INSTALL) $(PACKAGES)
 	$(USABLE_OPENCV)
+	$(COMPILED)
 	touch $(VENV)/COLCON_IGNORE $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
