@@ -132,7 +132,7 @@ def _print(rows_ms: np.ndarray, refused: int, args: Any, task: TaskSettings, loa
     search = task.search
     if search is not None:
         print(f"{search.candidates} candidates, {search.iterations} iterations, ", end="")
-    print(f"horizon {task.horizon}, {args.task.stem}; world model: {model}")
+    print(f"{task.judged_steps} judged steps, {args.task.stem}; world model: {model}")
     print(f"{len(rows_ms)} plans, {refused} refused; load {load_before:.1f} before, {os.getloadavg()[0]:.1f} after")
     print("| ms | p50 | p95 | max |\n|---|---|---|---|")
     for name, column in zip(

@@ -114,7 +114,7 @@ def _model_error(args: argparse.Namespace) -> int:
         raise CalibrationError(f"--task {args.task} imagines nothing: its planner has no world model to calibrate.")
     if args.episodes < fewest_episodes(spec):
         raise CalibrationError(f"--episodes {args.episodes} is too few; at least {fewest_episodes(spec)} are needed.")
-    runs = Rollouts(checkpoint, task, suites, fewest_steps(task.horizon))
+    runs = Rollouts(checkpoint, task, suites, fewest_steps(task.judged_steps))
     try:
         with tqdm(total=args.episodes, unit="episode", desc="collecting", smoothing=0.05) as bar:
             rollouts = []
@@ -126,7 +126,7 @@ def _model_error(args: argparse.Namespace) -> int:
                 rollouts,
                 runs.world_model,
                 checkpoint.sha256,
-                task.horizon,
+                task.judged_steps,
                 spec,
                 Kinematics(spec.robot),
                 args.seed,

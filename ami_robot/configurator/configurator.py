@@ -112,8 +112,10 @@ class TaskSettings:
         return self.search is not None or self.policy is not None
 
     @property
-    def horizon(self) -> int:
-        """Model steps that are imagined."""
+    def judged_steps(self) -> int:
+        """Model steps whose imagined tool positions the guardrails judge: for so many its error has to be bounded."""
+        if self.contacts is not None:
+            return self.contacts.judged_steps
         settings = self.search or self.policy
         assert settings is not None  # asked of what uses a world model
         return settings.horizon
@@ -276,7 +278,7 @@ def build_monitor(task: TaskSettings, spec: Spec, bound: ModelErrorBound | None 
             bound = load_model_error(task.model_error)
         except ModelErrorError as error:
             return Refusal(f"the model error is not known: {error}", GUARDRAIL, float("nan"))
-    if refusal := unusable_bound(bound, spec, task.horizon + 1):  # and the step that is under way
+    if refusal := unusable_bound(bound, spec, task.judged_steps + 1):  # and the step that is under way
         return refusal
     return Monitor(bound, int(spec.model_error.window), int(spec.model_error.trips))
 
