@@ -81,7 +81,9 @@ class Contacts:
     def reset(self) -> None:
         """Forget the last plan's way and start the draws again from the seed."""
         self._rng = np.random.default_rng(self.settings.seed)
+        self._for: Array | None = None  # where the block was to be, (3,), m
         self._last: Ways | None = None  # what is left of it
+        self._views: list[Array] = []  # where the block was seen, (3,), m, since a way was gone
 
     def plan(self, belief: Belief, goal: Goal, deadline_s: float | None = None) -> Plan | Refusal:
         """What is left of the last plan's way, or a new one; or why there is none. No deadline: there is one iteration.
@@ -117,9 +119,11 @@ class Contacts:
 
         None where there is nothing left to do.
         """
-        block = self._block_head.decode(query.belief.image_latent)
         goal = query.goal.block_position
         assert goal is not None  # plan has looked
+        if self._for is None or not np.array_equal(goal, self._for):
+            self._for, self._last = goal, None
+        block = self._where_block_is(query.belief)
         if self._last is None and np.linalg.norm(block - goal) < self.settings.near_m:
             return None
         scatter = self._rng.standard_normal((self.settings.candidates - 1, 9))
@@ -133,6 +137,16 @@ class Contacts:
         if self._last is not None:
             new = self._last.joined(new.take(np.arange(len(new.points) - 1)))
         return hold.joined(new)
+
+    def _where_block_is(self, belief: Belief) -> Array:
+        """(3,), m: the median of what was seen since the last way was gone.
+
+        A hand on its way over the block comes before it in the picture, and what is read then is off by centimetres.
+        """
+        if self._last is not None:
+            self._views.clear()
+        self._views.append(self._block_head.decode(belief.image_latent))
+        return np.asarray(np.median(self._views, axis=0))
 
     def _chosen(self, pool: Pool, preferred: Array) -> Pool:
         """The cheapest (one row), but the preferred way where nothing is cheaper by enough.

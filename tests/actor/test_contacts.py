@@ -134,10 +134,12 @@ def test_a_way_is_made_anew_until_its_first_point_and_then_kept():
     contacts = planner(replace(PUSH, candidates=2))
     seen_now, seen_later = NOW, replace(NOW, image_latent=NOW.image_latent + np.array([0.03, 0.0, 0.0]))
     contacts.plan(seen_now, THERE)
+    contacts.plan(seen_later, THERE)  # two views of three
     np.testing.assert_array_equal(
         contacts.plan(seen_later, THERE).actions,
         planner(replace(PUSH, candidates=2)).plan(seen_later, THERE).actions,
     )
+    contacts.reset()
     over = belief([0.5, 0.17, 0.12], NOW.image_latent)
     first = contacts.plan(over, THERE)
     lower = replace(belief(over.proprio[TOOL_TARGET] + first.actions[0, :3], seen_later.image_latent))
@@ -165,6 +167,21 @@ def test_a_block_that_is_near_its_goal_is_left_alone_once_a_way_is_gone():
     near = replace(THERE, block_position=NOW.image_latent + np.array([0.018, 0.0, 0.0]))
     assert not planner(replace(PUSH, near_m=0.02)).plan(NOW, near).actions[:, :3].any()
     assert planner(replace(PUSH, near_m=0.015)).plan(NOW, near).actions[:, :3].any()
+
+
+def test_a_block_that_is_read_wrong_in_some_pictures_is_where_most_show_it():
+    contacts = planner(replace(PUSH, candidates=2))
+    hidden = replace(NOW, image_latent=NOW.image_latent + np.array([0.1, 0.1, 0.0]))
+    plans = [contacts.plan(view, THERE) for view in (NOW, hidden, NOW, hidden, NOW)]
+    np.testing.assert_array_equal(plans[-1].actions, plans[0].actions)
+
+
+def test_a_way_for_one_goal_is_not_gone_on_for_another():
+    contacts = planner(CARRY)
+    over = belief([*NOW.image_latent[:2], 0.12], NOW.image_latent)
+    contacts.plan(over, THERE)
+    high = replace(THERE, block_position=THERE.block_position + np.array([0.0, 0.0, 0.13]))
+    np.testing.assert_array_equal(contacts.plan(over, high).actions[0], planner(CARRY).plan(over, high).actions[0])
 
 
 def test_what_it_cannot_pursue_it_refuses():
