@@ -77,8 +77,10 @@ def compare(entry: Entry, suite: Suite, seed: int) -> dict[str, Any]:
     """
     contestants = contestants_of(entry)
     (row, settings), env = next(iter(contestants.tasks.items())), contestants.env
+    assert settings.search is not None  # nothing else is held against an oracle
+    horizon = settings.search.horizon
     task, camera = suite.episode(seed, contestants.camera)
-    start = start_of(contestants, task, camera, settings.horizon)
+    start = start_of(contestants, task, camera, horizon)
     if start is None:
         return {"seed": seed, "left_out": True}
     assert env.arm is not None  # there is one after reset
@@ -92,7 +94,7 @@ def compare(entry: Entry, suite: Suite, seed: int) -> dict[str, Any]:
         **{name: {} for name in ("errors_m", "costs", "imagined_cost", "refused", "search_s")},
     }
     width = env.report.gripper_width
-    actions = {"expert": start.expert, "hold": _lasting(np.zeros((0, ACTION_DIM)), settings.horizon, width)}
+    actions = {"expert": start.expert, "hold": _lasting(np.zeros((0, ACTION_DIM)), horizon, width)}
     agents = {
         name: contestants.pursuing(row, task, camera, world_model)
         for name, world_model in (("model", None), ("oracle", oracle))
@@ -107,7 +109,7 @@ def compare(entry: Entry, suite: Suite, seed: int) -> dict[str, Any]:
         else:
             episode["imagined_cost"][name] = finite(answer.cost)
         planned = np.zeros((0, ACTION_DIM)) if isinstance(answer, Refusal) else answer.actions
-        actions[name] = _lasting(planned, settings.horizon, width)
+        actions[name] = _lasting(planned, horizon, width)
     goal = agents["model"].goal
     assert goal is not None  # it pursues one
     cost = _cost(settings, contestants.encoder.checkpoint_sha256).for_goal(goal)
