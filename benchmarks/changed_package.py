@@ -8,10 +8,12 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +99,12 @@ class _ChangedLoader(SourceFileLoader):
     def __init__(self, name: str, path: str, tree: ast.Module) -> None:
         super().__init__(name, path)
         self._tree = tree
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Its loops are compiled anew: those that are kept are of the unchanged file."""
+        if self.name != "ami_robot.safety.compiled":
+            import_module("ami_robot.safety.compiled").NOT_KEPT.add(self.name)
+        super().exec_module(module)
 
     def get_code(self, name: str) -> Any:
         """Code of the changed tree; never from or to a cache."""

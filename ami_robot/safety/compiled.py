@@ -20,6 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 FLOAT, INTEGER, BOOLEAN, NOTHING = types.float64, types.int64, types.boolean, types.void
 
 
+NOT_KEPT: set[str] = set()
+"""Modules that are not what their file says, by which what is kept is known: mutants, for example."""
+
+
 def array(dimensions: int, of: Any = FLOAT) -> Any:
     """The type of an array with so many dimensions, which may be read only."""
     return types.Array(of, dimensions, "C", readonly=True)
@@ -37,4 +41,9 @@ def several(*results: Any) -> Any:
 
 def compiled(result: Any, *arguments: Any) -> Callable[[F], F]:
     """Compile a function of arguments of these types, as `array` and `FLOAT`, to one that returns this type."""
-    return numba.njit(result(*arguments), cache=True, error_model="numpy")  # type: ignore[no-any-return]
+
+    def compile_one(function: F) -> F:
+        kept = function.__module__ not in NOT_KEPT
+        return numba.njit(result(*arguments), cache=kept, error_model="numpy")(function)  # type: ignore[no-any-return]
+
+    return compile_one

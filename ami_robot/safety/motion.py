@@ -38,8 +38,6 @@ trajectory comes, even one step later; but 10 ms over 0.1 s already break the ac
 ROUNDING = 1e-9
 """What lies beyond a limit by less than this, in the row's unit or as a share, lies on it."""
 
-_ROWS = ("joint_position", "joint_velocity", "joint_acceleration", "joint_jerk")
-
 
 class Spline:
     """Quintic pieces from `start` through the control points of `trajectory`, then rest."""
@@ -147,7 +145,13 @@ def limit_margins(extremes: Extremes, spec: Spec, whole_limits: bool = False) ->
     """
     values = extremes.values
     margins = _margins(values.reshape(5, -1, values.shape[-1]), _limits(spec, whole_limits))
-    return dict(zip(_ROWS, margins.reshape(4, *values.shape[1:]), strict=True))
+    position, velocity, acceleration, jerk = margins.reshape(4, *values.shape[1:])
+    return {
+        "joint_position": position,
+        "joint_velocity": velocity,
+        "joint_acceleration": acceleration,
+        "joint_jerk": jerk,
+    }
 
 
 def excess(extremes: Extremes, spec: Spec, whole_limits: bool = False) -> Array:

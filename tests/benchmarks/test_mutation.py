@@ -106,3 +106,16 @@ def test_what_a_shared_fixture_passes_through_is_shown_to_every_test_that_uses_i
     shared = [tests for tests in lines.values() if any(test for test in tests)]
     assert shared
     assert {test.split("::")[1] for tests in shared for test in tests if test} == {"test_first", "test_second"}
+
+
+def test_a_changed_loop_is_compiled_anew_and_not_taken_from_what_was_kept():
+    code = (
+        "import ast, sys; from benchmarks.changed_package import run_changed\n"
+        "def change(file):\n"
+        "    source = file.read_text().replace('return math.sqrt(x * x + y * y + z * z)', 'return 0.0')\n"
+        "    return ast.parse(source) if file.name == 'capsules.py' else None\n"
+        "sys.exit(run_changed(change, ['tests/safety/test_separation.py']))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=mutation.ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == mutation.FAILED, done.stdout
