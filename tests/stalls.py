@@ -1,5 +1,8 @@
 """A failed test of a live graph is run again where the machine stood still meanwhile, and only there.
 
+Where it stood still in every one of these runs, and in the last for long enough to brake an arm, the test is skipped
+with that reason: on such a machine it can say nothing.
+
 A virtual machine that gets no core for 50 ms brakes the arm, as it should; that says nothing about the project's code.
 So a process of its own watches every core, at a priority above any node's. Run as a program, this file is that process.
 """
@@ -15,10 +18,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 PERIOD_S = 0.005
 
 STALL_S = 0.01
 """A cycle of the guardrail; two or three such stalls in a row are 50 ms without joint states."""
+
+UNFIT_S = 0.03
+"""Joint states that are so late, and what else delays them on a machine of two cores, make 50 ms: the arm is braked."""
 
 PRIORITY = 60
 """Of SCHED_FIFO: above the kernel's interrupt threads, and so above every node."""
@@ -39,9 +47,26 @@ class StallWatch:
         """A test begins."""
         self._since_s = time.monotonic()
 
+    def longest_s(self) -> float:
+        """For how long a core was away at most of those that came back since the test began; 0 where none was."""
+        notes = [map(float, line.split()) for line in Path(self._notes.name).read_text().splitlines()]
+        return max((away_s for back_s, away_s in notes if back_s >= self._since_s), default=0.0)
+
     def stalled(self) -> bool:
         """Whether a core came back since the test began after it had been away."""
-        return any(float(line) >= self._since_s for line in Path(self._notes.name).read_text().splitlines())
+        return self.longest_s() > 0.0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        """Excuse the last failure of a live test on a machine that stood still in all its runs."""
+        report = yield
+        last = getattr(item, "execution_count", 1) > RERUNS
+        if report.failed and last and item.get_closest_marker("flaky") and self.longest_s() > UNFIT_S:
+            reason = (
+                f"Skipped: it failed {RERUNS + 1} times, a core was away each time, now for {self.longest_s():.3f} s"
+            )
+            report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], reason)
+        return report
 
     def close(self) -> None:
         """End it; RuntimeError if it had ended by itself, since then it has noted nothing."""
@@ -55,8 +80,6 @@ class StallWatch:
 
 def pytest_collection_modifyitems(config, items) -> None:
     """Mark those that start nodes."""
-    import pytest
-
     live = [item for item in items if "ros" in item.fixturenames or item.get_closest_marker("graph")]
     if live and config.pluginmanager.hasplugin("rerunfailures"):  # make test-ros does without plugins
         watch = StallWatch()
@@ -77,7 +100,7 @@ def watch_core(core: int, notes: Path) -> None:
         now_s = time.monotonic()
         if now_s - last_s > PERIOD_S + STALL_S:
             with notes.open("a") as file:
-                file.write(f"{now_s:.4f}\n")
+                file.write(f"{now_s:.4f} {now_s - last_s:.4f}\n")
         last_s = now_s
 
 
