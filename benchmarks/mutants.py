@@ -66,9 +66,11 @@ def string_constants(tree: ast.Module) -> dict[str, str]:
     }
 
 
-def without_row(tree: ast.Module, row: str, constants: dict[str, str]) -> ast.Module:
-    """The module without one guardrail: it refuses nothing by this name and has no margin of it."""
-    return ast.fix_missing_locations(_RowDeleter(row, constants).visit(tree))
+def without_row(tree: ast.Module, row: str, constants: dict[str, str]) -> ast.Module | None:
+    """The module without one guardrail: it refuses nothing by this name and has no margin of it. None: as before."""
+    before = ast.dump(tree)
+    changed = ast.fix_missing_locations(_RowDeleter(row, constants).visit(tree))
+    return None if ast.dump(changed) == before else changed
 
 
 def _places(tree: ast.AST, scope: str = "") -> Iterator[tuple[ast.expr | ast.stmt, str]]:

@@ -42,7 +42,7 @@ class ModelErrorBound:
     checkpoint_sha256: str
     miscoverage: float  # delta: the share of rollouts in which the error may exceed the bound at some step
     horizon: int  # model steps from the frame on: the one under way and those that are planned
-    bound_m: float  # of all quantities at once: what margins widen by
+    bound_m: float  # of tip and elbow at once: what margins widen by
     quantities_m: Mapping[str, float]  # bound of each decoded quantity by itself
     left_out: Mapping[str, str]  # quantity -> why nothing is said of it
     record: Mapping[str, Any]  # how it was made and what validation found; read by people

@@ -63,7 +63,7 @@ def test_every_mutant_of_the_same_source_is_found_again_and_differs():
 def run(source: str, row: str) -> dict:
     names: dict = {"Refusal": lambda reason, guardrail, margin: guardrail}
     tree = ast.parse(source)
-    exec(compile(without_row(tree, row, string_constants(tree)), "module.py", "exec"), names)
+    exec(compile(without_row(tree, row, string_constants(tree)) or tree, "module.py", "exec"), names)
     return names
 
 

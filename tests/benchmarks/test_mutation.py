@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
 
 import pytest
 
+from ami_robot.safety import quintic
 from benchmarks import mutation
 from benchmarks.mutants import Mutant
 
@@ -74,18 +76,41 @@ def test_the_counted_files_exist_and_data_is_not_among_them():
     assert all((mutation.ROOT / name).exists() for name in names)
 
 
-def test_every_guardrail_has_a_test_that_dies_without_it(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.mutation", "--rows", "--out", str(tmp_path / "rows.json")]
-    done = subprocess.run(command, cwd=mutation.ROOT, capture_output=True, text=True, timeout=600, check=False)
+SOME = ["people", "transport", "command_rate"]
+"""A row of a compiled module, one whose numbers change others, one of an interpreted module."""
+
+
+@pytest.mark.parametrize("rows", [SOME, pytest.param([], marks=pytest.mark.slow)], ids=["some", "all"])
+def test_every_guardrail_has_a_test_that_dies_without_it(rows, tmp_path):
+    command = [sys.executable, "-m", "benchmarks.mutation", "--out", str(tmp_path / "rows.json"), "--rows", *rows]
+    done = subprocess.run(command, cwd=mutation.ROOT, capture_output=True, text=True, timeout=3600, check=False)
     dies = json.loads((tmp_path / "rows.json").read_text())["rows"]
-    assert set(dies) == {entry.row for entry in mutation.TABLE}
+    assert set(dies) == set(rows or (entry.row for entry in mutation.TABLE))
     assert {row for row, died in dies.items() if not died} == set(), done.stdout
     assert done.returncode == 0
 
 
-def test_what_a_shared_fixture_passes_through_is_shown_to_every_test_that_uses_it(tmp_path):
-    file = tmp_path / "test_shared.py"
-    file.write_text(
+@pytest.fixture
+def lines_of(tmp_path):
+    """Names of the tests in a text that pass through each line of a module."""
+
+    def observe(text, module):
+        file, target = tmp_path / "test_observed.py", tmp_path / "lines.json"
+        file.write_text(text)
+        code = (
+            "import sys; from pathlib import Path; from benchmarks import mutation;"
+            "mutation.TESTS = (sys.argv[1],); sys.exit(mutation.observe_lines(Path(sys.argv[2])))"
+        )
+        command = [sys.executable, "-c", code, str(file), str(target)]
+        assert subprocess.run(command, cwd=mutation.ROOT, capture_output=True, timeout=120, check=False).returncode == 0
+        lines = json.loads(target.read_text())[module].items()
+        return {int(line): {test.split("::")[1] for test in tests if test} for line, tests in lines}
+
+    return observe
+
+
+def test_what_a_shared_fixture_passes_through_is_shown_to_every_test_that_uses_it(lines_of):
+    lines = lines_of(
         "import pytest\n"
         "from ami_robot.safety.rows import Table\n"
         "from ami_robot.safety.checks import is_number\n"
@@ -93,19 +118,23 @@ def test_what_a_shared_fixture_passes_through_is_shown_to_every_test_that_uses_i
         "def shared(): return is_number(1.0)\n"
         "def test_first(shared): pass\n"
         "def test_second(shared): pass\n"
-        "def test_other(): pass\n"
+        "def test_other(): pass\n",
+        "ami_robot/safety/checks.py",
     )
-    target = tmp_path / "observed.json"
-    code = (
-        "import sys; from pathlib import Path; from benchmarks import mutation;"
-        "mutation.TESTS = (sys.argv[1],); sys.exit(mutation.observe(Path(sys.argv[2])))"
+    assert {test for tests in lines.values() for test in tests} == {"test_first", "test_second"}
+
+
+def test_the_lines_of_a_compiled_loop_are_seen(lines_of):
+    lines = lines_of(
+        "import numpy as np\n"
+        "from ami_robot.safety.quintic import JointState, quintic\n"
+        "REST = JointState(*np.zeros((3, 7)))\n"
+        "def test_it(): quintic(REST, REST, 1.0)\n",
+        "ami_robot/safety/quintic.py",
     )
-    command = [sys.executable, "-c", code, str(file), str(target)]
-    assert subprocess.run(command, cwd=mutation.ROOT, capture_output=True, timeout=120, check=False).returncode == 0
-    lines = json.loads(target.read_text())["lines"]["ami_robot/safety/checks.py"]
-    shared = [tests for tests in lines.values() if any(test for test in tests)]
-    assert shared
-    assert {test.split("::")[1] for tests in shared for test in tests if test} == {"test_first", "test_second"}
+    code, first = inspect.getsourcelines(quintic._quintics.py_func)
+    inside = range(first + 10, first + len(code))
+    assert any("test_it" in lines.get(line, ()) for line in inside)
 
 
 def test_a_changed_loop_is_compiled_anew_and_not_taken_from_what_was_kept():
