@@ -47,6 +47,13 @@ def test_that_always_fails(request):
 """
 
 
+AGAIN = """
+@pytest.mark.graph
+def test_that_always_fails_too(request):
+    test_that_always_fails(request)
+"""
+
+
 @pytest.mark.parametrize(
     ("mark", "away_s", "always", "outcomes"),
     [
@@ -68,6 +75,16 @@ def test_only_where_a_core_was_away_a_live_test_gets_other_tries_and_is_excused_
     assert {key: number for key, number in result.parseoutcomes().items() if key != "warnings"} == outcomes
     if "skipped" in outcomes:
         result.stdout.fnmatch_lines(["*it failed 3 times, a core was away each time, now for 0.200 s"])
+
+
+def test_after_some_tests_that_were_waited_for_in_vain_the_others_get_one_run(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    pytester.makeini("[pytest]\nmarkers =\n  graph: it starts nodes")
+    pytester.makeconftest(CONFTEST + "tests.stalls.EXCUSED = 1\n")
+    pytester.makepyfile(TEST.format(mark="graph", away_s=0.2, always=True) + AGAIN)
+    result = pytester.runpytest_subprocess("-p", "tests.stalls", "-rs")
+    assert result.parseoutcomes() == {"passed": 1, "skipped": 2, "rerun": 3}
+    result.stdout.fnmatch_lines(["*it failed 3 times*", "*it failed once*"])
 
 
 def test_the_watch_notes_for_how_long_it_was_kept_from_its_core():
