@@ -392,8 +392,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="that many at random instead of all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time (default %(default)s)")
-    parser.add_argument("--rows", nargs="*", choices=[entry.row for entry in TABLE], metavar="ROW",
-                        help="delete whole guardrails instead: these, or all of them")
+    parser.add_argument(
+        "--rows",
+        nargs="*",
+        choices=[entry.row for entry in TABLE],
+        metavar="ROW",
+        help="delete whole guardrails instead: these, or all of them",
+    )
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE", help="default: benchmarks/results/")
     return parser.parse_args()
 

@@ -92,6 +92,7 @@ def test_two_goal_pictures_pass_through_seven_processes_and_leave_a_whole_report
 
 
 @pytest.mark.graph
+@pytest.mark.slow
 def test_a_goal_position_is_reached_without_a_model(start, tmp_path):
     process = start("--episodes", "1", "--no-video", *POSES)
     assert process.wait(120) == 0, (tmp_path / "output").read_text()
@@ -123,6 +124,7 @@ def test_ctrl_c_ends_everything_cleanly(start, tmp_path):
 
 
 @pytest.mark.graph
+@pytest.mark.slow
 def test_the_death_of_a_node_is_named(start, tmp_path):
     process = start(*POSES)
     children = wait_until_moving(process, tmp_path / "runs")

@@ -42,7 +42,7 @@ def test_commands_that_only_come_back_bring_the_tool_to_its_goal(client):
         reaches(client, launch)
 
 
-@pytest.mark.parametrize("robot", ["fr3", "ur5e"])
+@pytest.mark.parametrize("robot", [pytest.param("fr3", marks=pytest.mark.slow), "ur5e"])
 def test_another_robot_moves_by_its_own_names_and_limits(client, robot):
     spec, names = load_spec(spec_file(robot)), []
     with (
@@ -84,6 +84,7 @@ def test_a_half_whose_other_half_does_not_come_ends_with_who_is_missing(client, 
         assert "did not deactivate" not in launch.output()
 
 
+@pytest.mark.slow
 def test_two_halves_are_one_graph_that_goes_down_with_the_robots(client):
     given = {"arm": "loopback", "vision": "false", "config": "analytic"}
     with launched(BRINGUP, part="brain", **given) as brain, launched(BRINGUP, part="robot", **given) as robot:

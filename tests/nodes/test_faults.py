@@ -74,7 +74,10 @@ def others(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("victim", ["guardrail", "planner", "lifecycle_manager", "camera", "encoder", "world_model"])
+MORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("lifecycle_manager", "camera", "world_model")]
+
+
+@pytest.mark.parametrize("victim", ["guardrail", "planner", "encoder", *MORE])
 def test_a_killed_node_ends_the_launch_with_its_name_and_the_arm_comes_to_rest(client, arm, others, checkpoint, victim):
     sees = str(victim in ("camera", "encoder", "world_model")).lower()
     with launched(others, config="analytic", vision=sees, checkpoint=checkpoint) as launch:

@@ -121,7 +121,7 @@ def armed(client, watcher):
     assert wait_for(lambda: watcher.reports and watcher.armed(), 5.0)
 
 
-@pytest.mark.parametrize("name", ["planner", "guardrail"])
+@pytest.mark.parametrize("name", [pytest.param("planner", marks=pytest.mark.slow), "guardrail"])
 def test_a_killed_node_takes_the_graph_down_with_its_name_and_a_failure(loopback, client, watcher, name):
     with loopback() as launch:
         armed(client, watcher)
@@ -145,7 +145,7 @@ def test_a_node_that_ends_by_itself_is_missed_at_once(loopback, client, watcher)
         assert "planner is gone: it left the graph" in launch.output()
 
 
-@pytest.mark.parametrize("name", ["planner", "guardrail"])
+@pytest.mark.parametrize("name", [pytest.param("planner", marks=pytest.mark.slow), "guardrail"])
 def test_a_killed_node_comes_back_active_and_the_guardrail_has_to_be_armed_anew(loopback, client, watcher, name):
     with loopback(respawn="true") as launch:
         armed(client, watcher)
@@ -201,6 +201,7 @@ def test_a_guardrail_that_was_frozen_disarms_as_soon_as_it_goes_on(loopback, cli
         assert watcher.disarmed_within(1.0 + BUSY_S)
 
 
+@pytest.mark.slow
 def test_a_frozen_node_takes_the_graph_down_where_none_comes_back(loopback, client, watcher):
     with loopback() as launch:
         armed(client, watcher)
@@ -219,6 +220,7 @@ def test_the_death_of_the_arm_ends_the_launch_even_where_nodes_come_back(loopbac
         assert "[arm] is required, so the launch ends" in launch.output()
 
 
+@pytest.mark.slow
 def test_a_killed_manager_comes_back_watches_again_and_the_guardrail_has_to_be_armed_anew(loopback, client, watcher):
     with loopback(respawn="true") as launch:
         armed(client, watcher)
@@ -235,6 +237,7 @@ def test_a_killed_manager_comes_back_watches_again_and_the_guardrail_has_to_be_a
         assert launch.interrupt() == 0, launch.output()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_node_is_about_to_come_back_ends_the_launch_well(loopback, client, watcher):
     with loopback(respawn="true") as launch:
         armed(client, watcher)
@@ -246,6 +249,7 @@ def test_ctrl_c_while_a_node_is_about_to_come_back_ends_the_launch_well(loopback
         assert "Traceback" not in launch.output()
 
 
+@pytest.mark.slow
 def test_a_manager_that_stood_still_itself_blames_nobody(loopback, client, watcher):
     with loopback() as launch:
         armed(client, watcher)
@@ -257,6 +261,7 @@ def test_a_manager_that_stood_still_itself_blames_nobody(loopback, client, watch
         assert launch.running() and watcher.armed()
 
 
+@pytest.mark.slow
 def test_nodes_in_a_namespace_are_heard_too(loopback, watcher):
     with loopback(namespace="/cell1") as launch:
         assert watcher.hears("all nodes are active", 30.0)

@@ -1,4 +1,7 @@
-"""Every story through the whole graph, on one seed each; `python -m benchmarks.scenarios --live` plays three."""
+"""Stories through the whole graph, on one seed each: those of one cell in `make test`, all in `make test-all`.
+
+`python -m benchmarks.scenarios --live` plays three seeds.
+"""
 
 import sys
 
@@ -12,7 +15,12 @@ LAUNCHER = [sys.executable, "-m", "ami_embedded.launch"]
 CELLS = {kind: [name for name, live in LIVE.items() if live.cell == kind] for kind in (s.cell for s in LIVE.values())}
 
 
-@pytest.mark.parametrize("kind", CELLS, ids=["-".join(names) for names in CELLS.values()])
+FIRST, *OTHERS = CELLS
+
+
+@pytest.mark.parametrize(
+    "kind", [FIRST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)], ids=map("-".join, CELLS.values())
+)
 def test_the_stories_of_one_cell_pass(client, kind):
     runs = [(name, seed) for name in CELLS[kind] for seed in LIVE[name].seeds(1)]
     for outcome in play_in_one_graph(kind, runs, client, LAUNCHER):

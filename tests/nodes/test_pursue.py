@@ -131,6 +131,7 @@ def arriving(client, tmp_path_factory):
         yield launch
 
 
+@pytest.mark.slow
 def test_positions_are_gone_through_one_after_the_other(client, arriving, shown):
     client.begin_episode(SEED)
     path = []

@@ -48,6 +48,7 @@ def test_an_arm_takes_as_many_steps_as_enter_is_pressed(client, sent):
         assert launch.interrupt() == 0
 
 
+@pytest.mark.slow
 def test_without_a_goal_or_the_service_it_says_so(client, sent):
     with launched(BRINGUP, **BLIND) as launch:
         client.wait_until_active()
