@@ -9,7 +9,9 @@ drawn round those that block and goal suggest:
             down, opening and up again
 
 The world model imagines what comes of each, and the cost decides whether another way than the suggested one is worth
-taking, or to hold still.
+taking, or to hold still. Once its first point is passed a way is gone to its end: what is imagined of a touch changes
+from one picture to the next, and fingers that open again because of that hold nothing. Seeing decides then: a way is
+given up where the block stays behind.
 """
 
 from __future__ import annotations
@@ -28,8 +30,6 @@ from ami_robot.types import GRIPPER_WIDTH, TOOL_TARGET, Array, Belief, Goal, Pla
 if TYPE_CHECKING:  # torch stays out of processes that have nothing learned
     from ami_robot.perception.block_head import BlockHead
 
-CONTACTS = ("push", "carry")
-
 OVER_M = 0.03
 """From the line above a point, within which the tool comes down from where it is."""
 
@@ -39,12 +39,18 @@ LIFTED_M = 0.03
 CLOSING_M, CLOSING_STEP_M = 0.012, 0.002
 """The tool rises by so much, so slowly, while its fingers move: in 6 steps it comes to rest and they to a block."""
 
+TOUCHED = {"push": 2, "carry": 3}
+"""Points of a way after which the block has to come along."""
+
+LOST_VIEWS = 2
+"""Pictures in a row that show it elsewhere: one may be read wrong."""
+
 
 @dataclass(frozen=True)
 class ContactSettings:
     """Everything that can be set; the values are in the configurator's YAML."""
 
-    contact: str  # one of CONTACTS
+    contact: str  # one of TOUCHED
     candidates: int  # ways looked at in each plan
     horizon: int  # model steps that each is imagined
     judged_steps: int  # of them, the first whose imagined tool positions the guardrails judge; planned ones all are
@@ -56,14 +62,15 @@ class ContactSettings:
     turn_std_rad: float  # push: of the direction, about that to the goal
     place_std_m: float  # of each point
     near_m: float  # of the block from the goal, within which no new way is begun
-    switch_share: float  # by which another way has to be cheaper than the last plan's, or than the one without scatter
+    lost_m: float  # of the block from the tool that touched it: farther away it has stayed behind
+    switch_share: float  # by which another way has to be cheaper than the one without scatter
     seed: int
 
     iterations: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if self.contact not in CONTACTS:
-            raise ValueError(f"contact is {self.contact!r}; valid are {', '.join(CONTACTS)}")
+        if self.contact not in TOUCHED:
+            raise ValueError(f"contact is {self.contact!r}; valid are {', '.join(TOUCHED)}")
         if self.candidates < 2 or self.horizon < 1 or self.switch_share >= 1.0:
             raise ValueError("contacts needs candidates >= 2 (one is to hold still), horizon >= 1 and switch_share < 1")
 
@@ -83,6 +90,8 @@ class Contacts:
         self._rng = np.random.default_rng(self.settings.seed)
         self._for: Array | None = None  # where the block was to be, (3,), m
         self._last: Ways | None = None  # what is left of it
+        self._passed = 0  # of its points
+        self._lost = 0  # pictures in a row
         self._views: list[Array] = []  # where the block was seen, (3,), m, since a way was gone
 
     def plan(self, belief: Belief, goal: Goal, deadline_s: float | None = None) -> Plan | Refusal:
@@ -110,7 +119,7 @@ class Contacts:
             return pool
         chosen = self._chosen(pool, ways.points[1])
         row = int(np.flatnonzero((ways.points == chosen.sequences.drawn[0]).all(axis=(1, 2)))[0])
-        self._last = None if row == 0 else ways.take(np.array([row])).from_now(tool, query.limit_m)
+        self._last, self._passed = ways.take(np.array([row])).from_now(tool, query.limit_m) if row else (None, 0)
         masked = int((~candidates.feasible).sum())
         return chosen.plan(query.cost.names, len(candidates.feasible), masked, self.settings.iterations)
 
@@ -119,44 +128,48 @@ class Contacts:
 
         None where there is nothing left to do.
         """
-        goal = query.goal.block_position
+        goal, width = query.goal.block_position, float(query.belief.proprio[GRIPPER_WIDTH][0])
         assert goal is not None  # plan has looked
         if self._for is None or not np.array_equal(goal, self._for):
             self._for, self._last = goal, None
-        block = self._where_block_is(query.belief)
-        if self._last is None and np.linalg.norm(block - goal) < self.settings.near_m:
+        block = self._where_block_is(query.belief, tool)
+        if self._last is not None:
+            return _holding(tool, width, self._last).joined(self._last)
+        if np.linalg.norm(block - goal) < self.settings.near_m:
             return None
         scatter = self._rng.standard_normal((self.settings.candidates - 1, 9))
         scatter[0] = 0.0
-        new = (self._push if self.settings.contact == "push" else self._carry)(tool, block, goal, scatter)
-        hold = Ways(
-            np.tile(tool, (1, new.points.shape[1], 1)),
-            np.full((1, new.points.shape[1]), float(query.belief.proprio[GRIPPER_WIDTH][0])),
-            new.steps_m[:1],
-        )
-        if self._last is not None:
-            new = self._last.joined(new.take(np.arange(len(new.points) - 1)))
-        return hold.joined(new)
+        if self.settings.contact == "push":
+            ways = self._push(tool, block, goal, scatter)
+        else:
+            ways = self._carry(tool, width, block, goal, scatter)
+        return _holding(tool, width, ways).joined(ways)
 
-    def _where_block_is(self, belief: Belief) -> Array:
-        """(3,), m: the median of what was seen since the last way was gone.
+    def _where_block_is(self, belief: Belief, tool: Array) -> Array:
+        """(3,), m: the median of what was seen since the last way was gone; that is given up where the block is lost.
 
         A hand on its way over the block comes before it in the picture, and what is read then is off by centimetres.
         """
+        seen = self._block_head.decode(belief.image_latent)
         if self._last is not None:
             self._views.clear()
-        self._views.append(self._block_head.decode(belief.image_latent))
+            away = self._passed >= TOUCHED[self.settings.contact] and np.linalg.norm(seen - tool) > self.settings.lost_m
+            self._lost = self._lost + 1 if away else 0
+            if self._lost == LOST_VIEWS:
+                self._last, self._lost = None, 0
+        self._views.append(seen)
         return np.asarray(np.median(self._views, axis=0))
 
     def _chosen(self, pool: Pool, preferred: Array) -> Pool:
-        """The cheapest (one row), but the preferred way where nothing is cheaper by enough.
+        """The cheapest (one row), but the preferred way where nothing is cheaper by enough, or where it is under way.
 
-        Of many ways one is cheapest by an error of the world model, and to waver costs time.
+        Of many ways one is cheapest by an error of the world model.
         """
         costs = pool.terms.sum(axis=1)
         best = int(costs.argmin())
         same = np.flatnonzero((pool.sequences.drawn == preferred).all(axis=(1, 2)))
-        if len(same) and costs[best] > (1.0 - self.settings.switch_share) * costs[same[0]]:
+        enough = self._last is None and len(same) and costs[best] <= (1.0 - self.settings.switch_share) * costs[same[0]]
+        if len(same) and not enough:
             best = int(same[0])
         return pool.take(np.array([best]))
 
@@ -170,29 +183,42 @@ class Contacts:
         through = goal[:2] - (settings.contact_m + scatter_m[:, 3]) * ahead + scatter_m[:, 4] * across
         low = settings.low_height_m
         points = [(behind, self._height(tool, behind)), (behind, low), (through, low)]
-        return self._through(points, (0.0, 0.0, 0.0), (np.inf, np.inf, settings.push_step_m))
+        return self._through(points, [0.0, 0.0, 0.0], [np.inf, np.inf, settings.push_step_m])
 
-    def _carry(self, tool: Array, block: Array, goal: Array, scatter: Array) -> Ways:
+    def _carry(self, tool: Array, width: float, block: Array, goal: Array, scatter: Array) -> Ways:
+        """With the block in the hand already, only what is left to do with it."""
         settings, opened = self.settings, self._imagination.mask.gripper_widths_m[1]
         scatter_m = settings.place_std_m * scatter
         grip, put = block[:2] + scatter_m[:, :2], goal[:2] + scatter_m[:, :2]
         low, high = settings.low_height_m, settings.travel_height_m
+        held = block[2] > low + LIFTED_M and width < opened / 2
         points = [(grip, self._height(tool, grip)), (grip, low), (grip, low + CLOSING_M), (grip, high)]
-        widths, steps_m = (opened, opened, 0.0, 0.0), (np.inf, np.inf, CLOSING_STEP_M, np.inf)
+        widths, steps_m = [opened, opened, 0.0, 0.0], [np.inf, np.inf, CLOSING_STEP_M, np.inf]
+        if held:
+            put = put + (tool - block)[:2]
+            points, widths, steps_m = [], [], []
         if goal[2] > low + LIFTED_M:
-            points.append((put, low + goal[2] - block[2]))
-            return self._through(points, (*widths, 0.0), (*steps_m, np.inf))
+            up = tool[2] + goal[2] - block[2] if held else low + goal[2] - block[2]
+            return self._through([*points, (put, up)], [*widths, 0.0], [*steps_m, np.inf])
         points += [(put, high), (put, low), (put, low + CLOSING_M), (put, high)]
-        return self._through(points, (*widths, 0.0, 0.0, opened, opened), steps_m * 2)
+        return self._through(
+            points, [*widths, 0.0, 0.0, opened, opened], [*steps_m, np.inf, np.inf, CLOSING_STEP_M, np.inf]
+        )
 
     def _height(self, tool: Array, place: Array) -> Array:
         """At which the tool comes over a place (N, 2): travelling, or as it is where it is there already."""
         high = self.settings.travel_height_m
         return np.where(np.linalg.norm(place - tool[:2], axis=1) < OVER_M, min(float(tool[2]), high), high)
 
-    def _through(self, points: list[tuple[Array, Any]], widths: tuple[float, ...], steps_m: tuple[float, ...]) -> Ways:
+    def _through(self, points: list[tuple[Array, Any]], widths: list[float], steps_m: list[float]) -> Ways:
         """Through (place (N, 2), height) one after the other, as far as the room reaches."""
         placed = [np.column_stack([place, np.broadcast_to(height, len(place))]) for place, height in points]
         ways = np.clip(np.stack(placed, axis=1), *self._imagination.mask.room_m)
         of_each = (np.tile(values, (len(ways), 1)) for values in (widths, steps_m))
         return Ways(ways, *of_each)
+
+
+def _holding(tool: Array, width: float, ways: Ways) -> Ways:
+    """One way like these that stays where the tool is, with the fingers as they are."""
+    points = ways.points.shape[1]
+    return Ways(np.tile(tool, (1, points, 1)), np.full((1, points), width), ways.steps_m[:1])

@@ -47,17 +47,17 @@ class Ways(Rows):
             at = at + actions[:, step, :3]
         return actions, self._passed(at, passed)
 
-    def from_now(self, tool: Array, longest_m: float) -> Ways | None:
-        """What is left of a way (N = 1) one step on: passed points are where the tool is then.
+    def from_now(self, tool: Array, longest_m: float) -> tuple[Ways | None, int]:
+        """What is left of a way (N = 1) one step on, and how many points are passed then: they are where the tool is.
 
         None before its first point, up to where it can still be made anew by a better view, and at its end.
         """
         actions, passed = self.actions(tool, 1, longest_m)
         if passed[0] in (0, self.points.shape[1]):
-            return None
+            return None, 0
         points = self.points.copy()
         points[0, : passed[0]] = tool + actions[0, 0, :3]
-        return Ways(points, self.widths, self.steps_m)
+        return Ways(points, self.widths, self.steps_m), int(passed[0])
 
     def _passed(self, at: Array, passed: NDArray[np.intp]) -> NDArray[np.intp]:
         """How many points are behind, where several may lie in one place."""

@@ -11,12 +11,13 @@ from ami_robot.perception.backbone import BackboneConfig
 from ami_robot.perception.checkpoint import Checkpoint, CheckpointError
 from ami_robot.perception.conv import ConvConfig
 from ami_robot.perception.grid import GridConfig
+from ami_robot.perception.keypoints import KeypointsConfig
 from ami_robot.perception.slots import SlotsConfig
 from ami_robot.perception.view import VIEW_PIXELS
 from ami_robot.perception.vit import ViTConfig
 from ami_robot.types import Array
 
-EncoderConfig = ConvConfig | GridConfig | SlotsConfig | ViTConfig | BackboneConfig
+EncoderConfig = ConvConfig | GridConfig | KeypointsConfig | SlotsConfig | ViTConfig | BackboneConfig
 """The kinds of encoder, by their sizes; the first is what a description without a kind means. All of them have
 `latent_dim` (D), `tokens` (parts of equal width that the latent consists of, 1 for a vector), `head_hidden` (width of
 the goal head) and `build()`."""

@@ -19,8 +19,8 @@ from ami_robot.types import GRIPPER_WIDTH, PROPRIO_DIM, TOOL_POSITION, TOOL_TARG
 
 SPEC, KINEMATICS = load_spec(), Kinematics()
 CLOSED_M, RADIUS_M, HALF_M = 0.05, 0.04, 0.023
-PUSH = ContactSettings("push", 12, 24, 6, 0.07, 0.04, 0.12, 0.044, 0.018, 0.3, 0.01, 0.005, 0.6, 0)
-CARRY = replace(PUSH, contact="carry", horizon=40)
+PUSH = ContactSettings("push", 12, 24, 6, 0.07, 0.04, 0.12, 0.044, 0.018, 0.3, 0.01, 0.005, 0.11, 0.6, 0)
+CARRY = replace(PUSH, contact="carry", horizon=40, lost_m=0.07)
 COST = CostSettings(0.3, 0.0, 0.0, 0.0, 0.0, block_distance=10.0)
 
 

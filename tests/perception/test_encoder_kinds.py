@@ -8,6 +8,7 @@ from ami_robot.perception.checkpoint import load_checkpoint, save_checkpoint
 from ami_robot.perception.conv import ConvConfig
 from ami_robot.perception.encoder import EncoderConfig, GoalHead, ImageEncoder, normalise_pictures
 from ami_robot.perception.grid import GridConfig
+from ami_robot.perception.keypoints import KeypointsConfig
 from ami_robot.perception.slots import SlotsConfig
 from ami_robot.perception.vit import ViTConfig
 from ami_robot.strict import StrictError
@@ -16,6 +17,7 @@ KINDS = {
     "conv": ConvConfig(16, (8, 8, 8, 8), 32, 32),
     "grid": GridConfig((8, 8, 8), 8, 3, 32),
     "coarse grid": GridConfig((8, 8, 8), 4, 5, 32),
+    "keypoints": KeypointsConfig(16, (8, 8, 8, 8), 8, 4, 32, 32),
     "slots": SlotsConfig((8, 8, 8), 4, 6, 32),
     "vit": ViTConfig(8, 16, 2, 2, 3, 4, 32),
 }
@@ -68,6 +70,14 @@ def test_a_slot_says_where_what_it_looks_for_is():
     assert abs(row - (2 * 12 / 15 - 1)) < 1e-5 and abs(column - (2 * 3 / 15 - 1)) < 1e-5
 
 
+def test_a_keypoint_is_between_the_pixels_that_its_map_looks_at():
+    encoder = KeypointsConfig(16, (8, 8, 8, 8), 8, 1, 32, 32).build()
+    maps = torch.full((1, 1, 32, 32), -50.0)
+    maps[0, 0, 20, 5:7] = 30.0  # row, columns
+    row, column, peak = encoder._looked_at(maps)[0]
+    assert abs(row - 2 * (2 * 20 / 31 - 1)) < 1e-5 and abs(column - 2 * (2 * 5.5 / 31 - 1)) < 1e-5 and peak == 3.0
+
+
 def test_what_changes_in_a_corner_of_the_picture_changes_that_corner_of_the_grid_most():
     encoder = GridConfig((16, 16, 16), 8, 4, 8).build().eval()
     views = torch.zeros(2, 3, 64, 64)
@@ -83,6 +93,7 @@ def test_what_changes_in_a_corner_of_the_picture_changes_that_corner_of_the_grid
     [
         (lambda: ConvConfig(16, (8, 8, 8, 12), 32, 32), "channels have to be positive multiples of 8"),
         (lambda: GridConfig((8, 8, 8), 5, 3, 32), "cells has to be 8 or 4, got 5"),
+        (lambda: KeypointsConfig(16, (8, 8, 8, 8), 12, 4, 32, 32), "channels have to be positive multiples of 8"),
         (lambda: SlotsConfig((8, 8, 8), 0, 3, 32), "slots has to be at least 1"),
         (lambda: ViTConfig(7, 16, 2, 2, 3, 4, 32), "patch has to divide the 64 pixels"),
         (lambda: ViTConfig(8, 15, 2, 2, 3, 4, 32), "width has to be a positive multiple of heads"),
