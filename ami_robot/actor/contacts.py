@@ -36,8 +36,8 @@ OVER_M = 0.03
 LIFTED_M = 0.03
 """A goal so far above where the tool grips is in the air: the block is held there and not put down."""
 
-CLOSING_M, CLOSING_STEP_M = 0.012, 0.002
-"""The tool rises by so much, so slowly, while its fingers move: in 6 steps it comes to rest and they to a block."""
+CLOSING_M, CLOSING_STEP_M = 0.006, 0.001
+"""The tool rises by so much, so slowly, while its fingers move: in 4 steps it comes to rest and they to a block."""
 
 TOUCHED = {"push": 2, "carry": 3}
 """Points of a way after which the block has to come along."""
