@@ -191,7 +191,8 @@ class Contacts:
         scatter_m = settings.place_std_m * scatter
         grip, put = block[:2] + scatter_m[:, :2], goal[:2] + scatter_m[:, :2]
         low, high = settings.low_height_m, settings.travel_height_m
-        held = block[2] > low + LIFTED_M and width < opened / 2
+        near = np.linalg.norm(block - tool) < settings.lost_m
+        held = near and block[2] > low + LIFTED_M and width < opened / 2
         points = [(grip, self._height(tool, grip)), (grip, low), (grip, low + CLOSING_M), (grip, high)]
         widths, steps_m = [opened, opened, 0.0, 0.0], [np.inf, np.inf, CLOSING_STEP_M, np.inf]
         if held:

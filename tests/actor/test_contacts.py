@@ -146,6 +146,51 @@ def test_a_way_is_made_anew_until_its_first_point_and_then_kept():
     np.testing.assert_allclose(contacts.plan(lower, THERE).actions[:-1], first.actions[1:], atol=1e-12)
 
 
+class Doubtful(Table):
+    """It believes that closed fingers lose what they hold, and only they."""
+
+    def predict(self, image_latent, proprio, actions):
+        outcomes = super().predict(image_latent, proprio, actions)
+        closed_now = actions[:, 0, 3] < CLOSED_M
+        outcomes.image_latents[:] = np.where(closed_now[:, None, None], 9.0, THERE.block_position)
+        return outcomes
+
+
+HIGH = replace(THERE, block_position=THERE.block_position + np.array([0.0, 0.0, 0.13]))
+
+
+def test_fingers_that_have_closed_do_not_open_because_the_world_model_doubts_that_they_hold():
+    now, highest = played(planner(CARRY, world=Doubtful()), belief([0.5, 0.0, 0.2], NOW.image_latent), HIGH)
+    assert np.linalg.norm(now.image_latent - HIGH.block_position) < 0.012 and highest > 0.08
+
+
+@pytest.mark.parametrize(("misread", "given_up"), [((1,), False), ((1, 3), False), ((1, 2), True)])
+def test_a_way_is_given_up_where_two_pictures_in_a_row_show_that_the_block_stayed_behind(misread, given_up):
+    contacts, now = planner(CARRY), belief([*NOW.image_latent[:2], 0.12], NOW.image_latent, 0.08)
+    widths, raised = [], 0
+    for _ in range(30):
+        raised += now.proprio[GRIPPER_WIDTH][0] < CLOSED_M and now.proprio[TOOL_TARGET][2] > 0.06
+        shown = replace(now, image_latent=NOW.image_latent + 0.1) if raised in misread else now
+        plan = contacts.plan(shown, HIGH)
+        outcome = Table().predict(now.image_latent, now.proprio, plan.actions[None, :1])
+        now = Belief(0, outcome.image_latents[0, 0], outcome.proprio[0, 0], plan.joint_path[0])
+        widths.append(plan.actions[0, 3] if raised else 0.0)
+    assert raised >= 3 and bool(max(widths) > CLOSED_M) is given_up
+
+
+def test_what_is_in_the_hand_already_is_carried_on_by_what_is_left():
+    off = np.array([0.01, 0.005, -0.02])
+    hand = HIGH.block_position + np.array([0.05, 0.05, 0.02])
+    held = belief(hand, hand + off)
+    plan = planner(CARRY).plan(held, HIGH)
+    assert plan.actions[:, 3].max() < CLOSED_M
+    np.testing.assert_allclose(plan.actions[:, :3].sum(axis=0), HIGH.block_position - held.image_latent, atol=0.003)
+    put = planner(CARRY).plan(held, THERE)
+    assert put.actions[0, 3] < CLOSED_M < put.actions[-1, 3]
+    for not_held in (belief(hand, hand + off, 0.08), belief(hand, hand + 0.1)):
+        assert planner(CARRY).plan(not_held, HIGH).actions[0, 3] > CLOSED_M
+
+
 def test_nothing_is_chosen_that_a_guardrail_forbids():
     mask = BoxMask(lower=(0.4, -0.2, 0.1), upper=(0.6, 0.2, 0.3))
     mask.room_m = (np.array([-9.0] * 3), np.array([9.0] * 3))

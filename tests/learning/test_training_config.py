@@ -38,7 +38,10 @@ def test_a_configuration_from_before_there_were_kinds_means_what_it_meant(tmp_pa
         (lambda d: d["optimiser"].update(learning_rate=float("nan")), "learning_rate has to be a number"),
         (lambda d: d["window"].update(targets=9), "window.targets"),
         (lambda d: d["encoder"].update(channels=[1, 2]), "four whole numbers"),
-        (lambda d: d["encoder"].update(kind="resnet"), "encoder: kind has to be one of conv, grid, keypoints, slots, vit"),
+        (
+            lambda d: d["encoder"].update(kind="resnet"),
+            "encoder: kind has to be one of conv, grid, keypoints, slots, vit",
+        ),
         (lambda d: d["encoder"].update(kind="slots"), "encoder lacks slots, appearance_dim"),
         (lambda d: d["predictor"].update(members=0), "predictor: members has to be at least 1"),
         (lambda d: d["predictor"].update(codes=2), "codes of more than 1 and loss.code_prior go together"),
