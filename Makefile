@@ -21,6 +21,12 @@ USABLE_OPENCV = @$(BIN)/python -c "import cv2" 2> /dev/null || { \
 # Half a minute here, once; else the first graph would take it while it starts.
 COMPILED = @echo "compiling the guardrail's loops"; $(BIN)/python -c "import ami_robot.safety.rehearsal"
 
+# Side by side on all cores, then one after the other what starts nodes or measures time. 5: ARGS has none of them.
+define TESTED
+OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile -m "($(1)) and not alone" $(ARGS) || [ $$? = 5 ]
+$(BIN)/python -m pytest -m "($(1)) and alone" $(ARGS) || [ $$? = 5 ]
+endef
+
 .PHONY: help setup demo test test-all test-ros lint format coverage checkpoint bench-reach bench-safety mutation fuzz scenarios chaos soak clean
 
 help:  ## list these targets
@@ -32,10 +38,10 @@ demo: $(VENV)/.ready  ## the main job: reach 20 goals shown as pictures, write r
 	$(BIN)/ami demo $(ARGS)
 
 test: $(VENV)/.ready-dev  ## all tests but some slow ones that are more of a kind (ARGS="tests/safety" for some)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(call TESTED,not slow)
 
 test-all: $(VENV)/.ready-dev  ## the slow ones too
-	$(BIN)/python -m pytest $(ARGS)
+	$(call TESTED,slow or not slow)
 
 # ROS 2 brings plugins for pytest that a newer pytest refuses (github.com/ros2/launch/issues/979): they stay out.
 test-ros:  ## tests of nodes and of rclpy on ROS 2's own rclpy, in a shell where it and ros_ws are sourced

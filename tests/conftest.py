@@ -1,12 +1,26 @@
 """For all tests: rclpy and the message packages, ROS 2's own where they are, can be imported; Ctrl-C is heard."""
 
 import signal
+from pathlib import Path
+
+import pytest
 
 from ami_embedded import finder
 
 finder.install()
 
 pytest_plugins = "tests.stalls"
+
+ALONE = [Path(__file__).parent / folder for folder in ("embedded", "nodes")]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks
+def pytest_collection_modifyitems(items) -> None:
+    """Mark what does not run beside other tests."""
+    for item in items:
+        if item.get_closest_marker("graph") or any(folder in item.path.parents for folder in ALONE):
+            item.add_marker("alone")
+
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,4 +6,7 @@ for all later ones of that domain how it is discovered.
 
 import os
 
-GRAPHS, EMBEDDED, PREFLIGHT, TERMINAL, NOBODYS, BENCHMARKS = (str(1 + os.getpid() % 16 * 6 + kind) for kind in range(6))
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+_RUN = os.getppid() + int(_WORKER) if _WORKER else os.getpid()
+
+GRAPHS, EMBEDDED, PREFLIGHT, TERMINAL, NOBODYS, BENCHMARKS = (str(1 + _RUN % 16 * 6 + kind) for kind in range(6))

@@ -9,6 +9,7 @@ import pytest
 from tests.stalls import StallWatch
 
 pytest_plugins = "pytester"
+pytestmark = pytest.mark.alone
 
 CONFTEST = """
 import signal

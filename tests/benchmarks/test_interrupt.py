@@ -17,6 +17,8 @@ import pytest
 
 from ami_robot.pool import INTERRUPTED
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 3.0
 WAIT_S = 240.0  # for a block of three on a busy machine

@@ -16,6 +16,8 @@ import yaml
 
 from tests.domains import NOBODYS, TERMINAL
 
+pytestmark = pytest.mark.alone
+
 SUBJECTS = Path(__file__).parent / "subjects"
 PATH = os.pathsep.join((str(SUBJECTS), os.environ.get("PYTHONPATH", "")))
 ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": TERMINAL, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1"}

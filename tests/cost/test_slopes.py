@@ -51,6 +51,7 @@ def difference(cost, case, name):
         (ToolDistance(0.3, 1.2), PICTURE),
         (ActionRate(), PICTURE),
     ],
+    ids=["latent", "tool, picture", "tool, pose", "tool, near", "action rate"],
     ids=repr,
 )
 def test_slopes_are_the_derivatives_of_the_cost(term, goal, name):

@@ -263,6 +263,7 @@ def test_no_brake_out_of_a_planned_motion_takes_longer_than_the_mask_reckons(sta
         state = spline.sample(0.2)
 
 
+@pytest.mark.alone
 def test_a_planning_iteration_is_checked_well_within_its_time():
     generator = np.random.default_rng(0)
     positions = CENTRE + np.cumsum(generator.uniform(-0.02, 0.02, (128, 6, 3)), axis=1)

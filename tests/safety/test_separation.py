@@ -346,6 +346,7 @@ def test_a_tip_in_the_middle_of_somebody_may_not_move():
     assert not facing_margin(SPEC, np.zeros(3), np.array([1.0, 0, 0]), seen(ball([0, 0, 0])), EDGE) >= 0.0
 
 
+@pytest.mark.alone
 def test_one_check_of_a_motion_is_quick():
     """0.2 ms is the budget; CPU time, least of five medians, so that a busy machine does not matter."""
     rng = np.random.default_rng(0)

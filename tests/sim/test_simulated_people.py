@@ -312,6 +312,7 @@ def test_people_are_seen_in_pictures(world):
     assert (world.render(camera) != knife).any()
 
 
+@pytest.mark.alone
 def test_people_cost_little(arm):
     """Three people who walk cost less than 1 ms of CPU time a substep, an empty world nothing."""
     arm.world.add_people([WALKS["pacing"], WALKS["wandering"], WALKS["walking"]])
