@@ -52,7 +52,6 @@ def difference(cost, case, name):
         (ActionRate(), PICTURE),
     ],
     ids=["latent", "tool, picture", "tool, pose", "tool, near", "action rate"],
-    ids=repr,
 )
 def test_slopes_are_the_derivatives_of_the_cost(term, goal, name):
     case = imagined(goal)
