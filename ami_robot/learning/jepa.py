@@ -70,6 +70,7 @@ class JEPA(nn.Module):
             flat = torch.from_numpy(values).flatten(0, 1).double()
             getattr(self.predictor, f"{name}_mean").copy_(flat.mean(0))
             getattr(self.predictor, f"{name}_std").copy_(flat.std(0).clamp_min(_LEAST_SPREAD_M))
+        self.predictor.fit_linear_step(torch.from_numpy(episodes.proprio), torch.from_numpy(episodes.actions))
         self.goal_head.mean.copy_(self.predictor.proprio_mean[TOOL_POSITION])
         self.goal_head.std.copy_(self.predictor.proprio_std[TOOL_POSITION])
         if self.config.block_head:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM
 from ami_robot.world_model.adaln_mlp import AdaLNMLPConfig
@@ -51,13 +52,15 @@ class Predictor(nn.Module):
     values can be enumerated, so its likelihood is exact, training and planning draw nothing, no second encoder of the
     future is needed, and what the variable can carry is at most log(codes).
 
-    Proprioception and actions are in units of their spread over the training data, kept as buffers.
+    Proprioception and actions are in units of their spread over the training data, kept as buffers. An arm follows its
+    target nearly as a linear system does: that part of a step is solved for, and the networks learn what it leaves.
     """
 
     proprio_mean: Tensor
     proprio_std: Tensor
     action_mean: Tensor
     action_std: Tensor
+    proprio_step: Tensor  # (P, P + A + 1): the linear part of a step's change of proprioception, in these units
 
     def __init__(self, config: PredictorConfig, latent_dim: int, tokens: int = 1) -> None:
         """Build with random weights.
@@ -80,7 +83,17 @@ class Predictor(nn.Module):
         for name, size in (("proprio", PROPRIO_DIM), ("action", ACTION_DIM)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_std", torch.ones(size))
+        self.register_buffer("proprio_step", torch.zeros(PROPRIO_DIM, PROPRIO_DIM + ACTION_DIM + 1))
         self.register_load_state_dict_pre_hook(_number_the_network)
+        self.register_load_state_dict_pre_hook(_without_linear_step)
+
+    def fit_linear_step(self, proprio: Tensor, actions: Tensor) -> None:
+        """Solve for it by least squares, from episodes of proprioception (E, T + 1, P) and actions (E, T, A)."""
+        before = self.normalise_proprio(proprio.double())
+        known = _with_one(before[:, :-1], self.normalise_actions(actions.double())).flatten(0, 1)
+        change = before.diff(dim=1).flatten(0, 1)
+        solved = torch.linalg.lstsq(known, change, driver="gelsd").solution  # a gripper that never moves has no rank
+        self.proprio_step.copy_(solved.T)
 
     def rollouts(self, latent: Tensor, proprio: Tensor, actions: Tensor) -> Rollouts:
         """Imagine action sequences.
@@ -94,12 +107,23 @@ class Predictor(nn.Module):
         actions = self.normalise_actions(actions)
         states = torch.stack(
             [
-                torch.stack([_roll_out(network, start, coded) for network in self.networks])
+                torch.stack([self._roll_out(network, start, coded) for network in self.networks])
                 for coded in self._with_codes(actions)
             ]
         )
         latents, normalised = states.split([self.latent_dim, PROPRIO_DIM], dim=-1)
         return Rollouts(latents, normalised * self.proprio_std + self.proprio_mean, self._log_prior(start, actions))
+
+    def _roll_out(self, network: nn.Module, state: Tensor, actions: Tensor) -> Tensor:
+        """Normalised state (N, D + P) and actions (N, H, ...) -> states (N, H, D + P)."""
+        steps = []
+        for action in actions.unbind(dim=1):
+            known = _with_one(state[:, self.latent_dim :], action[:, :ACTION_DIM])
+            with torch.autocast(known.device.type, enabled=False):  # bf16 would round away what it is for
+                change = known.float() @ self.proprio_step.T
+            state = network(state, action) + functional.pad(change, (self.latent_dim, 0))
+            steps.append(state)
+        return torch.stack(steps, dim=1)
 
     def _with_codes(self, actions: Tensor) -> list[Tensor]:
         """The normalised actions (N, H, A), for each value of the latent variable with that value appended."""
@@ -124,13 +148,9 @@ class Predictor(nn.Module):
         return (actions - self.action_mean) / self.action_std
 
 
-def _roll_out(network: nn.Module, state: Tensor, actions: Tensor) -> Tensor:
-    """Normalised state (N, D + P) and actions (N, H, ...) -> states (N, H, D + P)."""
-    steps = []
-    for action in actions.unbind(dim=1):
-        state = network(state, action)
-        steps.append(state)
-    return torch.stack(steps, dim=1)
+def _with_one(proprio: Tensor, action: Tensor) -> Tensor:
+    """(..., P + A + 1)."""
+    return torch.cat([proprio, action, torch.ones_like(action[..., :1])], dim=-1)
 
 
 def _number_the_network(predictor: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: Any) -> None:
@@ -138,3 +158,8 @@ def _number_the_network(predictor: nn.Module, tensors: dict[str, Tensor], prefix
     old = tuple(f"{prefix}{layer}." for layer in ("input", "blocks", "output"))
     for name in [key for key in tensors if key.startswith(old)]:
         tensors[f"{prefix}networks.0.{name.removeprefix(prefix)}"] = tensors.pop(name)
+
+
+def _without_linear_step(predictor: Predictor, tensors: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Checkpoints from when the networks learned the whole step."""
+    tensors.setdefault(f"{prefix}proprio_step", torch.zeros_like(predictor.proprio_step))

@@ -58,6 +58,37 @@ def test_before_training_nothing_changes(config):
     assert (rollouts.spread() == 0).all()
 
 
+def test_an_arm_that_follows_its_target_with_a_lag_is_known_before_training(config):
+    generator = torch.Generator().manual_seed(2)
+    episodes, steps = 6, 40
+    actions = 0.02 * torch.randn((episodes, steps, 4), generator=generator)
+    actions[..., 3] = 0.0  # a gripper that stays closed says nothing, and hinders nothing
+    proprio = torch.zeros(episodes, steps + 1, 10)
+    proprio[:, 0, :3] = proprio[:, 0, 6:9] = 0.5 + 0.1 * torch.randn((episodes, 3), generator=generator)
+    for step in range(steps):
+        proprio[:, step + 1, 6:9] = proprio[:, step, 6:9] + actions[:, step, :3]
+        proprio[:, step + 1, 3:6] = 3.0 * (proprio[:, step, 6:9] - proprio[:, step, :3]) + actions[:, step, :3]
+        proprio[:, step + 1, :3] = proprio[:, step, :3] + 0.2 * proprio[:, step + 1, 3:6]
+    made = Predictor(config, LATENT, TOKENS)
+    for name, values in (("proprio", proprio), ("action", actions)):
+        getattr(made, f"{name}_mean").copy_(values.flatten(0, 1).mean(0))
+        getattr(made, f"{name}_std").copy_(values.flatten(0, 1).std(0).clamp_min(1e-3))
+    made.fit_linear_step(proprio[:4], actions[:4])
+    rollouts = made.rollouts(torch.zeros(2, LATENT), proprio[4:, 0], actions[4:])
+    torch.testing.assert_close(rollouts.proprio[0, 0], proprio[4:, 1:], atol=2e-3, rtol=0.0)
+
+
+def test_a_checkpoint_from_before_the_linear_step_imagines_as_it_did(config):
+    made = predictor(config)
+    tensors = made.state_dict()
+    del tensors["proprio_step"]
+    other = Predictor(config, LATENT, TOKENS)
+    other.fit_linear_step(torch.rand(2, 6, 10), torch.rand(2, 5, 4))
+    other.load_state_dict(tensors)
+    with torch.inference_mode():
+        assert (other.eval().rollouts(*inputs()).proprio == made.rollouts(*inputs()).proprio).all()
+
+
 def test_the_action_and_every_part_of_the_state_matter(config):
     made, (latent, proprio, actions) = predictor(config), inputs()
     with torch.inference_mode():
