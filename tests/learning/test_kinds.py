@@ -76,7 +76,8 @@ def test_its_loss_falls_and_nothing_collapses(family, few, tmp_path):
     first, _, last, final = (json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines())
     terms = {name for name, weight in vars(family.loss).items() if weight}
     assert terms <= first.keys() and terms | {"step", "loss", "gradient_norm"} == first.keys()
-    assert last["step"] == 100 and last["proprio"] < 0.3 * first["proprio"]
+    assert last["step"] == 100 and last["loss"] < 0.9 * first["loss"]
+    assert last["proprio"] < 1e-3, "the arm of the discs is linear; what is solved for has to stay solved"
     found = final["final"]["probes"]
     known = [found[f"linear_{what}"]["mean_cm"] / found[f"mean_{what}"]["mean_cm"] for what in ("tool", "blocks")]
     assert min(known) < 0.95, "neither the tool nor the block can be read out better than by guessing"
