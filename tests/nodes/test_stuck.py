@@ -8,12 +8,11 @@ from ami_nodes.graph_client import image_goal
 from ami_robot.perception.camera import load_camera
 from ami_sim.scene import Scene
 from ami_sim.world import render_goal_image
-from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, assert_rests, launched, wait_for
+from tests.nodes.graph import LAUNCH_FILE, REST_RAD_PER_S, assert_rests, launched, pursuing, wait_for
 
 pytestmark = pytest.mark.graph
 
 SEED = 1000
-WITHOUT_FRAMES = ("camera", "encoder")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +39,12 @@ def test_the_world_model_plans_in_time_and_breaks_nothing(client, seeing, pictur
 @pytest.mark.parametrize("victim", ["world_model", "encoder", "camera", "planner", "guardrail"])
 def test_a_node_that_is_stuck_leaves_the_arm_at_rest_within_the_tail(client, seeing, picture, victim):
     client.begin_episode(SEED)
-    handle = client.start(picture, 60.0)
-    process = seeing.node(victim)
-    try:
-        assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 15)
-        process.suspend()
-        assert_rests(client.ear, time.monotonic())
-    finally:  # the next test wants a planner that is free
-        process.resume()
-        if victim not in WITHOUT_FRAMES:  # the planner gives a goal up by itself when it sees nothing
-            client.cancel(handle)
+    with pursuing(client, picture, 60.0) as handle:
+        process = seeing.node(victim)
+        try:
+            assert wait_for(lambda: client.ear.speed() > 5 * REST_RAD_PER_S, 15)
+            process.suspend()
+            assert_rests(client.ear, time.monotonic())
+        finally:
+            process.resume()
     client.finish(handle, 10.0)
