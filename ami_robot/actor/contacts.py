@@ -168,8 +168,8 @@ class Contacts:
         costs = pool.terms.sum(axis=1)
         best = int(costs.argmin())
         same = np.flatnonzero((pool.sequences.drawn == preferred).all(axis=(1, 2)))
-        enough = self._last is None and len(same) and costs[best] <= (1.0 - self.settings.switch_share) * costs[same[0]]
-        if len(same) and not enough:
+        enough = 1.0 - self.settings.switch_share
+        if len(same) and (self._last is not None or costs[best] > enough * costs[same[0]]):
             best = int(same[0])
         return pool.take(np.array([best]))
 
