@@ -43,22 +43,9 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()
-        c1, c2, c3, c4 = config.channels
         self.coordinates = PixelCoordinates()
-        self.convolutions = nn.Sequential(
-            *convolution(3 + 2, c1, kernel=8, stride=4, padding=2),
-            *convolution(c1, c2, kernel=3, stride=2, padding=1),
-            *convolution(c2, c3, kernel=3, stride=1, padding=1),
-            *convolution(c3, c4, kernel=3, stride=2, padding=1),
-            nn.Flatten(),
-        )
-        pixels = VIEW_PIXELS // (4 * 2 * 2)
-        self.projection = nn.Sequential(
-            nn.Linear(c4 * pixels**2, config.hidden),
-            nn.BatchNorm1d(config.hidden),
-            nn.SiLU(),
-            nn.Linear(config.hidden, config.latent_dim),
-        )
+        self.convolutions = nn.Sequential(*fine_to_coarse(config.channels), *coarsest(config.channels))
+        self.projection = projection(coarsest_dim(config.channels), config.hidden, config.latent_dim)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, 64, 64) float from `normalise_pictures` -> (N, D)."""
@@ -83,6 +70,39 @@ class PixelCoordinates(nn.Module):
 def convolution(inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> list[nn.Module]:
     """A convolution with normalisation and SiLU."""
     return [nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.GroupNorm(GROUPS, outputs), nn.SiLU()]
+
+
+def fine_to_coarse(channels: tuple[int, int, int, int]) -> list[nn.Module]:
+    """Three convolutions: a picture with coordinates -> (N, channels[2], 8, 8)."""
+    c1, c2, c3, _ = channels
+    return [
+        *convolution(3 + 2, c1, kernel=8, stride=4, padding=2),
+        *convolution(c1, c2, kernel=3, stride=2, padding=1),
+        *convolution(c2, c3, kernel=3, stride=1, padding=1),
+    ]
+
+
+def coarsest(channels: tuple[int, int, int, int]) -> list[nn.Module]:
+    """The fourth, of what they see: -> (N, coarsest_dim(channels))."""
+    return [*convolution(channels[2], channels[3], kernel=3, stride=2, padding=1), nn.Flatten()]
+
+
+def coarsest_dim(channels: tuple[int, int, int, int]) -> int:
+    """Numbers that the fourth convolution makes of a picture."""
+    return channels[3] * (VIEW_PIXELS // (4 * 2 * 2)) ** 2
+
+
+def projection(inputs: int, hidden: int, latent_dim: int) -> nn.Sequential:
+    """(N, inputs) -> (N, latent_dim)."""
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.SiLU(), nn.Linear(hidden, latent_dim))
+
+
+def places(maps: Tensor, line: Tensor) -> Tensor:
+    """Expected rows and columns (..., 2) under maps (..., C, C) that sum to 1: spatial soft arg-max (Finn et al. 2016).
+
+    `line` (C,) is the coordinate of each row and column.
+    """
+    return torch.stack([(maps.sum(axis) * line).sum(-1) for axis in (-1, -2)], dim=-1)
 
 
 def check_sizes(channels: tuple[int, ...], **sizes: int) -> None:

@@ -9,11 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ami_robot.perception.conv import PixelCoordinates, check_sizes, convolution
+from ami_robot.perception.conv import (
+    PixelCoordinates,
+    check_sizes,
+    coarsest,
+    coarsest_dim,
+    convolution,
+    fine_to_coarse,
+    places,
+    projection,
+)
 from ami_robot.perception.view import VIEW_PIXELS
 
 _CELLS = VIEW_PIXELS // 2  # a side of the keypoints' maps
-_COARSEST = VIEW_PIXELS // (4 * 2 * 2)  # of the features that the rest of the vector comes from
 _PLACE_GAIN, _PEAK_GAIN = 2.0, 0.1  # at the start, all that goes into the vector is about as large
 
 
@@ -48,35 +56,25 @@ class KeypointEncoder(nn.Module):
 
     A keypoint is a map over the picture, of fine features that know by coarse ones what they belong to. The vector is
     made of the keypoints' expected rows and columns (spatial soft arg-max, Levine et al. 2016 and Finn et al. 2016),
-    how sure each map is, and what convolutions see as in the `conv` encoder, which alone places a thing of three pixels
-    no better than to one.
+    how sure each map is, and what convolutions see as in the `conv` encoder.
     """
 
     line: Tensor
 
     def __init__(self, config: KeypointsConfig) -> None:
         super().__init__()
-        c1, c2, c3, c4 = config.channels
         fine = config.fine_channels
         self.coordinates = PixelCoordinates()
-        self.coarse = nn.Sequential(
-            *convolution(3 + 2, c1, kernel=8, stride=4, padding=2),
-            *convolution(c1, c2, kernel=3, stride=2, padding=1),
-            *convolution(c2, c3, kernel=3, stride=1, padding=1),
-        )
-        self.coarsest = nn.Sequential(*convolution(c3, c4, kernel=3, stride=2, padding=1), nn.Flatten())
+        self.coarse = nn.Sequential(*fine_to_coarse(config.channels))
+        self.coarsest = nn.Sequential(*coarsest(config.channels))
         self.fine = nn.Sequential(
             *convolution(3 + 2, fine, kernel=4, stride=2, padding=1),
             *convolution(fine, fine, kernel=3, stride=1, padding=1),
         )
-        self.context = nn.Conv2d(c3, fine, 1)
+        self.context = nn.Conv2d(config.channels[2], fine, 1)
         self.maps = nn.Conv2d(2 * fine, config.keypoints, 1)
-        self.projection = nn.Sequential(
-            nn.Linear(c4 * _COARSEST**2 + 3 * config.keypoints, config.hidden),
-            nn.BatchNorm1d(config.hidden),
-            nn.SiLU(),
-            nn.Linear(config.hidden, config.latent_dim),
-        )
+        inputs = coarsest_dim(config.channels) + 3 * config.keypoints
+        self.projection = projection(inputs, config.hidden, config.latent_dim)
         self.register_buffer("line", torch.linspace(-1, 1, _CELLS), persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -88,7 +86,7 @@ class KeypointEncoder(nn.Module):
         return self.projection(torch.cat([self.coarsest(coarse), self._looked_at(maps)], dim=1))
 
     def _looked_at(self, maps: Tensor) -> Tensor:
-        """(N, 3 * keypoints): rows, columns and peaks of the maps."""
+        """(N, 3 * keypoints): row and column of each map, then the peaks."""
         looks = maps.flatten(2).softmax(dim=-1).unflatten(-1, (_CELLS, _CELLS))
-        places = [_PLACE_GAIN * (looks.sum(axis) * self.line).sum(-1) for axis in (-1, -2)]
-        return torch.cat([*places, _PEAK_GAIN * maps.amax(dim=(-1, -2))], dim=1)
+        placed = _PLACE_GAIN * places(looks, self.line)
+        return torch.cat([placed.flatten(1), _PEAK_GAIN * maps.amax(dim=(-1, -2))], dim=1)

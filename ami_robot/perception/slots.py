@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ami_robot.perception.conv import PixelCoordinates, check_sizes, convolution
+from ami_robot.perception.conv import PixelCoordinates, check_sizes, convolution, places
 from ami_robot.perception.view import VIEW_PIXELS
 
 _CELLS = VIEW_PIXELS // 4  # a side of the attention maps
@@ -75,6 +75,6 @@ class SlotEncoder(nn.Module):
         features = self.features(pictures)
         attention = (self.sharpness * self.attention(features).flatten(2)).float().softmax(dim=-1)  # (N, slots, cells)
         maps = attention.unflatten(-1, (_CELLS, _CELLS))
-        places = torch.stack([(maps.sum(axis) * self.line).sum(-1) for axis in (-1, -2)], dim=-1) * self.gain
+        placed = places(maps, self.line) * self.gain
         looks = self.appearance(attention @ features.flatten(2).transpose(1, 2).float())
-        return torch.cat([places, looks], dim=-1).flatten(1)
+        return torch.cat([placed, looks], dim=-1).flatten(1)
