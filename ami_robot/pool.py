@@ -35,10 +35,10 @@ def results(
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
-        workers_left = list((pool._processes or {}).values())  # which shutdown forgets
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in workers_left:  # what they are at would go on for minutes
+        for process in list((pool._processes or {}).values()):  # what they are at would go on for minutes
             process.terminate()
+        # Its own thread is waited for: while the interpreter ends, CPython may write to the pipe that it has closed.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _begin(begin: Callable[[], object] | None) -> None:

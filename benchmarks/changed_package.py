@@ -7,14 +7,15 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
@@ -34,11 +35,37 @@ Change = Callable[[Path], "ast.Module | None"]
 """A module's file -> what it becomes; None leaves it as it is."""
 
 
-def start(work: Callable[[], int], log: Path, limit_s: float) -> int:
-    """Fork a process that does `work` and exits with what it returns; its output goes to `log`. Returns its id.
+What = TypeVar("What")
 
-    It ends after `limit_s` seconds of computing, or SLOWER times as many on the clock.
-    """
+
+@dataclass(frozen=True)
+class Job(Generic[What]):
+    """Work for a forked process."""
+
+    what: What  # it is about
+    work: Callable[[], int]  # the process exits with what it returns
+    log: Path  # of its output
+    limit_s: float  # of computing; on the clock SLOWER times as many
+
+
+def side_by_side(jobs: Iterable[Job[What]], workers: int) -> Iterator[tuple[Job[What], int]]:
+    """Do jobs in processes forked from this one, `workers` at a time; each with its wait status, as they end."""
+    waiting, running = iter(jobs), dict[int, Job[What]]()
+    try:
+        while True:
+            while len(running) < workers and (job := next(waiting, None)) is not None:
+                running[_start(job.work, job.log, job.limit_s)] = job
+            if not running:
+                return
+            child, status = os.wait()
+            if child in running:
+                yield running.pop(child), status
+    finally:
+        for child in running:
+            os.kill(child, signal.SIGTERM)
+
+
+def _start(work: Callable[[], int], log: Path, limit_s: float) -> int:
     child = os.fork()
     if child:
         return child

@@ -8,7 +8,6 @@
 
 A mutant (see benchmarks/mutants.py) is killed when a test fails, cannot be imported, or takes too long. Each runs the
 tests that pass through its line, fastest first, in a process forked from one that has loaded the libraries already.
-Coverage does not see the lines of compiled loops, so it looks on while they are interpreted.
 What is known is kept in data/mutation/ and not run again: a killed mutant as long as its file stays the same, a
 survivor as long as the tests do, too. Property tests draw the same examples every time. Mutants that change nothing
 are listed with the reason in benchmarks/equivalent_mutants.yaml and not counted.
@@ -18,24 +17,18 @@ from __future__ import annotations
 
 import argparse
 import ast
-import functools
 import hashlib
 import json
 import os
 import random
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import coverage
 import hypothesis
-import numba
-import pytest
 import yaml
 from tqdm import tqdm
 
@@ -43,21 +36,17 @@ from ami_robot.provenance import ROOT, commit
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
 from ami_robot.statistics import wilson_interval
-from benchmarks.changed_package import INSIDE, PYTEST, SLOWER, forget_package, run_changed, start
+from benchmarks.changed_package import INSIDE, SLOWER, Job, run_changed, side_by_side
 from benchmarks.mutants import Mutant, mutants, mutated, string_constants, without_row
+from benchmarks.seen_lines import KNOWN, seen_tests, tests_of, tests_sha256
 
-TESTS = ("tests/safety", "tests/actor", "tests/cost")
-LEFT_OUT = ("-k", "not within_its_time")  # of speed
 DATA_FILES = ("arm_panda.py", "arm_ur5e.py", "arms.py", "__init__.py")  # tables of numbers; they would raise the score
 OTHER_FILES = ("ami_robot/actor/planner.py",)
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.yaml"
 RESULT = ROOT / "benchmarks" / "results" / "mutation.json"
-KNOWN = ROOT / "data" / "mutation"
 LOADED_ONCE = ("hypothesis.extra.numpy", "torch", "pybullet", "pinocchio", "coal", "daqp", "numba")
-TEST_BUDGET_S = 30.0
-ROW_S, OBSERVED_S = 300.0, 7200.0
+ROW_S = 300.0
 SLACK_S = 120.0  # the loops of a changed module are compiled anew
-_FIXTURE = "fixture "
 PASSED, FAILED = 0, 1  # pytest's exit statuses
 
 
@@ -91,102 +80,6 @@ def files() -> list[str]:
     return [*(str(path.relative_to(ROOT)) for path in safety), *OTHER_FILES]
 
 
-class _Observer:
-    """Which tests pass through which line, and how long each takes, s."""
-
-    def __init__(self, measured: coverage.Coverage | None = None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._measured, self._context = measured, ""
-        self._users: dict[str, set[str]] = {}
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
-        """One context a test function."""
-        test, began_s = item.nodeid.split("[")[0], time.monotonic()
-        for fixture in getattr(item, "fixturenames", ()):
-            self._users.setdefault(_FIXTURE + fixture, set()).add(test)
-        self._switch(test)
-        _forget_cached()
-        result = yield
-        self._switch("")
-        self.seconds[test] = self.seconds.get(test, 0.0) + time.monotonic() - began_s
-        return result
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Any:
-        """A context for each fixture that several tests share: the first of them is not the only one to use it."""
-        before = self._context
-        if fixturedef.scope != "function":
-            self._switch(_FIXTURE + fixturedef.argname)
-        result = yield
-        self._switch(before)
-        return result
-
-    def tests(self, contexts: list[str]) -> list[str]:
-        """Contexts with those of fixtures replaced by the tests that use them."""
-        return sorted({test for context in contexts for test in self._users.get(context, {context})})
-
-    def _switch(self, context: str) -> None:
-        self._context = context
-        if self._measured is not None:
-            self._measured.switch_context(context)
-
-
-def _forget_cached() -> None:
-    """What an earlier test had computed is computed again, so that every test that needs it passes through it."""
-    for name in [name for name in sys.modules if name.startswith("ami_robot.")]:
-        for value in list(vars(sys.modules[name]).values()):
-            if isinstance(value, functools._lru_cache_wrapper):
-                value.cache_clear()
-
-
-def observe_lines(target: Path) -> int:
-    """Run all tests on the unchanged code, its loops interpreted; write which pass through which line as JSON.
-
-    Returns 0: tests of what only compiled loops do may fail here.
-    """
-    numba.config.DISABLE_JIT = True
-    measured = coverage.Coverage(data_file=None, include=[f"{ROOT}/ami_robot/*"], config_file=False)
-    observer = _Observer(measured)
-    measured.start()
-    pytest.main([*PYTEST, *LEFT_OUT, *TESTS], plugins=[observer])
-    measured.stop()
-    data = measured.get_data()
-    lines = {
-        str(Path(file).relative_to(ROOT)): {
-            line: observer.tests(contexts) for line, contexts in data.contexts_by_lineno(file).items()
-        }
-        for file in sorted(data.measured_files())
-    }
-    target.write_text(json.dumps(lines))
-    return 0
-
-
-def observe_seconds(target: Path) -> int:
-    """Run all tests on the unchanged code; write how long each takes as JSON. Returns pytest's status."""
-    observer = _Observer()
-    status = pytest.main([*PYTEST, *LEFT_OUT, *TESTS], plugins=[observer])
-    target.write_text(json.dumps(observer.seconds))
-    return int(status)
-
-
-def tests_of(mutant: Mutant, observed: dict[str, Any]) -> list[str]:
-    """Tests that pass through the mutant's line, fastest first. Code that runs on import: all that use the file."""
-    lines = {int(line): tests for line, tests in observed["lines"].get(mutant.file, {}).items()}
-    nearest = max((line for line in lines if line <= mutant.line), default=None)
-    tests = set(lines[nearest]) if nearest is not None else set()
-    if "" in tests or not mutant.scope:
-        tests = {test for of_line in lines.values() for test in of_line}
-    chosen: list[str] = []
-    total_s = 0.0
-    for test in sorted(tests - {""}, key=lambda test: observed["seconds"][test]):
-        total_s += observed["seconds"][test]
-        if total_s > TEST_BUDGET_S and chosen:
-            break
-        chosen.append(test)
-    return chosen
-
-
 class Known:
     """What earlier runs found, one JSON line each."""
 
@@ -214,54 +107,48 @@ class Known:
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def run_mutants(chosen: list[Mutant], sources: dict[str, str], known: Known, observed: Any, workers: int) -> None:
+def run_mutants(chosen: list[Mutant], sources: dict[str, str], known: Known, seen: Any, workers: int) -> None:
     """Run what is not known yet, `workers` at a time, with a bar that tells how long it will take."""
     waiting = [mutant for mutant in chosen if known.status(mutant, sources) is None]
-    running: dict[int, Mutant] = {}
-    with tqdm(total=len(chosen), initial=len(chosen) - len(waiting), unit="mutant", smoothing=0.05) as bar:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                mutant = waiting.pop()
-                tests = tests_of(mutant, observed)
-                if not tests:
-                    known.add(mutant, sources, "survived")
-                    bar.update()
-                    continue
-                limit_s = SLACK_S + SLOWER * sum(observed["seconds"][test] for test in tests)
-                work = _mutant_work(mutant, sources[mutant.file], tests)
-                child = start(work, KNOWN / f"worker{len(running)}.log", limit_s)
-                running[child] = mutant
-            for child, status in _ended(running):
-                known.add(running.pop(child), sources, status)
-                bar.update()
+    tests = {mutant: tests_of(mutant, seen) for mutant in waiting}
+    jobs = [_mutant_job(mutant, sources[mutant.file], tests[mutant], seen) for mutant in waiting if tests[mutant]]
+    with tqdm(total=len(chosen), initial=len(chosen) - len(jobs), unit="mutant", smoothing=0.05) as bar:
+        for mutant in waiting:
+            if not tests[mutant]:
+                known.add(mutant, sources, "survived")
+        for job, status in side_by_side(jobs, workers):
+            known.add(job.what, sources, _said_by(status))
+            job.log.unlink()
+            bar.update()
 
 
-def _mutant_work(mutant: Mutant, source: str, tests: list[str]) -> Callable[[], int]:
+def _mutant_job(mutant: Mutant, source: str, tests: list[str], seen: Any) -> Job[Mutant]:
     def change(file: Path) -> ast.Module | None:
         return mutated(source, mutant) if file == ROOT / mutant.file else None
 
-    return lambda: run_changed(change, tests)
+    log = KNOWN / f"mutant_{Path(mutant.file).stem}_{mutant.node}_{mutant.variant}.log"
+    limit_s = SLACK_S + SLOWER * sum(seen["seconds"][test] for test in tests)
+    return Job(mutant, lambda: run_changed(change, tests), log, limit_s)
 
 
-def _ended(running: dict[int, Mutant]) -> Iterator[tuple[int, str]]:
-    """Processes that ended, and what that says of their mutants. A signal ended those that took too long."""
-    time.sleep(0.02)
-    for child in list(running):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            signalled = os.WIFSIGNALED(status)
-            passed = not signalled and os.WEXITSTATUS(status) == PASSED
-            yield child, "survived" if passed else "timeout" if signalled else "killed"
+def _said_by(status: int) -> str:
+    """What a process's end says of its mutant; a signal ended those that took too long."""
+    if os.WIFSIGNALED(status):
+        return "timeout"
+    return "survived" if os.WEXITSTATUS(status) == PASSED else "killed"
 
 
-def delete_rows(rows: Collection[str]) -> dict[str, bool]:
+def delete_rows(rows: Collection[str], workers: int) -> dict[str, bool]:
     """For each of these guardrails: does the test that the table names fail when the guardrail is deleted?"""
+    jobs = [
+        Job(entry.row, _row_work(entry.row, entry.test), KNOWN / f"row_{entry.row}.log", ROW_S)
+        for entry in TABLE
+        if entry.row in rows
+    ]
     dies = {}
-    for entry in tqdm([entry for entry in TABLE if entry.row in rows], unit="row"):
-        work = _row_work(entry.row, entry.test)
-        _, status = os.waitpid(start(work, KNOWN / f"row_{entry.row}.log", ROW_S), 0)
-        dies[entry.row] = os.WIFEXITED(status) and os.WEXITSTATUS(status) == FAILED
-    return dies
+    for job, status in tqdm(side_by_side(jobs, workers), total=len(jobs), unit="row"):
+        dies[job.what] = os.WIFEXITED(status) and os.WEXITSTATUS(status) == FAILED
+    return {job.what: dies[job.what] for job in jobs}
 
 
 def _row_work(row: str, test: str) -> Callable[[], int]:
@@ -305,6 +192,11 @@ def load_equivalent() -> set[tuple[str, str, str]]:
     return {(item["file"], item["scope"], " ".join(item["change"].split())) for item in listed}
 
 
+def summary_file(args: argparse.Namespace) -> Path | None:
+    """Where the summary goes. What was found of some rows or files is not written over that of all."""
+    return args.out or (None if args.rows or args.files != files() else RESULT)
+
+
 def main() -> int:
     """Run, print the score and the survivors, write the summary."""
     args = _arguments()
@@ -319,9 +211,10 @@ def main() -> int:
     hypothesis.settings.load_profile("mutation")
     for library in LOADED_ONCE:
         import_module(library)
-    written = json.loads(args.out.read_text()) if args.out.exists() else {}
+    out = summary_file(args)
+    written = json.loads(out.read_text()) if out and out.exists() else {}
     if args.rows is not None:
-        written["rows"] = dies = delete_rows(args.rows or [entry.row for entry in TABLE])
+        written["rows"] = dies = delete_rows(args.rows or [entry.row for entry in TABLE], args.workers)
         survivors = [row for row, died in dies.items() if not died]
         print(f"{len(dies) - len(survivors)} of {len(dies)} guardrails have a test that dies without them.")
         print("\n".join(f"  no test dies: {row}, see {KNOWN}/row_{row}.log" for row in survivors))
@@ -333,8 +226,8 @@ def main() -> int:
         print(
             f"score {written['score']:.1%} ({low:.1%} to {high:.1%}), {len(survivors)} of {written['mutants']} survived"
         )
-    written |= _made_with()
-    args.out.write_text(json.dumps(written, indent=1) + "\n")
+    if out:
+        out.write_text(json.dumps(written | _made_with(), indent=1) + "\n")
     return 1 if args.rows is not None and survivors else 0
 
 
@@ -344,38 +237,10 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
     every = [mutant for file, source in sources.items() for mutant in mutants(source, file)]
     counted = [mutant for mutant in every if not is_equivalent(mutant, equivalent)]
     chosen = random.Random(args.seed).sample(counted, min(args.sample or len(counted), len(counted)))
-    tests_sha256 = _sha256_of(sorted(path for folder in TESTS for path in (ROOT / folder).rglob("*.py")))
-    observed = _observed(tests_sha256)
-    known = Known(tests_sha256)
-    run_mutants(chosen, sources, known, observed, args.workers)
+    known = Known(tests_sha256())
+    run_mutants(chosen, sources, known, seen_tests(args.workers), args.workers)
     found = summary(chosen, sources, known)
     return {**found, "all_mutants": len(every), "equivalent": len(every) - len(counted), "sample_seed": args.seed}
-
-
-def _observed(tests_sha256: str) -> dict[str, Any]:
-    """Lines and times of the tests, kept as long as tests and sources stay the same."""
-    package_sha256 = _sha256_of(sorted((ROOT / "ami_robot").rglob("*.py")))
-    observed: dict[str, Any] = {}
-    for what, observe in (("seconds", observe_seconds), ("lines", observe_lines)):
-        target = KNOWN / f"{what}_{tests_sha256[:8]}_{package_sha256[:8]}.json"
-        if not target.exists():
-            print(f"The tests run once on the unchanged code, for the {what}.", flush=True)
-            log = KNOWN / f"{what}.log"
-            _, status = os.waitpid(start(partial(_observe_afresh, observe, target), log, OBSERVED_S), 0)
-            if status != 0:
-                target.unlink(missing_ok=True)
-                raise SystemExit(f"The tests do not pass on the unchanged code; see {log}.")
-        observed[what] = json.loads(target.read_text())
-    return observed
-
-
-def _observe_afresh(observe: Callable[[Path], int], target: Path) -> int:
-    forget_package()
-    return observe(target)
-
-
-def _sha256_of(paths: list[Path]) -> str:
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _made_with() -> dict[str, str]:
@@ -399,7 +264,8 @@ def _arguments() -> argparse.Namespace:
         metavar="ROW",
         help="delete whole guardrails instead: these, or all of them",
     )
-    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE", help="default: benchmarks/results/")
+    whole = f"default: {RESULT.relative_to(ROOT)}; where rows or files are named, none"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=whole)
     return parser.parse_args()
 
 

@@ -214,7 +214,8 @@ def _show(bar, distance_m: float, records: list[EpisodeRecord]) -> None:
 def _line(record: EpisodeRecord) -> str:
     word = "reached" if record.success else "missed "
     broken = f", {len(record.violations)} VIOLATIONS" if record.violations else ""
+    stopped = f"; guardrail stops: {len(record.stops)}, the last: {record.stops[-1]}" if record.stops else ""
     return (
         f"scene {record.seed:4d}  {word}  {100 * record.final_distance_m:5.1f} cm  "
-        f"{record.steps} steps, {record.refusals} refusals{broken}"
+        f"{record.steps} steps, {record.refusals} refusals{broken}{stopped}"
     )

@@ -30,9 +30,11 @@ from ami_robot.learning.run_state import (
     save_run,
     start_run,
 )
+from ami_robot.learning.windows import Windows
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
 from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead
 from ami_robot.perception.view import view_of_data
+from ami_robot.world_model.predictor import Predictor
 
 _SHARED_STREAM = 1 << 20  # of random numbers, beyond those that are numbered by the process that draws them
 
@@ -124,7 +126,12 @@ def train(
         fit_head(model.goal_head, encoded.latents, encoded.tool_position, config, "goal head")
         heads = {"goal_head": model.goal_head}
         if config.block_head:
-            fit_head(model.block_head, encoded.latents, encoded.blocks[:, :, 0], config, "block head")
+            fit_head(
+                model.block_head,
+                *_seen_and_imagined(model.predictor, encoded, config),
+                config=config,
+                what="block head",
+            )
             heads[BLOCK_HEAD] = model.block_head
         metrics = evaluate(model, held_out, encoded)
         log.write({"step": config.optimiser.steps, "final": metrics})
@@ -162,20 +169,20 @@ def _batches(sampler: WindowSampler, config: TrainingConfig, first: int) -> Iter
 
 
 def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: TrainingConfig, what: str) -> None:
-    """Second stage: a head on the latents (E, T + 1, D) of undisturbed training pictures; the encoder stays as it is.
+    """Second stage: a head on latents of undisturbed training pictures; the encoder stays as it is.
 
     Args:
         head: with mean and std of the positions.
-        latents: of the finished encoder.
-        positions: (E, T + 1, 3), m.
+        latents: (..., D), of the finished encoder, or imagined from one of its.
+        positions: (..., 3), m.
         config: of the training.
         what: is fitted, for the progress bar.
     """
     settings = config.head
     probes.fit_regression(
         head.layers,
-        latents.flatten(0, 1),
-        ((positions - head.mean) / head.std).flatten(0, 1),
+        latents.flatten(0, -2),
+        ((positions - head.mean) / head.std).flatten(0, -2),
         settings.steps,
         settings.batch_frames,
         settings.learning_rate,
@@ -183,6 +190,15 @@ def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: Trainin
         config.seed,
         what,
     )
+
+
+def _seen_and_imagined(predictor: Predictor, encoded: LatentEpisodes, config: TrainingConfig) -> tuple[Tensor, Tensor]:
+    """Latents (N, D) and where the block is (N, 3), m: as many imagined as seen, since planners ask it of both."""
+    seen, steps = encoded.latents.flatten(0, 1), config.window.steps
+    windows = Windows.drawn(encoded, steps, len(seen) // steps, config.seed)
+    imagined = windows.imagined(predictor).latents.flatten(0, 1)
+    positions = [blocks.flatten(0, 1) for blocks in (encoded.blocks[:, :, 0], windows.blocks[:, 1:, 0])]
+    return torch.cat([seen, imagined]), torch.cat(positions)
 
 
 def evaluate(model: JEPA, held_out: Episodes, training: LatentEpisodes | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from ami_robot.safety import quintic
-from benchmarks import mutation
+from benchmarks import mutation, seen_lines
 from benchmarks.mutants import Mutant
 
 OBSERVED = {
@@ -24,17 +25,17 @@ def mutant(line: int, scope: str = "f", change: str = "a -> b") -> Mutant:
 
 
 def test_a_mutant_is_shown_the_tests_that_pass_through_its_line_fastest_first():
-    assert mutation.tests_of(mutant(5), OBSERVED) == ["quick", "slow"]
-    assert mutation.tests_of(mutant(7), OBSERVED) == ["quick", "slow"]  # a later line of the same statement
-    assert mutation.tests_of(mutant(8), OBSERVED) == ["other"]
+    assert seen_lines.tests_of(mutant(5), OBSERVED) == ["quick", "slow"]
+    assert seen_lines.tests_of(mutant(7), OBSERVED) == ["quick", "slow"]  # a later line of the same statement
+    assert seen_lines.tests_of(mutant(8), OBSERVED) == ["other"]
 
 
 def test_what_runs_on_import_is_shown_all_tests_of_the_file_within_the_budget():
-    assert mutation.tests_of(mutant(1, scope=""), OBSERVED) == ["quick", "other"]
+    assert seen_lines.tests_of(mutant(1, scope=""), OBSERVED) == ["quick", "other"]
 
 
 def test_a_file_that_no_test_uses_is_shown_none():
-    assert mutation.tests_of(Mutant("other.py", 1, "f", "a -> b", 0, 0), OBSERVED) == []
+    assert seen_lines.tests_of(Mutant("other.py", 1, "f", "a -> b", 0, 0), OBSERVED) == []
 
 
 @pytest.fixture
@@ -76,6 +77,20 @@ def test_the_counted_files_exist_and_data_is_not_among_them():
     assert all((mutation.ROOT / name).exists() for name in names)
 
 
+@pytest.mark.parametrize(
+    ("asked", "written"),
+    [
+        ({"rows": ["people"]}, None),
+        ({"files": ["ami_robot/safety/motion.py"]}, None),
+        ({"rows": []}, mutation.RESULT),
+        ({"rows": ["people"], "out": "people.json"}, "people.json"),
+    ],
+)
+def test_what_is_known_of_a_part_is_not_written_over_the_summary_of_all(asked, written):
+    args = argparse.Namespace(**{"rows": None, "files": mutation.files(), "out": None} | asked)
+    assert mutation.summary_file(args) == written
+
+
 SOME = ["people", "transport", "command_rate"]
 """A row of a compiled module, one whose numbers change others, one of an interpreted module."""
 
@@ -98,8 +113,8 @@ def lines_of(tmp_path):
         file, target = tmp_path / "test_observed.py", tmp_path / "lines.json"
         file.write_text(text)
         code = (
-            "import sys; from pathlib import Path; from benchmarks import mutation;"
-            "mutation.TESTS = (sys.argv[1],); sys.exit(mutation.observe_lines(Path(sys.argv[2])))"
+            "import sys; from pathlib import Path; from benchmarks import seen_lines;"
+            "sys.exit(seen_lines.see_lines(Path(sys.argv[1]), Path(sys.argv[2])))"
         )
         command = [sys.executable, "-c", code, str(file), str(target)]
         assert subprocess.run(command, cwd=mutation.ROOT, capture_output=True, timeout=120, check=False).returncode == 0

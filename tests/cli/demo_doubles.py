@@ -42,6 +42,7 @@ def record_of(seed: int, success: bool = True, violations: tuple[str, ...] = ())
         steps=len(plans_s),
         refusals=1,
         interventions=2,
+        stops=[],
         real_time_factor=0.998,
         states_s=states_s,
         joint_positions=np.concatenate([joints, np.zeros((len(joints), 2))], axis=1),

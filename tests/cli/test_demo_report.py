@@ -40,7 +40,7 @@ def test_the_report_has_exactly_the_agreed_keys(report):
         "task", "episodes", "success_rate", "success_interval_95", "controls", "plan_ms", "camera_to_command_ms",
         "planner_rate_hz", "real_time_factor", "guardrail", "nodes", "rclpy", "versions", "checkpoint_sha256",
     ]  # fmt: skip
-    assert list(report["episodes"][0]) == ["seed", "success", "final_distance_m", "steps", "refusals"]
+    assert list(report["episodes"][0]) == ["seed", "success", "final_distance_m", "steps", "refusals", "stops"]
     assert list(report["guardrail"]) == ["violations", "interventions", "checked_commands", *CYCLES]
     assert list(report["plan_ms"]) == list(report["camera_to_command_ms"]) == ["p50", "p95"]
 
@@ -133,7 +133,7 @@ def test_the_page_of_a_run_without_plans_says_so(tmp_path):
 
 def test_words_from_outside_cannot_become_markup(records, report, tmp_path):
     record = record_of(0)
-    record.reason = "<script>alert(1)</script>"
+    record.reason, record.stops = "<script>alert(1)</script>", ["<script>alert(2)</script>"]
     write_html(tmp_path / "report.html", report, [record], CONTROLS, {})
     assert "<script>" not in (tmp_path / "report.html").read_text()
 

@@ -110,6 +110,23 @@ def test_a_goal_position_is_reached_without_a_model(start, tmp_path):
 
 
 @pytest.mark.graph
+def test_an_arm_that_fell_silent_is_stopped_and_armed_again_and_the_run_says_so(start, tmp_path):
+    process = start("--episodes", "1", "--no-video", *POSES)
+    children = wait_until_moving(process, tmp_path / "runs")
+    arm = next(child for child in children if "__node:=arm" in child.cmdline())
+    arm.suspend()
+    time.sleep(0.3)
+    arm.resume()
+    assert process.wait(120) == 0
+    report = json.loads((tmp_path / "runs" / "latest" / "report.json").read_text())
+    assert report["episodes"][0]["stops"] >= 1
+    assert report["success_rate"] == 1.0
+    assert report["guardrail"]["violations"] == 0
+    assert "the last: No joint states came for 0." in (tmp_path / "output").read_text()
+    assert main(["verify-run", str(tmp_path / "runs" / "latest")]) == 0
+
+
+@pytest.mark.graph
 def test_ctrl_c_ends_everything_cleanly(start, tmp_path):
     process = start(*POSES)
     children = wait_until_moving(process, tmp_path / "runs")

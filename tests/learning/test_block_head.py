@@ -7,8 +7,10 @@ import pytest
 import torch
 from disc_world import PROVENANCE, disc_arrays
 
+from ami_robot.learning import train as training
 from ami_robot.learning.card import CARD_FILE
-from ami_robot.learning.dataset import DataError, Episodes
+from ami_robot.learning.dataset import DataError, Episodes, WindowSampler
+from ami_robot.learning.jepa import JEPA
 from ami_robot.learning.train import train
 from ami_robot.perception.block_head import BlockHead
 from ami_robot.perception.checkpoint import CheckpointError, load_checkpoint
@@ -43,7 +45,7 @@ def test_the_block_is_found_in_pictures_never_seen(with_head):
 def test_it_has_no_part_in_anything_else(with_head, short, episodes, tmp_path):
     train(episodes, short, PROVENANCE, tmp_path)
     plain, more = load_checkpoint(tmp_path), load_checkpoint(with_head)
-    assert all(torch.equal(tensor, more.tensors[name]) for name, tensor in plain.tensors.items())
+    assert [name for name, tensor in plain.tensors.items() if not torch.equal(tensor, more.tensors[name])] == []
     assert {name.split(".")[0] for name in more.tensors.keys() - plain.tensors.keys()} == {"block_head"}
     encoder = ImageEncoder(plain)
     assert encoder.decode_block_position(np.zeros(encoder.latent_dim)) is None
@@ -69,6 +71,32 @@ def test_where_encoder_and_predictor_learn_its_place_too_it_is_found_better_now_
         found = head.decode(np.stack([latents, np.stack(imagined)], axis=1))
         errors_m.append(np.linalg.norm(found - fresh["blocks"][:, [0, -1], 0], axis=-1).mean(axis=0))
     assert (errors_m[1] < 0.9 * errors_m[0]).all(), errors_m
+
+
+@pytest.mark.parametrize("part", ["encoder", "predictor"])
+def test_its_place_teaches_what_sees_and_what_imagines(part, short, episodes):
+    model = JEPA(replace(short, block_head=True, loss=replace(short.loss, block_position=1.0)))
+    model.fit_normalisation(episodes)
+    batch = WindowSampler(episodes, short.window).draw(8, (0,))
+    model.losses(batch, torch.Generator(), torch.Generator())["block_position"].backward()
+    if part == "encoder":
+        assert max(weight.grad.abs().max() for weight in model.encoder.parameters()) > 0
+    else:  # whose output is zero before it has learnt anything: only the last layer's weights are told then
+        assert model.predictor.networks[0].output.weight.grad.abs().max() > 0
+
+
+def test_it_is_fitted_to_what_is_imagined_as_much_as_to_what_is_seen(short, episodes, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        training, "fit_head", lambda head, latents, positions, config, what: given.update({what: (latents, positions)})
+    )
+    train(episodes, replace(short, block_head=True), PROVENANCE, tmp_path)
+    seen = given["goal head"][0].flatten(0, 1)
+    latents, positions = given["block head"]
+    assert torch.equal(latents[: len(seen)], seen) and len(positions) == len(latents)
+    imagined = latents[len(seen) :]
+    assert 0.9 * len(seen) < len(imagined) <= len(seen)
+    assert torch.cdist(imagined, seen).amin(1).median() > 0  # of no picture
 
 
 def test_its_place_is_learnt_only_where_it_has_a_head(short):

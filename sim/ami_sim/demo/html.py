@@ -187,7 +187,9 @@ def _episode(record: EpisodeRecord, views: Sequence[np.ndarray]) -> str:
     charts = line_chart("Distance to the goal, cm", "s", record.judged_s[sparse], 100 * record.distances_m[sparse],
                         threshold=100 * SUCCESS_DISTANCE_M)  # fmt: skip
     charts += line_chart("Cost of the plan", "s", record.plans_s, record.plan_costs)
-    said = f'<p class="note">{escape(record.outcome)}: {escape(record.reason)}</p>' if record.reason else ""
+    notes = [f"{record.outcome}: {record.reason}"] if record.reason else []
+    notes += [f"The guardrail stopped: {stop}" for stop in record.stops[:5]]
+    said = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     broken = "".join(f'<p class="missed">{escape(violation)}</p>' for violation in record.violations[:5])
     return (
         f'<article id="scene{record.seed}"><h3>Scene {record.seed}: <span class="{word}">{word}</span>, '

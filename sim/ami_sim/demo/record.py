@@ -10,7 +10,7 @@ import numpy as np
 from ami_robot.types import Array
 from ami_sim.judge import EPISODE_S
 
-TEXTS = ("violations", "margin_rows")
+TEXTS = ("violations", "stops", "margin_rows")
 EPISODE_END_S = EPISODE_S + 1e-6
 
 
@@ -36,6 +36,7 @@ class EpisodeRecord:
     steps: int
     refusals: int
     interventions: int  # proposals changed or refused by the guardrail, and brakes
+    stops: list[str]  # why the guardrail stopped listening, a sentence each time
     real_time_factor: float
     states_s: Array  # (S,)
     joint_positions: Array  # (S, 9), rad and m

@@ -46,6 +46,7 @@ def build_report(
                 "final_distance_m": _rounded(record.final_distance_m),
                 "steps": record.steps,
                 "refusals": record.refusals,
+                "stops": len(record.stops),
             }
             for record in records
         ],

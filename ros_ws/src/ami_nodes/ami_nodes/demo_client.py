@@ -29,6 +29,7 @@ STATE_S = 5.0  # wall time until the first state after a reset
 SETTLE_S = 0.03  # the guardrail must not be armed on joint states from before the reset, which arrive every 10 ms
 EPISODE_TIMEOUT_S = 4 * EPISODE_S  # wall time: a slower simulation than this is broken
 SENT = (GuardrailReport.ACCEPTED, GuardrailReport.MODIFIED)
+STALENESS = "staleness"  # the guardrail of inputs that are too old
 INTERVENED = (GuardrailReport.MODIFIED, GuardrailReport.REFUSED, GuardrailReport.BRAKE)
 
 
@@ -69,14 +70,19 @@ class DemoClient:
         graph.arm(True)
         goal = position_goal(scene.goal_position) if as_pose else image_goal(goal_image, camera)
 
-        def show() -> None:
+        stops: list[GuardrailReport] = []
+
+        def attend() -> None:
             if states := self._scene_states(scene):
                 on_progress(float(np.linalg.norm(xyz(states[-1].tool_position) - scene.goal_position)))
+            if len(found := [r for r in list(self._reports) if r.decision == r.BRAKE and not r.armed]) > len(stops):
+                stops[:] = found
+                self._arm_again(found[-1])
 
-        result = graph.finish(graph.start(goal, EPISODE_S), EPISODE_TIMEOUT_S, show)
+        result = graph.finish(graph.start(goal, EPISODE_S), EPISODE_TIMEOUT_S, attend)
         graph.wait_until(lambda: self._elapsed_s(scene) > EPISODE_S, EPISODE_TIMEOUT_S, "the episode")
         verdict = graph.judge()
-        return self._record(scene, goal_image, result, verdict)
+        return self._record(scene, goal_image, result, verdict, [report.reason for report in stops])
 
     def rest(self) -> None:
         """Bring the arm to rest, disarm and hear of it; what does not answer any more is passed over."""
@@ -93,7 +99,15 @@ class DemoClient:
         last = self._cycles[-1]
         return {name: getattr(last, name) for name in Figures._fields}
 
-    def _record(self, scene: Scene, goal_image: np.ndarray, result: Any, verdict: Any) -> EpisodeRecord:
+    def _arm_again(self, stop: GuardrailReport) -> None:
+        """What somebody who watches would do after the machine had no time for the graph, and for nothing else."""
+        if stop.guardrail == STALENESS:
+            with contextlib.suppress(GraphError):  # it stays disarmed, and the episode is a miss whose record says why
+                self._graph.arm(True)
+
+    def _record(
+        self, scene: Scene, goal_image: np.ndarray, result: Any, verdict: Any, stops: list[str]
+    ) -> EpisodeRecord:
         """Messages -> arrays."""
         states, plans, reports = self._scene_states(scene), list(self._plans), list(self._reports)  # more may come in
         origin_ns = to_ns(states[0].header.stamp)
@@ -124,6 +138,7 @@ class DemoClient:
             steps=result.steps,
             refusals=result.refusals,
             interventions=sum(report.decision in INTERVENED for report in reports),
+            stops=stops,
             real_time_factor=float(seconds(states)[-1] / spent_wall_s) if spent_wall_s > 0 else float("nan"),
             states_s=seconds(states),
             joint_positions=np.array([snapshot.joint_positions for snapshot in snapshots]),
