@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ LAUNCH_FILE = Path(__file__).parents[1] / "ros_ws" / "src" / "ami_bringup" / "la
 BRING_UP_S = 60.0
 SILENCE_S = 5.0
 """Wall time without a joint state after which the graph counts as dead."""
+PATIENCE_S = 20.0
+"""Wall time after which what is waited for does not come any more, however much else is heard."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,15 @@ class Cell:
             node.create_service(PredictOutcomes, "predict_outcomes", self._on_predict)
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Until something that is heard makes it true. Raises GraphError, RuntimeError when the graph is silent."""
+        """Until something that is heard makes it true. Raises GraphError; RuntimeError when it does not come."""
+        give_up_s = time.monotonic() + PATIENCE_S
         with self._changed:
             while not condition():
                 if not self._changed.wait(SILENCE_S):
                     self.graph.check()
                     raise RuntimeError(f"nothing was heard for {SILENCE_S:g} s while waiting for {what}.")
+                if time.monotonic() > give_up_s:  # an arm that was braked stays disarmed
+                    raise RuntimeError(f"waited {PATIENCE_S:g} s for {what} in vain.")
 
     def rejected(self, since: int = 0) -> list[str]:
         """What the arm's controller did not take, in the log from this length on."""

@@ -1,5 +1,7 @@
 """What the live stories are judged by notices what it has to; no graph is started, joint states are made up."""
 
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,8 @@ from ami_robot.safety.spec import load_spec
 from ami_robot.types import NS_PER_S
 from ami_sim.scene import Scene
 from ami_sim.stories.story import everywhere
-from benchmarks.live_cell import CellKind, Heard, spec_text
+from benchmarks import live_cell
+from benchmarks.live_cell import Cell, CellKind, Heard, spec_text
 from benchmarks.live_stage import LiveStage
 from benchmarks.live_stories import CRATE, LIVE
 
@@ -101,6 +104,25 @@ def test_what_was_not_heard_is_not_taken_for_rest(stage_of):
     stage = stage_of(swinging(1.0), CellKind())
     del stage.cell.states[40:50]
     assert "unseen" in stage.unseen()
+
+
+def test_what_does_not_come_is_not_waited_for_though_joint_states_go_on(monkeypatch):
+    """As in a cell whose guardrail was disarmed again before the stage had heard that it was armed."""
+    monkeypatch.setattr(live_cell, "PATIENCE_S", 0.2)
+    node = SimpleNamespace(create_publisher=lambda *_: None, create_subscription=lambda *_: None)
+    cell = Cell(CellKind(), load_spec(), None, None, node, None)
+    over = threading.Event()
+
+    def talk():
+        while not over.wait(0.01):
+            with cell._changed:
+                cell._changed.notify_all()
+
+    threading.Thread(target=talk, daemon=True).start()
+    began_s = time.monotonic()
+    with pytest.raises(RuntimeError, match="waited 0.2 s for an armed guardrail in vain"):
+        cell.wait_for(lambda: time.monotonic() - began_s > 30.0, "an armed guardrail")
+    over.set()
 
 
 def test_the_file_of_a_cell_asks_for_people_and_names_the_crate(tmp_path):
