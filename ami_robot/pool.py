@@ -30,7 +30,7 @@ def results(
     """
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(begin,))
     try:
-        with _interrupts_wait():
+        with interrupts_wait():
             futures = {pool.submit(work, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -60,7 +60,7 @@ def _wait_and_end() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_wait() -> Iterator[None]:
+def interrupts_wait() -> Iterator[None]:
     """Ctrl-C is heard afterwards; processes that are started meanwhile never hear it, not even while they import.
 
     They inherit what is blocked here. Another thread of ours may hear it all the same: so it is noted down, too.

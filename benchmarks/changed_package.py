@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
+from ami_robot.pool import interrupts_wait
 from ami_robot.provenance import ROOT
 
 if TYPE_CHECKING:
     from ami_robot.safety.spec import Spec
 
-PYTEST = ("-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", "-m", "not graph and not slow")
+# Without pytest's own time-outs: they would take the alarm that ends a process which takes too long.
+PYTEST = ("-q", "-p", "no:cacheprovider", "-p", "no:timeout", "--no-header", "--tb=line",
+          "-W", "ignore::pytest.PytestConfigWarning", "-m", "not graph and not slow")  # fmt: skip
 
 INSIDE = "AMI_MUTATION"
 """Set in forked processes: what they run must not fork again."""
@@ -54,7 +57,8 @@ def side_by_side(jobs: Iterable[Job[What]], workers: int) -> Iterator[tuple[Job[
     try:
         while True:
             while len(running) < workers and (job := next(waiting, None)) is not None:
-                running[_start(job.work, job.log, job.limit_s)] = job
+                with interrupts_wait():
+                    running[_start(job.work, job.log, job.limit_s)] = job
             if not running:
                 return
             child, status = os.wait()

@@ -8,9 +8,10 @@
 
 A mutant (see benchmarks/mutants.py) is killed when a test fails, cannot be imported, or takes too long. Each runs the
 tests that pass through its line, fastest first, in a process forked from one that has loaded the libraries already.
-What is known is kept in data/mutation/ and not run again: a killed mutant as long as its file stays the same, a
-survivor as long as the tests do, too. Property tests draw the same examples every time. Mutants that change nothing
-are listed with the reason in benchmarks/equivalent_mutants.yaml and not counted.
+What is known is kept in benchmarks/results/mutants.jsonl and not run again: a killed mutant as long as its file stays
+the same, a survivor as long as the tests do, too. Ctrl-C keeps what is done. Property tests draw the same examples
+every time. Mutants that change nothing are listed with the reason in benchmarks/equivalent_mutants.yaml, and not
+counted.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import hypothesis
 import yaml
 from tqdm import tqdm
 
+from ami_robot.pool import INTERRUPTED
 from ami_robot.provenance import ROOT, commit
 from ami_robot.safety.spec import Spec, load_spec
 from ami_robot.safety.table import TABLE
@@ -44,6 +46,7 @@ DATA_FILES = ("arm_panda.py", "arm_ur5e.py", "arms.py", "__init__.py")  # tables
 OTHER_FILES = ("ami_robot/actor/planner.py",)
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutants.yaml"
 RESULT = ROOT / "benchmarks" / "results" / "mutation.json"
+FOUND = ROOT / "benchmarks" / "results" / "mutants.jsonl"
 LOADED_ONCE = ("hypothesis.extra.numpy", "torch", "pybullet", "pinocchio", "coal", "daqp", "numba")
 ROW_S = 300.0
 SLACK_S = 120.0  # the loops of a changed module are compiled anew
@@ -85,8 +88,7 @@ class Known:
 
     def __init__(self, tests_sha256: str) -> None:
         self._tests_sha256 = tests_sha256
-        self._file = KNOWN / "mutants.jsonl"
-        lines = self._file.read_text().splitlines() if self._file.exists() else []
+        lines = FOUND.read_text().splitlines() if FOUND.exists() else []
         self._status = {line["key"]: line for line in map(json.loads, lines)}
 
     def status(self, mutant: Mutant, sources: dict[str, str]) -> str | None:
@@ -99,7 +101,7 @@ class Known:
         """Keep it for this run and the next ones."""
         line = {"key": self._key(mutant, sources), "status": status, "tests": self._tests_sha256}
         self._status[line["key"]] = line
-        with self._file.open("a") as file:
+        with FOUND.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def _key(self, mutant: Mutant, sources: dict[str, str]) -> str:
@@ -270,4 +272,8 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        sys.exit(130)

@@ -1,8 +1,8 @@
 """Which of the guardrails' tests pass through which line of the package, and how long each takes.
 
 Each file of tests is seen once for each state of it and of the package; what was seen is kept in data/mutation/.
-Coverage does not see the lines of compiled loops, so it looks on while they are interpreted, which takes forty times as
-long; times are those of the compiled ones.
+Coverage does not see the lines of compiled loops: who calls one counts as passing through all of its lines, and through
+those of the loops that it calls.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import coverage
-import numba
 import pytest
+from numba.core.registry import CPUDispatcher
 from tqdm import tqdm
 
 from ami_robot.provenance import ROOT
@@ -31,18 +33,19 @@ TESTS = ("tests/safety", "tests/actor", "tests/cost")
 LEFT_OUT = ("-k", "not within_its_time")  # of speed
 KNOWN = ROOT / "data" / "mutation"
 TEST_BUDGET_S = 30.0
-SEEN_S = 7200.0
+SEEN_S = 900.0
 SEEN = (int(pytest.ExitCode.OK), int(pytest.ExitCode.NO_TESTS_COLLECTED))  # those of a file may all be slow
 _FIXTURE = "fixture "
 
 
 class _Observer:
-    """Which tests pass through which line, and how long each takes, s."""
+    """Which tests pass through which line of the package, and how long each takes, s."""
 
-    def __init__(self, measured: coverage.Coverage | None = None) -> None:
+    def __init__(self, measured: coverage.Coverage) -> None:
         self.seconds: dict[str, float] = {}
         self._measured, self._context = measured, ""
         self._users: dict[str, set[str]] = {}
+        self._callers: dict[CPUDispatcher, set[str]] = defaultdict(set)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -67,14 +70,47 @@ class _Observer:
         self._switch(before)
         return result
 
-    def tests(self, contexts: list[str]) -> list[str]:
+    def called(self, loop: CPUDispatcher) -> None:
+        """A compiled loop is called now."""
+        self._callers[loop].add(self._context)
+
+    def lines(self) -> dict[str, dict[int, list[str]]]:
+        """Tests that passed through them, of the package's files and their lines."""
+        data = self._measured.get_data()
+        found = {file: dict(data.contexts_by_lineno(file)) for file in sorted(data.measured_files())}
+        for loop, callers in self._callers.items():
+            for each in _with_those_it_calls(loop):
+                code = each.py_func.__code__
+                of_file = found.setdefault(code.co_filename, {})
+                of_file |= {line: [*of_file.get(line, ()), *callers] for line in _lines(code)}
+        return {
+            str(Path(file).relative_to(ROOT)): {line: self._tests(contexts) for line, contexts in of_file.items()}
+            for file, of_file in found.items()
+        }
+
+    def _tests(self, contexts: Iterable[str]) -> list[str]:
         """Contexts with those of fixtures replaced by the tests that use them."""
         return sorted({test for context in contexts for test in self._users.get(context, {context})})
 
     def _switch(self, context: str) -> None:
         self._context = context
-        if self._measured is not None:
-            self._measured.switch_context(context)
+        self._measured.switch_context(context)
+
+
+def _with_those_it_calls(loop: CPUDispatcher) -> set[CPUDispatcher]:
+    """A compiled loop, and what it calls."""
+    found, waiting = set[CPUDispatcher](), [loop]
+    while waiting:
+        found.add(each := waiting.pop())
+        names, known = each.py_func.__code__.co_names, each.py_func.__globals__
+        called = {known[name] for name in names if isinstance(known.get(name), CPUDispatcher)}
+        waiting += called - found
+    return found
+
+
+def _lines(code: CodeType) -> set[int]:
+    """Those of a function's body."""
+    return {line for _, _, line in code.co_lines() if line} - {code.co_firstlineno}
 
 
 def _forget_cached() -> None:
@@ -85,35 +121,25 @@ def _forget_cached() -> None:
                 value.cache_clear()
 
 
-def see_lines(tests: Path, target: Path) -> int:
-    """Run a file of tests on the unchanged code, its loops interpreted; write which pass through which line as JSON.
-
-    Returns 0: tests of what only compiled loops do may fail here.
-    """
+def see(tests: Path, target: Path) -> int:
+    """Run a file of tests on the unchanged code; write their lines and seconds as JSON. Returns pytest's status."""
     forget_package()
-    numba.config.DISABLE_JIT = True
     measured = coverage.Coverage(data_file=None, include=[f"{ROOT}/ami_robot/*"], config_file=False)
     observer = _Observer(measured)
+    call = CPUDispatcher.__call__
+
+    def seen_call(loop: CPUDispatcher, *arguments: Any) -> Any:
+        observer.called(loop)
+        return call(loop, *arguments)
+
+    CPUDispatcher.__call__ = seen_call
     measured.start()
-    pytest.main([*PYTEST, *LEFT_OUT, str(tests)], plugins=[observer])
-    measured.stop()
-    data = measured.get_data()
-    lines = {
-        str(Path(file).relative_to(ROOT)): {
-            line: observer.tests(contexts) for line, contexts in data.contexts_by_lineno(file).items()
-        }
-        for file in sorted(data.measured_files())
-    }
-    _keep(lines, target)
-    return 0
-
-
-def see_seconds(tests: Path, target: Path) -> int:
-    """Run a file of tests on the unchanged code; write how long each takes as JSON. Returns pytest's status."""
-    forget_package()
-    observer = _Observer()
-    status = pytest.main([*PYTEST, *LEFT_OUT, str(tests)], plugins=[observer])
-    _keep(observer.seconds, target)
+    try:
+        status = pytest.main([*PYTEST, *LEFT_OUT, str(tests)], plugins=[observer])
+    finally:
+        measured.stop()
+        CPUDispatcher.__call__ = call
+    _keep({"seconds": observer.seconds, "lines": observer.lines()}, target)
     return int(status)
 
 
@@ -143,25 +169,22 @@ def seen_tests(workers: int) -> dict[str, Any]:
     lines: dict[str, dict[str, list[str]]] = {}
     for job in jobs:
         found = json.loads(job.what.read_text())
-        if job.what.name.startswith("seconds"):
-            seconds |= found
-            continue
-        for file, of_file in found.items():
+        seconds |= found["seconds"]
+        for file, of_file in found["lines"].items():
             for line, tests in of_file.items():
                 lines.setdefault(file, {}).setdefault(line, []).extend(tests)
     return {"seconds": seconds, "lines": lines}
 
 
 def _jobs() -> Iterator[Job[Path]]:
-    """What is to be seen of each file of tests, and where it is kept then: first what takes longest."""
+    """What is to be seen of each file of tests, and where it is kept then."""
     files = _python_files(*TESTS)
     tests = [file for file in files if file.name.startswith("test_")]
     others = [*_python_files("ami_robot"), *(file for file in files if file not in tests)]
-    for what, see in (("lines", see_lines), ("seconds", see_seconds)):
-        for file in tests:
-            name = f"{what}_{file.parent.name}_{file.stem}"
-            target = KNOWN / f"{name}_{_sha256_of([file, *others])[:12]}.json"
-            yield Job(target, partial(see, file, target), KNOWN / f"{name}.log", SEEN_S)
+    for file in tests:
+        name = f"{file.parent.name}_{file.stem}"
+        target = KNOWN / f"{name}_{_sha256_of([file, *others])[:12]}.json"
+        yield Job(target, partial(see, file, target), KNOWN / f"{name}.log", SEEN_S)
 
 
 def _python_files(*folders: str) -> list[Path]:

@@ -11,15 +11,20 @@ finder.install()
 
 pytest_plugins = "tests.stalls"
 
+SLOW_S = 3600.0
+"""What a slow test may take; for the others pyproject.toml says it."""
+
 ALONE = [Path(__file__).parent / folder for folder in ("embedded", "nodes")]
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks
 def pytest_collection_modifyitems(items) -> None:
-    """Mark what does not run beside other tests."""
+    """Mark what does not run beside other tests, and what takes long."""
     for item in items:
         if item.get_closest_marker("graph") or any(folder in item.path.parents for folder in ALONE):
             item.add_marker("alone")
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
 
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.

@@ -25,6 +25,7 @@ WAIT_S = 240.0  # for a block of three on a busy machine
 SAFETY = ("safety", "--only", "kinematic", "--kinematic", "103", "--workers", "2", "--results")
 FUZZ = ("fuzz", "--inputs", "5003", "--seed", "1", "--workers", "2", "--kept")
 """Two blocks each, a big one and one of three, which is done while the big one runs."""
+MUTATION = ("mutation", "--files", "ami_robot/safety/checks.py", "--out")
 
 
 @contextlib.contextmanager
@@ -33,7 +34,7 @@ def running_at(command: tuple[str, ...], folder: Path, moment: str) -> Iterator[
     said = folder / "said.txt"
     with said.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"benchmarks.{command[0]}", *command[1:], str(folder)],
+            [sys.executable, "-m", f"benchmarks.{command[0]}", *command[1:], str(folder / "kept")],
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
             stdout=file,
@@ -93,7 +94,7 @@ def test_ctrl_c_ends_it_at_once_and_the_same_command_goes_on(tmp_path, command, 
     assert {path: path.read_text() for path in tmp_path.rglob("*.json*")} == kept
 
 
-@pytest.mark.parametrize("command", [pytest.param(SAFETY, marks=pytest.mark.slow), FUZZ])
+@pytest.mark.parametrize("command", [pytest.param(SAFETY, marks=pytest.mark.slow), FUZZ, MUTATION])
 def test_ctrl_c_while_the_workers_are_started_is_as_clean(tmp_path, command):
     assert lines_of(ctrl_c_at(command, tmp_path, "0%")) == [INTERRUPTED]
     assert list(tmp_path.rglob("*.json*")) == []

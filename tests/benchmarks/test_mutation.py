@@ -40,7 +40,7 @@ def test_a_file_that_no_test_uses_is_shown_none():
 
 @pytest.fixture
 def known(tmp_path, monkeypatch):
-    monkeypatch.setattr(mutation, "KNOWN", tmp_path)
+    monkeypatch.setattr(mutation, "FOUND", tmp_path / "mutants.jsonl")
     return mutation.Known
 
 
@@ -114,11 +114,11 @@ def lines_of(tmp_path):
         file.write_text(text)
         code = (
             "import sys; from pathlib import Path; from benchmarks import seen_lines;"
-            "sys.exit(seen_lines.see_lines(Path(sys.argv[1]), Path(sys.argv[2])))"
+            "sys.exit(seen_lines.see(Path(sys.argv[1]), Path(sys.argv[2])))"
         )
         command = [sys.executable, "-c", code, str(file), str(target)]
         assert subprocess.run(command, cwd=mutation.ROOT, capture_output=True, timeout=120, check=False).returncode == 0
-        lines = json.loads(target.read_text())[module].items()
+        lines = json.loads(target.read_text())["lines"][module].items()
         return {int(line): {test.split("::")[1] for test in tests if test} for line, tests in lines}
 
     return observe
@@ -139,17 +139,19 @@ def test_what_a_shared_fixture_passes_through_is_shown_to_every_test_that_uses_i
     assert {test for tests in lines.values() for test in tests} == {"test_first", "test_second"}
 
 
-def test_the_lines_of_a_compiled_loop_are_seen(lines_of):
+def test_who_calls_a_compiled_loop_passes_through_its_lines_and_those_of_the_loops_that_it_calls(lines_of):
     lines = lines_of(
         "import numpy as np\n"
-        "from ami_robot.safety.quintic import JointState, quintic\n"
+        "from ami_robot.safety.quintic import JointState, quintic, sample\n"
         "REST = JointState(*np.zeros((3, 7)))\n"
-        "def test_it(): quintic(REST, REST, 1.0)\n",
+        "def test_it(): sample(quintic(REST, REST, 1.0), 1.0, 0.5)\n"
+        "def test_other(): pass\n",
         "ami_robot/safety/quintic.py",
     )
-    code, first = inspect.getsourcelines(quintic._quintics.py_func)
-    inside = range(first + 10, first + len(code))
-    assert any("test_it" in lines.get(line, ()) for line in inside)
+    for loop in (quintic._quintics, quintic._samples, quintic._set_state):
+        code, first = inspect.getsourcelines(loop.py_func)
+        inside = [lines[line] for line in range(first + 1, first + len(code)) if line in lines]
+        assert {"test_it"} in inside and not any("test_other" in tests for tests in inside)
 
 
 def test_a_changed_loop_is_compiled_anew_and_not_taken_from_what_was_kept():

@@ -120,7 +120,7 @@ def test_what_does_not_come_is_not_waited_for_though_joint_states_go_on(monkeypa
 
     threading.Thread(target=talk, daemon=True).start()
     began_s = time.monotonic()
-    with pytest.raises(RuntimeError, match="waited 0.2 s for an armed guardrail in vain"):
+    with pytest.raises(RuntimeError, match=r"waited 0\.2 s for an armed guardrail in vain"):
         cell.wait_for(lambda: time.monotonic() - began_s > 30.0, "an armed guardrail")
     over.set()
 
