@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import yaml
 from preflight_stranger import ARM
+from preflight_table import BLIND, SLOW, assert_clean, assert_found, domain, preflight, rows_of  # noqa: F401
 
 from ami_robot.cli.main import main
 from ami_robot.configurator.configurator import REACH
-from ami_robot.perception.camera import load_camera, save_camera
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, TENSOR_FILE
 from ami_robot.safety.spec import DEFAULT_SPEC, load_spec
-from tests.domains import PREFLIGHT
 from tests.untrained import untrained_checkpoint
 
 pytestmark = pytest.mark.graph
-SLOW = pytest.mark.slow
-"""More of a kind; what is left plants a fault for each check, and two setups are clean."""
 
 BRINGUP = Path(__file__).parents[2] / "ros_ws" / "src" / "ami_bringup" / "launch" / "bringup.launch.xml"
-BLIND = ("arm:=loopback", "vision:=false", "config:=analytic")
 ROBOT = ("arm:=ros2_control", "vision:=false", "config:=analytic")
-FRAMES = 90
-
-
-@pytest.fixture(autouse=True)
-def domain(monkeypatch):
-    """One in which nobody is: a tag of our own keeps graphs of other tests out that have drawn the same number."""
-    for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ROS_DOMAIN_ID", PREFLIGHT)
-    monkeypatch.setenv("CYCLONEDDS_URI", f"<Discovery><Tag>preflight_tests_{os.getpid()}</Tag></Discovery>")
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """What the shipped camera file says, 128x128, and each picture another."""
-    return make_film(tmp_path_factory.mktemp("film") / "film.avi", (128, 128), np.linspace(20, 240, FRAMES))
-
-
-def make_film(path, size, shades):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, size)
-    for shade in shades:
-        writer.write(np.full((*size[::-1], 3), shade, np.uint8))
-    writer.release()
-    return path
 
 
 @contextmanager
@@ -67,39 +35,6 @@ def beside(who):
             yield
         finally:
             process.terminate()  # one that is killed stays in the graph for a while
-
-
-def preflight(capsys, *words):
-    """(exit status, rows of the table)."""
-    capsys.readouterr()
-    status = main(["preflight", *map(str, words)])
-    return status, rows_of(capsys.readouterr().out)
-
-
-def rows_of(table):
-    """[(check, verdict, sentence)]."""
-    head, *lines = table.splitlines()
-    sentence, verdict = head.index("sentence"), head.index("verdict")
-    rows = [(line[:verdict].strip(), line[verdict:sentence].strip(), line[sentence:]) for line in lines[:-2]]
-    assert {row[1] for row in rows} <= {"ok", "fail", "skipped"}
-    return rows
-
-
-def assert_found(outcome, check, *culprits, beside_it=()):
-    """The fault is in `check`, told with the culprits, and no other check fails but those that it is seen in, too."""
-    status, rows = outcome
-    failed = {row[0] for row in rows if row[1] == "fail"}
-    assert status == 1
-    assert {check} <= failed <= {check, *beside_it}, rows
-    told = " ".join(row[2] for row in rows if row[:2] == (check, "fail"))
-    for culprit in culprits:
-        assert str(culprit) in told
-
-
-def assert_clean(outcome, *looked_at):
-    status, rows = outcome
-    assert status == 0, [row for row in rows if row[1] == "fail"]
-    assert {check for check, verdict, _ in rows if verdict == "ok"} >= {"launch", "parameters", "topics", *looked_at}
 
 
 # Clean setups pass.
@@ -115,14 +50,6 @@ def test_the_default_graph_passes(capsys):
 
 def test_the_loopback_arm_passes(capsys):
     assert_clean(preflight(capsys, *BLIND))
-
-
-@SLOW
-def test_a_film_as_the_camera_of_a_recorded_graph_passes(capsys, film, tmp_path):
-    words = ("arm:=loopback", "camera:=v4l2", f"device:={film}", "record:=true", f"record_folder:={tmp_path / 'bag'}")
-    outcome = preflight(capsys, *words, "--calibration-days", 1e6)
-    assert_clean(outcome, "device", "camera file", "recording")
-    assert not (tmp_path / "bag").exists()
 
 
 @pytest.mark.parametrize("part", ["robot", pytest.param("brain", marks=SLOW)])
@@ -368,61 +295,6 @@ def test_a_calibration_of_the_model_error_that_is_missing(capsys, tmp_path):
     task = yaml.safe_load(REACH.read_text()) | {"model_error": str(tmp_path / "none.yaml")}
     (tmp_path / "task.yaml").write_text(yaml.safe_dump(task))
     assert_found(preflight(capsys, f"config:={tmp_path / 'task.yaml'}"), "model error", tmp_path / "none.yaml")
-
-
-@pytest.fixture
-def with_camera(capsys, film, tmp_path):
-    """The preflight of the film as a device, by a changed camera file."""
-
-    def _with_camera(*words, device=film, **changes):
-        file = tmp_path / "camera.yaml"
-        save_camera(replace(load_camera(), **changes), file)
-        return preflight(capsys, "arm:=loopback", "camera:=v4l2", f"device:={device}", f"camera_file:={file}", *words)
-
-    return _with_camera
-
-
-def test_a_camera_file_that_is_missing(capsys, tmp_path, film):
-    words = ("arm:=loopback", "camera:=v4l2", f"device:={film}", f"camera_file:={tmp_path / 'none.yaml'}")
-    assert_found(preflight(capsys, *words), "camera file", tmp_path / "none.yaml", beside_it={"nodes"})
-
-
-def test_a_calibration_of_the_camera_that_is_too_old(with_camera, tmp_path):
-    outcome = with_camera("--calibration-days", 30, date="2020-02-03")
-    assert_found(outcome, "camera file", tmp_path / "camera.yaml", "2020-02-03", "30 are allowed")
-
-
-@SLOW
-def test_a_calibration_of_the_camera_without_a_date(with_camera, tmp_path):
-    assert_found(with_camera(date="last spring"), "camera file", tmp_path / "camera.yaml", "last spring", "how old")
-
-
-def test_a_camera_that_stands_elsewhere_than_in_training(with_camera, tmp_path):
-    outcome = with_camera("--calibration-days", 1e6, position=load_camera().position + np.array([0.0, 0.12, 0.0]))
-    assert_found(outcome, "view", tmp_path / "camera.yaml", "12.0 cm")
-
-
-@SLOW
-def test_a_camera_that_does_not_see_all_of_the_training_view(with_camera):
-    matrix = load_camera().matrix * [[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]
-    assert_found(with_camera("--calibration-days", 1e6, matrix=matrix), "view", "sees only")
-
-
-def test_a_device_that_is_not_there(with_camera):
-    outcome = with_camera("--calibration-days", 1e6, device="/dev/video99")
-    assert_found(outcome, "device", "/dev/video99 cannot be opened")
-
-
-@SLOW
-def test_a_device_whose_pictures_have_another_size(with_camera, tmp_path):
-    other = make_film(tmp_path / "other.avi", (64, 48), np.linspace(20, 240, 20))
-    assert_found(with_camera("--calibration-days", 1e6, device=other), "device", other, "64x48", "128x128")
-
-
-@SLOW
-def test_a_device_that_repeats_itself(with_camera, tmp_path):
-    other = make_film(tmp_path / "still.avi", (128, 128), [90] * 5000)
-    assert_found(with_camera("--calibration-days", 1e6, device=other), "device", other, "new pictures a second")
 
 
 def test_a_folder_for_the_recording_that_exists(capsys, tmp_path):
