@@ -81,7 +81,9 @@ class Outcomes:
 
     image_latents: Array  # (N, H, D)
     proprio: Array  # (N, H, PROPRIO_DIM)
-    spread: Array | None = None  # (N, H): RMS disagreement in units of the latent; None: the model has one opinion
+    spread: Array | None = None  # (N, H): how unsure it is
+    """Standard deviation of where the block is, m, of a model with a head for that; else RMS disagreement of several
+    networks in units of the latent; None of a single network."""
 
 
 @dataclass(frozen=True)

@@ -115,5 +115,5 @@ def _outcomes_refused(margins: Array, rows: Array) -> Refusal:
 
 def _spread_refused(spread: Array, max_spread: float) -> Refusal:
     least = float(spread.min())
-    reason = f"whatever is tried, the world model's opinions differ by {least:.3g}; at most {max_spread:.3g} is allowed"
+    reason = f"whatever is tried, the world model is unsure by {least:.3g}; at most {max_spread:.3g} is allowed"
     return Refusal(reason, MODEL_ERROR, max_spread - least)

@@ -8,7 +8,7 @@ from ami_robot.types import Array, Goal
 
 
 class Spread:
-    """How far the heads of the world model are apart: where they disagree, it knows little (Chua et al. 2018, PETS)."""
+    """How unsure the world model is of what it imagines, see `Outcomes.spread`."""
 
     name = "spread"
     measures_goal = False
@@ -24,10 +24,10 @@ class Spread:
         """(N,), in the unit of `Outcomes.spread`.
 
         Raises:
-            CostError: the world model has but one head.
+            CostError: the world model does not say.
         """
         if imagined.outcomes.spread is None:
-            raise CostError("cost.spread needs a world model with several prediction heads; set it to 0 for this one")
+            raise CostError("cost.spread needs a world model with a block head or several networks; set it to 0")
         return mean_over_steps(imagined.outcomes.spread, self._running_weight)
 
     def slopes(self, imagined: Imagined) -> Slopes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from ami_robot.learning.latents import LatentEpisodes
 from ami_robot.learning.prediction import RANKED, prediction_report, top_1
 from ami_robot.learning.probes import Probe, distances, effective_rank, fit_probes, probe_report
 from ami_robot.learning.uncertainty import auroc, coverage
-from ami_robot.learning.windows import Windows
+from ami_robot.learning.windows import Foreseen, Windows
 from ami_robot.perception.checkpoint import Checkpoint, CheckpointError
-from ami_robot.perception.encoder import EncoderConfig, GoalHead
+from ami_robot.perception.encoder import EncoderConfig, GoalHead, PlaceHead, has_block_head, load_block_head
 from ami_robot.strict import StrictError, read
 from ami_robot.world_model.predictor import Predictor, PredictorConfig
 
@@ -59,6 +60,8 @@ def diagnose(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str)
     for step, share in top_1(predictor, Windows.drawn(held_out, steps, _RANKED_WINDOWS, seed)).items():
         prediction[step][f"top_1_of_{RANKED}"] = share
     probes = fit_probes(training, seed)
+    has_head = has_block_head(checkpoint)
+    opinion = opinion_of_head(load_block_head(checkpoint)) if has_head else opinion_of_networks(probes["mlp"])
     return {
         "checkpoint_sha256": checkpoint.sha256,
         "data_sha256": data_sha256,
@@ -74,7 +77,7 @@ def diagnose(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str)
         "prediction": prediction,
         "probes": probe_report(probes, held_out),
         "error_split": error_split(predictor, probes["mlp"], held_out, steps, seed),
-        "uncertainty": uncertainty(predictor, probes["mlp"], held_out, steps, seed),
+        "uncertainty": uncertainty(predictor, opinion, held_out, steps, seed),
     }
 
 
@@ -95,21 +98,35 @@ def error_split(
     }
 
 
-def uncertainty(predictor: Predictor, probe: Probe, held_out: LatentEpisodes, steps: int, seed: int) -> dict[str, Any]:
+Opinion = Callable[[Foreseen, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""Of W windows and which block (W,) is meant: where it is imagined at the horizon (W, 3), m, and the spread (W,)."""
+
+
+def opinion_of_head(head: PlaceHead) -> Opinion:
+    """Both are the head's: it is fitted to one block."""
+    return lambda foreseen, _: head.place(foreseen.latents[:, -1])
+
+
+def opinion_of_networks(probe: Probe) -> Opinion:
+    """Where the probe finds it, and how far the networks are apart."""
+    return lambda foreseen, which: (_read(probe, foreseen.latents[:, -1], 1 + which), foreseen.spread[:, -1])
+
+
+@torch.inference_mode()
+def uncertainty(
+    predictor: Predictor, opinion: Opinion, held_out: LatentEpisodes, steps: int, seed: int
+) -> dict[str, Any]:
     """Whether the spread at the horizon ranks and bounds the error of the imagined block, in windows with contact.
 
-    A block is imagined wrongly when what the probe reads out of the imagined latent is more than OFF_M from where it
-    came to be. Without opinions that differ there is no `auroc`, and the intervals are of one width.
+    A block is imagined wrongly when it is more than OFF_M from where it came to be. Without a spread there is no
+    `auroc`, and the intervals are of one width.
     """
     windows, starts = _contacts(held_out, steps, seed)
     if not len(starts):
         return {"windows": 0}
-    imagined = windows.imagined(predictor)
-    error = torch.linalg.vector_norm(
-        _read(probe, imagined.latents[:, -1], 1 + windows.farthest) - _position(windows, 1 + windows.farthest, -1),
-        dim=-1,
-    )
-    errors, spread = error.double().numpy(), imagined.spread[:, -1].double().numpy()
+    found, unsure = opinion(windows.imagined(predictor), windows.farthest)
+    error = torch.linalg.vector_norm(found - _position(windows, 1 + windows.farthest, -1), dim=-1)
+    errors, spread = error.double().numpy(), unsure.double().numpy()
     wrong = errors > OFF_M
     area = auroc(spread, wrong) if spread.any() else math.nan
     return {

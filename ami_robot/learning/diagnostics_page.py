@@ -65,7 +65,7 @@ def _uncertainty_text(uncertain: Mapping[str, Any]) -> str:
     return (
         f"{uncertain['windows']} windows with contact from {uncertain['episodes']} episodes; in "
         f"{uncertain['base_rate']:.1%} the block is imagined more than {OFF_M * 100:g} cm off at the horizon. AUROC of "
-        f"the spread for that: {'none, the model has one opinion' if area is None else area}. "
+        f"the spread for that: {'none, the model does not say' if area is None else area}. "
         + _coverage_text(uncertain["coverage"])
     )
 

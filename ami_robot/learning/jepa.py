@@ -13,7 +13,7 @@ from ami_robot.learning import losses
 from ami_robot.learning.config import AugmentationConfig, TrainingConfig
 from ami_robot.learning.dataset import Batch, Episodes
 from ami_robot.learning.decoder import PictureDecoder
-from ami_robot.perception.encoder import GoalHead, normalise_pictures
+from ami_robot.perception.encoder import GoalHead, PlaceHead, normalise_pictures
 from ami_robot.types import ACTION_DIM, TOOL_POSITION
 from ami_robot.world_model.predictor import Predictor, Rollouts
 
@@ -57,7 +57,7 @@ class JEPA(nn.Module):
         if config.loss.reconstruction:
             self.decoder = PictureDecoder(latent_dim)
         if config.block_head:
-            self.block_head = GoalHead(config.encoder)
+            self.block_head = PlaceHead(config.encoder)
 
     def start_encoder_from(self, tensors: dict[str, Tensor]) -> None:
         """Set the encoder, and its moving average if there is one, to what was pretrained."""

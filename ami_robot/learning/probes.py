@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ami_robot.learning.latents import LatentEpisodes
+from ami_robot.learning.losses import squared
 from ami_robot.learning.run_state import adamw
 
 _RIDGE = 1e-3  # of the linear probe, per sample, in units of the latents' unit variance
@@ -60,11 +61,13 @@ def fit_regression(
     weight_decay: float,
     seed: int,
     what: str,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
-    """Fit module(inputs) to labels by mean-squared error: AdamW with a cosine schedule.
+    """Fit module(inputs) to labels by mean-squared error, or by the mean loss(inputs, labels): AdamW, cosine schedule.
 
     A terminal shows how far it is, as `what`.
     """
+    loss = loss or (lambda given, wanted: squared(module(given), wanted))
     inputs, labels = inputs.clone(), labels.clone()  # tensors made for inference cannot enter training
     optimiser = adamw(module.parameters(), learning_rate, weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -72,7 +75,7 @@ def fit_regression(
     for _ in tqdm(range(steps), what, leave=False, disable=None):
         chosen = torch.randint(len(inputs), (batch,), generator=generator)
         optimiser.zero_grad()
-        (module(inputs[chosen]) - labels[chosen]).square().mean().backward()
+        loss(inputs[chosen], labels[chosen]).mean().backward()
         optimiser.step()
         schedule.step()
 

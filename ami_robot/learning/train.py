@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ami_robot.learning import probes, ranks
+from ami_robot.learning import losses, probes, ranks
 from ami_robot.learning.card import write_model_card
 from ami_robot.learning.config import TrainingConfig
 from ami_robot.learning.dataset import Batch, DataError, Episodes, WindowSampler
@@ -32,7 +32,7 @@ from ami_robot.learning.run_state import (
 )
 from ami_robot.learning.windows import Windows
 from ami_robot.perception.checkpoint import Checkpoint, save_checkpoint
-from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead
+from ami_robot.perception.encoder import BLOCK_HEAD, GoalHead, PlaceHead
 from ami_robot.perception.view import view_of_data
 from ami_robot.world_model.predictor import Predictor
 
@@ -171,6 +171,8 @@ def _batches(sampler: WindowSampler, config: TrainingConfig, first: int) -> Iter
 def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: TrainingConfig, what: str) -> None:
     """Second stage: a head on latents of undisturbed training pictures; the encoder stays as it is.
 
+    By mean-squared error in units of the positions' spread; a head that says how far off it may be, by likelihood.
+
     Args:
         head: with mean and std of the positions.
         latents: (..., D), of the finished encoder, or imagined from one of its.
@@ -178,17 +180,24 @@ def fit_head(head: GoalHead, latents: Tensor, positions: Tensor, config: Trainin
         config: of the training.
         what: is fitted, for the progress bar.
     """
+
+    def loss(given: Tensor, wanted: Tensor) -> Tensor:
+        if isinstance(head, PlaceHead):
+            return losses.gaussian(*head.place(given), wanted)
+        return losses.squared(head(given) / head.std, wanted / head.std)
+
     settings = config.head
     probes.fit_regression(
-        head.layers,
+        head,
         latents.flatten(0, -2),
-        ((positions - head.mean) / head.std).flatten(0, -2),
+        positions.flatten(0, -2),
         settings.steps,
         settings.batch_frames,
         settings.learning_rate,
         settings.weight_decay,
         config.seed,
         what,
+        loss,
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether the spread of the world model's opinions says when it is wrong."""
+"""Whether what a world model says of its own doubt is true."""
 
 from __future__ import annotations
 

@@ -27,23 +27,19 @@ BLOCK_HEAD = "block_head"
 
 
 class GoalHead(nn.Module):
-    """Latent (..., D) -> a position (..., 3), m.
-
-    That of the tool, whose labels are the forward kinematics of the measured joints; or, in a head of its own that has
-    no part in the encoder's training, that of the block, whose labels are the simulator's.
-    """
+    """Latent (..., D) -> where the tool is (..., 3), m; labels are the forward kinematics of the measured joints."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, outputs: int = 3) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(config.latent_dim, config.head_hidden),
             nn.SiLU(),
             nn.Linear(config.head_hidden, config.head_hidden),
             nn.SiLU(),
-            nn.Linear(config.head_hidden, 3),
+            nn.Linear(config.head_hidden, outputs),
         )
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("std", torch.ones(3))
@@ -51,6 +47,22 @@ class GoalHead(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """(..., D) -> (..., 3), m."""
         return self.layers(latents).float() * self.std + self.mean
+
+
+class PlaceHead(GoalHead):
+    """Latent (..., D) -> where the block is (..., 3), m, and how far off that may be; labels are the simulator's."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config, outputs=4)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(..., D) -> (..., 3), m."""
+        return self.place(latents)[0]
+
+    def place(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., D) -> mean (..., 3) and standard deviation of each coordinate (...), m."""
+        found = self.layers(latents).float()
+        return found[..., :3] * self.std + self.mean, found[..., 3].exp() * torch.linalg.vector_norm(self.std)
 
 
 class ImageEncoder:
@@ -98,13 +110,13 @@ def has_block_head(checkpoint: Checkpoint) -> bool:
     return any(name.startswith(f"{BLOCK_HEAD}.") for name in checkpoint.tensors)
 
 
-def load_block_head(checkpoint: Checkpoint) -> GoalHead:
+def load_block_head(checkpoint: Checkpoint) -> PlaceHead:
     """The head that says where the block is; raises CheckpointError where there is none."""
     if not has_block_head(checkpoint):
         raise CheckpointError(
             f"{checkpoint.source} has no head for the block; train with block_head: true on data with one block."
         )
-    return checkpoint.fill(GoalHead(checkpoint.sizes("encoder", EncoderConfig)), BLOCK_HEAD)
+    return checkpoint.fill(PlaceHead(checkpoint.sizes("encoder", EncoderConfig)), BLOCK_HEAD)
 
 
 def normalise_pictures(pictures: Tensor) -> Tensor:

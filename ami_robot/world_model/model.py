@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ami_robot.perception.checkpoint import Checkpoint
-from ami_robot.perception.encoder import EncoderConfig
+from ami_robot.perception.encoder import EncoderConfig, has_block_head, load_block_head
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
-from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.world_model.predictor import Predictor, PredictorConfig, Rollouts
 from ami_robot.world_model.protocol import PullBack
 
 ROWS_AT_A_TIME = 16
@@ -30,7 +30,8 @@ class LatentWorldModel:
         sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
         self._build = lambda: checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
         self._predictor = self._build()
-        self._has_spread = sizes.members > 1 or sizes.codes > 1
+        self._disagrees = sizes.members > 1 or sizes.codes > 1
+        self._block_head = load_block_head(checkpoint) if has_block_head(checkpoint) else None
         if torch.backends.mkldnn.is_available():
             _use_onednn(self._predictor)
         self.checkpoint_sha256 = checkpoint.sha256
@@ -46,8 +47,15 @@ class LatentWorldModel:
             latent.expand(len(sequences), -1), start.expand(len(sequences), -1), sequences
         )
         latents, predicted = rollouts.most_likely()
-        spread = rollouts.spread()[:candidates].numpy() if self._has_spread else None
-        return Outcomes(latents[:candidates].numpy(), predicted[:candidates].numpy(), spread)
+        latents, predicted = latents[:candidates], predicted[:candidates]
+        spread = self._spread(rollouts, latents)
+        return Outcomes(latents.numpy(), predicted.numpy(), None if spread is None else spread.numpy())
+
+    def _spread(self, rollouts: Rollouts, latents: Tensor) -> Tensor | None:
+        """(N, H): what the block's head says of itself ranks errors better than the networks' disagreement does."""
+        if self._block_head is not None:
+            return self._block_head.place(latents)[1]
+        return rollouts.spread()[: len(latents)] if self._disagrees else None
 
     @torch.inference_mode()
     def step(self, image_latents: Array, proprio: Array, actions: Array) -> tuple[Array, Array]:

@@ -136,7 +136,7 @@ def test_spread_in_the_cost_keeps_it_where_the_model_is_sure(kind, belief):
     weighed = make(kind, DoubtfulWorld(), cost=CostSettings(0.3, 1.0, 1.0, 0.0, 0.0, spread=5.0)).plan(belief, FAR)
     assert weighed.spread < 0.3 * without.spread
     assert "spread" in weighed.cost_terms
-    with pytest.raises(CostError, match="several prediction heads"):
+    with pytest.raises(CostError, match="block head or several networks"):
         make(kind, cost=CostSettings(0.3, 1.0, 1.0, 0.0, 0.0, spread=5.0)).plan(belief, FAR)
 
 

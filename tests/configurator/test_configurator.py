@@ -30,7 +30,7 @@ from ami_robot.configurator.configurator import (
 )
 from ami_robot.perception.checkpoint import CheckpointError, save_checkpoint
 from ami_robot.perception.conv import ConvConfig
-from ami_robot.perception.encoder import GoalHead
+from ami_robot.perception.encoder import PlaceHead
 from ami_robot.perception.novelty import Novelty
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import load_spec
@@ -249,7 +249,7 @@ def test_arrival_goes_round_everything_else_and_lets_the_agent_take_a_way(tmp_pa
 def head(tmp_path):
     """A checkpoint that says where the block is, in tmp_path / "head"."""
     sizes = ConvConfig(latent_dim=4, channels=(8, 8, 8, 8), hidden=8, head_hidden=8)
-    return save_checkpoint(tmp_path / "head", {"block_head": GoalHead(sizes)}, {"encoder": sizes}, {})
+    return save_checkpoint(tmp_path / "head", {"block_head": PlaceHead(sizes)}, {"encoder": sizes}, {})
 
 
 def test_a_distance_of_the_block_comes_with_a_head_that_says_where_it_is(tmp_path, head):

@@ -11,7 +11,7 @@ from ami_robot.cost.cost import CostError, Imagined
 from ami_robot.perception.block_head import BlockHead, read_block_head
 from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load_checkpoint, save_checkpoint
 from ami_robot.perception.conv import ConvConfig
-from ami_robot.perception.encoder import GoalHead
+from ami_robot.perception.encoder import PlaceHead
 from ami_robot.types import PROPRIO_DIM, Belief, Goal, Outcomes
 
 SIZES = ConvConfig(latent_dim=4, channels=(8, 8, 8, 8), hidden=8, head_hidden=16)
@@ -22,7 +22,7 @@ BELIEF = Belief(0, np.zeros(4), np.zeros(PROPRIO_DIM), np.zeros(7))
 def folder(tmp_path_factory):
     torch.manual_seed(0)
     out = tmp_path_factory.mktemp("head")
-    save_checkpoint(out, {"block_head": GoalHead(SIZES)}, {"encoder": SIZES}, {})
+    save_checkpoint(out, {"block_head": PlaceHead(SIZES)}, {"encoder": SIZES}, {})
     return out
 
 

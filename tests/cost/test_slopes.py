@@ -80,5 +80,5 @@ def test_at_the_goal_and_for_a_constant_action_there_is_no_slope_and_no_nan():
 def test_spread_weighs_the_last_step_most_and_needs_a_model_that_has_one():
     case = imagined(PICTURE)
     np.testing.assert_allclose(Spread(0.3)(case), case.outcomes.spread @ np.array([0.3, 0.3, 1.0]) / 1.6)
-    with pytest.raises(CostError, match="several prediction heads"):
+    with pytest.raises(CostError, match="block head or several networks"):
         Spread(0.3)(replace(case, outcomes=replace(case.outcomes, spread=None)))

@@ -99,6 +99,20 @@ def test_it_is_fitted_to_what_is_imagined_as_much_as_to_what_is_seen(short, epis
     assert torch.cdist(imagined, seen).amin(1).median() > 0  # of no picture
 
 
+def test_it_says_how_far_off_it_may_be_and_the_world_model_says_so_of_what_it_imagines(with_head):
+    checkpoint, fresh = load_checkpoint(with_head), disc_arrays(200, 4, seed=77)
+    latents = torch.from_numpy(ImageEncoder(checkpoint).encode_many(fresh["images"][:, 0]))
+    with torch.inference_mode():
+        found, deviation = load_block_head(checkpoint).place(latents)
+    off_m = (found - torch.from_numpy(fresh["blocks"][:, 0, 0])).abs()
+    shares = (off_m / deviation[:, None]).square().mean()
+    assert 0.5 < shares < 2.0  # of a Gaussian: 1
+    outcomes = LatentWorldModel(checkpoint).predict(latents[0].numpy(), fresh["proprio"][0, 0], fresh["actions"][:3])
+    with torch.inference_mode():
+        said = load_block_head(checkpoint).place(torch.from_numpy(outcomes.image_latents))[1]
+    np.testing.assert_allclose(outcomes.spread, said.numpy(), rtol=1e-5)
+
+
 def test_its_place_is_learnt_only_where_it_has_a_head(short):
     with pytest.raises(StrictError, match="block_position needs block_head: true"):
         replace(short, loss=replace(short.loss, block_position=1.0))

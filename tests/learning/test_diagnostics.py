@@ -12,7 +12,7 @@ from torch import nn
 from ami_robot.cli.main import main
 from ami_robot.episodes.shards import content_sha256, read_manifest, write_manifest, write_shard
 from ami_robot.learning import probes
-from ami_robot.learning.diagnostics import error_split, uncertainty
+from ami_robot.learning.diagnostics import error_split, opinion_of_head, opinion_of_networks, uncertainty
 from ami_robot.learning.latents import LatentEpisodes
 from ami_robot.learning.prediction import RANKED, prediction_report, top_1
 from ami_robot.learning.probes import fit_probes, linear_probe, positions, probe_report
@@ -127,6 +127,9 @@ def exact_probe(latents):
     return latents / SCALE
 
 
+OPINION = opinion_of_networks(exact_probe)
+
+
 def test_the_error_is_split_into_what_the_encoder_and_what_imagining_adds(world):
     split = error_split(Model(((0.05, 0.0, 0.0),)), exact_probe, world, STEPS, seed=0)
     assert split["tool"]["imagined"]["mean_cm"] < 1e-3 < split["tool"]["moved"]["mean_cm"]
@@ -141,20 +144,31 @@ def test_the_error_is_split_into_what_the_encoder_and_what_imagining_adds(world)
 def test_the_error_of_a_block_is_not_split_where_none_moves(world):
     resting = LatentEpisodes(world.latents, world.proprio, world.actions, world.blocks[:, :1].expand(-1, 13, -1, -1))
     assert error_split(Model(), exact_probe, resting, STEPS, seed=0)["block"] == {"windows": 0}
-    assert uncertainty(Model(), exact_probe, resting, STEPS, seed=0) == {"windows": 0}
+    assert uncertainty(Model(), OPINION, resting, STEPS, seed=0) == {"windows": 0}
     assert "off_moving_blocks" not in probe_report({"off": exact_probe}, resting)
 
 
 def test_a_spread_that_is_the_error_ranks_it_and_one_of_another_window_does_not(world):
-    candid = uncertainty(Doubting(), exact_probe, world, STEPS, seed=0)
+    candid = uncertainty(Doubting(), OPINION, world, STEPS, seed=0)
     assert candid["auroc"] == 1.0 and 0.1 < candid["base_rate"] < 0.9
-    feigned = uncertainty(Doubting(candid=False), exact_probe, world, STEPS, seed=0)
+    feigned = uncertainty(Doubting(candid=False), OPINION, world, STEPS, seed=0)
     assert feigned["auroc"] < 0.65 and feigned["base_rate"] == candid["base_rate"]
     assert candid["episodes"] == candid["coverage"]["calibrated_on"] + candid["coverage"]["of"] <= 60
 
 
+def test_a_head_that_says_how_far_off_it_is_ranks_errors_of_a_model_with_one_opinion(world):
+    class Head:
+        def place(self, latents):
+            """Errs by what the block is high, and says so."""
+            height_m = latents[..., 8] / SCALE + 0.3
+            return latents[..., 6:9] / SCALE + 0.1 * height_m[:, None], height_m
+
+    report = uncertainty(Model(), opinion_of_head(Head()), world, STEPS, seed=0)
+    assert report["auroc"] == 1.0 and 0.1 < report["base_rate"] < 0.9
+
+
 def test_a_model_of_one_opinion_has_no_auroc_but_intervals_of_one_width(world):
-    report = uncertainty(Model(((0.05, 0.0, 0.0),)), exact_probe, world, STEPS, seed=0)
+    report = uncertainty(Model(((0.05, 0.0, 0.0),)), OPINION, world, STEPS, seed=0)
     assert report["auroc"] is None and report["base_rate"] == 1.0 and report["coverage"]["of"] == 30
 
 
@@ -221,7 +235,7 @@ def test_the_verb_writes_figures_and_page_of_the_episodes_that_training_held_out
     assert report["probes"]["linear_tool"] == pytest.approx(record["metrics"]["probes"]["linear_tool"], abs=0.02)
     assert report["error_split"]["block"]["windows"] > 0 and report["uncertainty"]["episodes"] > 0
     page = (out / "DIAGNOSTICS.md").read_text()
-    assert "6 held-out episodes" in page and f"seed {config.seed}, fraction 0.2" in page and "one opinion" in page
+    assert "6 held-out episodes" in page and f"seed {config.seed}, fraction 0.2" in page and "does not say" in page
     assert report["uncertainty"]["coverage"] is None and "too few to calibrate" in page
 
 

@@ -39,6 +39,17 @@ def test_few_large_errors_do_not_decide_the_smooth_distance():
     assert losses.squared(predicted, encoded).tolist() == [0.25, 100.0]
 
 
+def test_the_likelihood_is_greatest_where_the_deviation_is_that_of_the_errors():
+    generator = torch.Generator().manual_seed(0)
+    true = 0.3 * torch.randn((4000, 3), generator=generator)
+    slopes = []
+    for deviation in (0.15, 0.3, 0.6):
+        said = torch.full((4000,), deviation, requires_grad=True)
+        losses.gaussian(torch.zeros(4000, 3), said, true).mean().backward()
+        slopes.append(float(said.grad.sum()))
+    assert slopes[0] < -0.5 and abs(slopes[1]) < 0.1 and slopes[2] > 0.5
+
+
 def sigreg(latents, projections=256, knots=17):
     return losses.sigreg(latents, projections, knots, torch.Generator().manual_seed(7))
 

@@ -25,7 +25,7 @@ from ami_robot.episodes.goals import ShownGoal
 from ami_robot.perception.camera import load_camera
 from ami_robot.perception.checkpoint import load_checkpoint, save_checkpoint
 from ami_robot.perception.conv import ConvConfig
-from ami_robot.perception.encoder import GoalHead, ImageEncoder
+from ami_robot.perception.encoder import GoalHead, ImageEncoder, PlaceHead
 from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW, TrainingView, ViewError, training_camera
 from ami_robot.safety.spec import load_spec
 from ami_robot.types import Goal, Latent, Refusal
@@ -44,7 +44,7 @@ def seeing(tmp_path_factory):
     modules = {
         "encoder": encoder.build(),
         "goal_head": GoalHead(encoder),
-        "block_head": GoalHead(encoder),
+        "block_head": PlaceHead(encoder),
         "predictor": Predictor(predictor, encoder.latent_dim),
     }
     folder = tmp_path_factory.mktemp("with_block_head")
