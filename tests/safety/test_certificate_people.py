@@ -166,6 +166,16 @@ def test_caps_are_those_of_the_guardrail(hazard, age_ms):
     assert _caps(SPEC, report(held_tool=tool)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("hazard", ["blunt", "edge", "point"])
+def test_each_class_of_tool_has_its_own_cap(hazard):
+    """In the shipped file an edge may have as much energy as a point."""
+    classes = SPEC.tool_hazard.classes
+    only = tuple(replace(each, max_energy_j=0.07 if each.name == hazard else 0.01) for each in classes)
+    spec = with_row("tool_hazard", classes=only)
+    expected = np.sqrt(2.0 * 0.07 / spec.tool_hazard.effective_mass_kg)
+    assert _caps(spec, report(held_tool=HeldTool(NOW_NS, hazard, TIP)))[1] == pytest.approx(expected)
+
+
 def test_without_a_tool_the_caps_are_those_of_a_point_and_no_load():
     point = separation.tool_class(SPEC, None, NOW_NS)
     assert _caps(SPEC, report()) == pytest.approx(separation.speed_cap(SPEC, point, 0.0))

@@ -23,6 +23,7 @@ from ami_robot.safety.certificate_rows import (
     sample_times,
 )
 from ami_robot.safety.dynamics import Dynamics, min_singular_value
+from ami_robot.safety.rows import Box
 from ami_robot.types import JointState, JointTrajectory
 
 
@@ -198,6 +199,18 @@ def test_the_tip_of_a_held_tool_counts_for_table_walls_and_boxes(arm):
     assert not long["table"].holds
     assert long["table"].least == pytest.approx(-0.1 - SPEC.table.clearance_m, abs=1e-6)
     assert long["arm_space"].least == pytest.approx(-0.1, abs=1e-6)
+
+
+def test_the_tip_of_a_held_tool_keeps_its_distance_from_boxes(arm):
+    tip = np.array([0.0, 0.0, 0.1])
+    ahead_m = arm.tool_position(HOME) - tip + np.array([0.03, 0.0, 0.0])  # the tool points down
+    wall = Box("wall", ahead_m + np.array([0.0, -0.001, -0.001]), ahead_m + np.array([0.001, 0.001, 0.001]))
+    q = HOME[None]
+    still = Motion(
+        JointState(HOME, np.zeros(7), np.zeros(7)), JointTrajectory((), np.array([0.1]), q, 0.0 * q, 0.0 * q)
+    )
+    margins = path_margins(with_row("obstacles", boxes=(wall,)), arm, [(still, 0.1)], 0.0, tip)
+    assert margins["obstacles"].least == pytest.approx(0.03 - SPEC.obstacles.clearance_m, abs=1e-6)
 
 
 def test_what_dips_between_two_samples_is_taken_off():

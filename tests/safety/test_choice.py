@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from guardrail_bench import CENTRE, KINEMATICS, REST, SPEC, START, Bench, assert_refused, offer, through, trajectory_to
 
+from ami_robot.safety import choice
 from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.dynamics import min_singular_value
 from ami_robot.safety.motion import Spline
@@ -194,3 +195,21 @@ def test_coming_down_to_the_table_is_slowed_to_the_speed_that_is_allowed():
     assert report.refusal.guardrail == "contact"
     assert report.target_tool_position[2] == pytest.approx(0.06)
     assert 0.0 <= report.margins["contact"] <= 0.03
+
+
+def test_what_slowness_does_not_mend_is_not_tried_again_more_slowly(monkeypatch):
+    tried, really = [], choice.check_motion
+
+    def look(*parts):
+        tried.append(parts[3])
+        return really(*parts)
+
+    wall = Box("wall", np.array([0.3, 0.17, 0.0]), np.array([0.8, 0.22, 0.5]))
+    bench = Bench(spec=replace(SPEC, obstacles=replace(SPEC.obstacles, boxes=(wall,))))
+    monkeypatch.setattr(choice, "check_motion", look)
+    for _ in range(4):
+        tried.clear()
+        report = bench.wait(200).propose(tool_displacement=np.array([0.0, 0.04, 0.0]))
+        ends = [tuple(motion.sample(9.0).positions.round(9)) for motion in tried]
+        assert len(ends) == len(set(ends))
+    assert report.refusal.guardrail == "obstacles" and len(ends) > 1

@@ -73,7 +73,7 @@ def test_a_clock_that_went_back_ends_the_trying(run, monkeypatch):
     run.disarm()
     assert run.guardrail.armed
     report = run.guardrail.disarm(run.now_ns - 10 * TICK_NS)
-    assert report.sent is None and not report.armed and not run.guardrail.armed
+    assert report.decision == "brake" and report.sent is None and not report.armed and not run.guardrail.armed
 
 
 @pytest.mark.parametrize("no_known_time", [START_NS, float("nan")])

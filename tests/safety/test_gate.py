@@ -25,7 +25,7 @@ from hypothesis.extra.numpy import arrays
 from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.distances import obstacle_clearance, self_clearance, table_clearance
 from ami_robot.safety.dynamics import min_singular_value
-from ami_robot.safety.gate import FINE_SAMPLE_S, SAMPLE_S, check_motion, times_until
+from ami_robot.safety.gate import FINE_SAMPLE_S, SAMPLE_S, _nearest, check_motion, times_until
 from ami_robot.safety.motion import Spline, move_to_rest
 from ami_robot.safety.rows import Box
 from ami_robot.types import JointState
@@ -194,3 +194,7 @@ def test_a_motion_within_everything_tells_its_margins():
     verdict = check(trajectory_to(CENTRE + UP))
     assert verdict.refusal is None
     assert all(np.isfinite(margin) and margin > 0 for margin in verdict.margins.values())
+
+
+def test_the_worst_sample_is_the_one_that_is_worst_with_what_it_hides():
+    assert _nearest(np.array([0.02, 0.03, 0.05]), np.array([0.0, 0.02, 0.01])) == (0.03, 0.02)

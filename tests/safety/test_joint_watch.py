@@ -125,6 +125,14 @@ def test_a_clock_that_goes_back_brakes():
     assert_braked(bench, bench.step(now_ns=bench.now_ns - MS), "staleness")
 
 
+def test_it_says_by_how_much_time_went_back():
+    for back in ({"now_ns": -7}, {"stamp_ns": -7}, {"now_ns": -7, "stamp_ns": -3}):
+        bench = Bench().moving()
+        assert bench.step() is None
+        report = bench.step(**{which: bench.now_ns + ms * MS for which, ms in back.items()})
+        assert report.refusal.reason == "Time went back by 0.007 s." and report.refusal.margin == pytest.approx(-0.007)
+
+
 @pytest.mark.parametrize("bad", [None, 0.5, "now", True, -1, 2**63, 10**400])
 def test_a_stamp_that_is_no_time_brakes(bad):
     for which in ("stamp_ns", "now_ns"):

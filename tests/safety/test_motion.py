@@ -18,6 +18,7 @@ from ami_robot.safety.motion import (
     limit_margins,
     move_to_rest,
 )
+from ami_robot.safety.quintic import Extremes, bounds, quintic
 from ami_robot.safety.spec import load_spec
 from ami_robot.safety.strays import strays
 from ami_robot.types import MODEL_STEP_S, JointState, JointTrajectory
@@ -191,6 +192,31 @@ def test_a_longer_way_takes_longer_until_none_is_long_enough():
     assert durations_s[0] == MOVE_DURATIONS_S[0]
     assert durations_s == sorted(set(durations_s)), "each takes longer than the one before"
     assert move_to_rest(start, HOME + np.eye(7)[0] * 2.5, SPEC) is None
+
+
+def test_a_move_takes_the_shortest_of_its_durations_that_keeps_the_limits():
+    start, taken_s = JointState(HOME, REST, REST), []
+    for distance_rad in np.linspace(0.02, 2.5, 250):
+        target = HOME + np.eye(7)[0] * distance_rad
+        trajectory = move_to_rest(start, target, SPEC)
+        if trajectory is None:
+            break
+        controls = quintic(start, JointState(target, REST, REST), MOVE_DURATIONS_S)
+        holds = excess(bounds(controls, MOVE_DURATIONS_S), SPEC) <= 1e-9
+        assert trajectory.times_s[-1] == MOVE_DURATIONS_S[np.argmax(holds)]
+        taken_s.append(trajectory.times_s[-1])
+    assert set(taken_s) == set(MOVE_DURATIONS_S)
+
+
+def test_by_how_much_a_limit_is_broken_is_a_share_of_the_whole_limit():
+    whole, used = SPEC.joint_velocity.limit_rad_per_s, SPEC.joint_velocity.command_limit_rad_per_s
+    row = SPEC.joint_position
+    middle = (row.lower_rad + row.upper_rad) / 2.0
+    fast = Extremes(np.array([middle, middle, used + 0.3 * np.eye(7)[2] * whole, REST, REST]))
+    assert excess(fast, SPEC) == pytest.approx(0.3)
+    out = np.array([middle, row.command_upper_rad, REST, REST, REST])
+    out[1, 4] += 0.2 * (row.upper_rad - row.lower_rad)[4]
+    assert excess(Extremes(out), SPEC) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("row", ["joint_velocity", "joint_acceleration", "joint_jerk"])

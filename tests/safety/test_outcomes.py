@@ -92,3 +92,10 @@ def test_what_is_not_finite_is_not_feasible(broken):
         widen_m=float("nan") if broken == "widen" else 0.01,
     )
     assert not result.feasible[0]
+
+
+def test_where_the_tool_is_now_does_not_count_as_where_it_goes():
+    edge = np.array([SPEC.workspace.lower_m[0], *CENTRE[1:]])
+    for inside_m in (0.004, -0.001):
+        result = check(CENTRE, start=edge + np.array([inside_m, 0.0, 0.0]))
+        assert result.feasible[0] and result.margin[0] > 0.5

@@ -9,7 +9,7 @@ from people_cell import ACROSS, DOWN, FAR, IN_REACH, TO_THE_SIDES, TOO_NEAR, TOP
 
 from ami_robot.safety.distances import capsule_distance
 from ami_robot.safety.motion import Spline, move_to_rest
-from ami_robot.safety.people_watch import PeopleWatch
+from ami_robot.safety.people_watch import PeopleWatch, _Sweep
 from ami_robot.safety.separation import speed_cap, tool_class
 from ami_robot.safety.way_out import next_stop
 from ami_robot.types import HeldTool, People
@@ -36,6 +36,16 @@ def watch(*persons, hazard: str | None = "none", tip=DOWN, mass_kg=0.0, spec=TOP
     if hazard is not None:
         watch.hear_held_tool(HeldTool(T0, hazard, tip, mass_kg))
     return watch
+
+
+@pytest.mark.parametrize(
+    ("begin_s", "end_s", "times_s"),
+    [(0.0, 0.2, [0.0, 0.1, 0.2]), (0.12, 0.2, [-0.02, 0.08]), (0.12, 0.21, [-0.02, 0.08, 0.18]),
+     (0.3, 0.4, [-0.1, 0.0]), (0.5, 0.6, [-0.3, -0.2]), (-0.1, 0.05, [0.1, 0.2])],
+)  # fmt: skip
+def test_a_part_of_a_way_encloses_what_was_asked_for_and_has_two_ends(begin_s, end_s, times_s):
+    way = _Sweep(np.array([0.0, 0.1, 0.2, 0.3]), np.zeros((4, 2, 3)), np.zeros((4, 3)))
+    np.testing.assert_allclose(way.between(begin_s, end_s).times_s, times_s, atol=1e-12)
 
 
 def points(q, tip=DOWN) -> np.ndarray:
