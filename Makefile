@@ -79,7 +79,7 @@ bench-safety: $(VENV)/.ready-dev  ## attacked episodes, faults, search (hours, r
 mutation: $(VENV)/.ready-dev  ## would the guardrails' tests notice a change? (ARGS="--sample 300", ARGS=--rows)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutation $(ARGS)
 
-fuzz: $(VENV)/.ready  ## a million malformed and odd inputs to the guardrail (85 min on 2 cores, resumable); writes benchmarks/results/fuzz.json
+fuzz: $(VENV)/.ready  ## a million malformed and odd inputs to the guardrail (20 min on 2 cores, resumable); writes benchmarks/results/fuzz.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 scenarios: $(VENV)/.ready  ## every story (person, knife, faults) on 50 seeds; writes benchmarks/results/scenarios.json (ARGS=--live: through the graph)
