@@ -1,7 +1,8 @@
 """Small changes to source code that tests should notice: one place at a time, or everything that makes a guardrail.
 
 A mutant changes one place: a comparison, a sign, a constant, a condition, a returned value, a deleted statement.
-Messages, annotations, docstrings and assertions stay as they are. `without_row` deletes a whole guardrail instead.
+Messages, annotations, docstrings and assertions (`strict=True` is one) stay as they are, and so does on which side the
+very edge of what is forgiven as ROUNDING lies. `without_row` deletes a whole guardrail instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _SWAPPED: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Add: (ast.Sub,), ast.Sub: (ast.Add,), ast.Mult: (ast.Div,), ast.Div: (ast.Mult,), ast.Pow: (ast.Mult,),
     ast.FloorDiv: (ast.Mult,), ast.Mod: (ast.Mult,),
 }  # fmt: skip
+_AT_THE_EDGE = ({ast.Lt, ast.LtE}, {ast.Gt, ast.GtE})
 _OPPOSITES = {"min": "max", "minimum": "maximum", "argmin": "argmax", "any": "all", "ceil": "floor", "sin": "cos"}
 _OPPOSITES |= {there: here for here, there in _OPPOSITES.items()}
 _DELETABLE = (ast.Expr, ast.AugAssign, ast.Raise, ast.Continue, ast.Break)
@@ -39,8 +41,11 @@ class Mutant:
 def mutants(source: str, file: str) -> list[Mutant]:
     """Every mutant of this source, in the order of the file."""
     tree = ast.parse(source)
+    asserted = {word.value for word in ast.walk(tree) if isinstance(word, ast.keyword) and word.arg == "strict"}
     found = []
     for number, (node, scope) in enumerate(_places(tree)):
+        if node in asserted:
+            continue
         for variant, changed in enumerate(_changes(node)):
             change = f"{ast.unparse(node)} -> {ast.unparse(changed)}"
             found.append(Mutant(file, node.lineno, scope, change, number, variant))
@@ -101,10 +106,12 @@ def _is_docstring(node: object) -> bool:
 def _changes(node: ast.expr | ast.stmt) -> list[ast.AST]:
     """What can stand here instead."""
     if isinstance(node, ast.Compare):
+        rounded = any(isinstance(part, ast.Name) and part.id == "ROUNDING" for part in ast.walk(node))
         return [
             _with(node, ops=[*node.ops[:place], other(), *node.ops[place + 1 :]])
             for place, op in enumerate(node.ops)
             for other in _SWAPPED.get(type(op), ())
+            if not (rounded and {type(op), other} in _AT_THE_EDGE)
         ]
     if isinstance(node, ast.BinOp | ast.BoolOp | ast.AugAssign):
         changes: list[ast.AST] = [_with(node, op=other()) for other in _SWAPPED.get(type(node.op), ())]

@@ -19,6 +19,8 @@ def changes(source: str) -> list[str]:
     ("source", "expected"),
     [
         ("a < b", ["a < b -> a <= b", "a < b -> a >= b"]),
+        ("a > -ROUNDING", ["a > -ROUNDING -> a <= -ROUNDING", "-ROUNDING -> ROUNDING"]),
+        ("zip(a, b, strict=True)", []),
         ("not a", ["not a -> a"]),
         ("-a", ["-a -> a"]),
         ("a and b", ["a and b -> a or b"]),

@@ -136,10 +136,12 @@ def test_a_brake_has_to_come_to_rest_sooner_than_the_motion_that_it_replaces(end
 
 
 @pytest.mark.parametrize(("outside", "holds"), [(-1.0, True), (0.0, True), (0.9, True), (1.1, False)])
-def test_the_tool_rests_outside_of_the_workspace_by_no_more_than_the_tolerance(outside, holds):
-    tool_m, lower_m = KINEMATICS.tool_position(PLACE), SPEC.workspace.lower_m.copy()
-    lower_m[0] = tool_m[0] + outside * (SPEC.tool_displacement.tolerance_m + ROUNDING)
-    _, (found,) = commands({}, spec=with_row("workspace", lower_m=lower_m))
+@pytest.mark.parametrize(("side", "inwards"), [("lower_m", -1.0), ("upper_m", 1.0)])
+@pytest.mark.parametrize("axis", range(3))
+def test_the_tool_rests_outside_of_the_workspace_by_no_more_than_the_tolerance(axis, side, inwards, outside, holds):
+    tool_m, corner_m = KINEMATICS.tool_position(PLACE), getattr(SPEC.workspace, side).copy()
+    corner_m[axis] = tool_m[axis] - inwards * outside * (SPEC.tool_displacement.tolerance_m + ROUNDING)
+    _, (found,) = commands({}, spec=with_row("workspace", **{side: corner_m}))
     assert [name for name, _ in found] == ([] if holds else ["workspace"])
 
 

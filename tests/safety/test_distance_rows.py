@@ -8,7 +8,7 @@ from distance_cases import BOXES, CLEARANCES, JOINTS, KINEMATICS, RADII, SPEC, w
 from hypothesis import given, settings
 
 from ami_robot.safety.arm_panda import HOME
-from ami_robot.safety.distances import distance_rows
+from ami_robot.safety.distances import _away, distance_rows
 from ami_robot.safety.rows import Box
 
 
@@ -82,3 +82,13 @@ def test_two_spheres_in_one_place_leave_the_filter_no_way_out():
     pairs = np.array(names) == "self_collision"
     np.testing.assert_array_equal(gradients[pairs], 0.0)
     assert (slack[pairs] < 0.0).all()
+
+
+@pytest.mark.parametrize(("point", "expected"), [
+    ([0.25, 0.75, 0.5], [-1.0, 1.0, 0.0]), ([0.75, 0.25, 0.5], [1.0, -1.0, 0.0]), ([0.75, 0.75, 0.5], [1.0, 1.0, 0.0]),
+    ([0.25, 0.5, 0.25], [-1.0, 0.0, -1.0]), ([0.25, 0.5, 0.5], [-1.0, 0.0, 0.0]), ([2.0, 2.0, 0.5], [1.0, 1.0, 0.0]),
+])  # fmt: skip
+def test_out_of_a_box_leads_through_all_of_its_nearest_faces_alike(point, expected):
+    direction = np.empty(3)
+    _away(np.array(point), np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), direction)
+    np.testing.assert_allclose(direction, np.array(expected) / np.linalg.norm(expected), atol=1e-12)

@@ -25,7 +25,7 @@ from hypothesis.extra.numpy import arrays
 from ami_robot.safety.arm_panda import HOME
 from ami_robot.safety.distances import obstacle_clearance, self_clearance, table_clearance
 from ami_robot.safety.dynamics import min_singular_value
-from ami_robot.safety.gate import FINE_SAMPLE_S, SAMPLE_S, _nearest, check_motion, times_until
+from ami_robot.safety.gate import FINE_SAMPLE_S, SAMPLE_S, _least_of_curves, _nearest, check_motion, times_until
 from ami_robot.safety.motion import Spline, move_to_rest
 from ami_robot.safety.rows import Box
 from ami_robot.types import JointState
@@ -198,3 +198,10 @@ def test_a_motion_within_everything_tells_its_margins():
 
 def test_the_worst_sample_is_the_one_that_is_worst_with_what_it_hides():
     assert _nearest(np.array([0.02, 0.03, 0.05]), np.array([0.0, 0.02, 0.01])) == (0.03, 0.02)
+
+
+def test_between_samples_a_curve_may_be_less_by_half_of_its_greatest_step():
+    values = np.array([[3.0, 1.0], [1.0, 1.0], [2.0, 1.5], [5.0, 0.5], [4.0, 0.5]])
+    assert _least_of_curves(values, np.array([0, 3, 5])) == (0.5, 0.0)
+    assert _least_of_curves(values[:, :1].copy(), np.array([0, 3, 5])) == (1.0, 0.0)
+    assert _least_of_curves(values[:, 1:].copy(), np.array([0, 3, 5])) == (0.5, 0.5)

@@ -1,5 +1,7 @@
 """Wherever delays have brought the controller, the next motion begins within what `strays` reckons with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from guardrail_bench import CENTRE, KINEMATICS, SPEC, START, at_rest
@@ -7,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ami_robot.safety.motion import Spline, move_to_rest
-from ami_robot.safety.quintic import bounds, bounds_of_joining
+from ami_robot.safety.quintic import bounds, bounds_of_joining, quintic, sample
 from ami_robot.safety.strays import strays
+from ami_robot.types import JointState
 
 JITTER_S = SPEC.transport.jitter_s
 WAYS = [KINEMATICS.inverse(CENTRE + np.array(way))[0] for way in ([0.0, 0.04, 0.0], [0.03, 0.0, 0.03], [0.0, 0.0, 0.0])]
@@ -104,3 +107,22 @@ def test_a_stream_of_commands_in_which_nothing_ever_joins_is_refused_in_the_end(
     assert (spreads[-1] <= 1.01 * spreads[-3]) == settles
     assert found[:3] == [True] * 3
     assert all(found) == settles
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["position", "velocity", "acceleration"])
+def test_what_is_left_of_an_unknown_start_is_left_at_every_time_that_may_be(kind):
+    """Whatever start in the box the running motion had: how far it is off is within what the next one reckons with."""
+    before = chain((0.1,))[-1]
+    spread = np.zeros((3, 7))
+    spread[kind] = (0.001, 0.02, 0.5)[kind]
+    nothing, found = (
+        strays(Spline(before.start, move_to_rest(before.start, WAYS[1], SPEC), also_from), 0.06, 0.05, 0.05)
+        for also_from in (replace(before.also_from, spread=each) for each in (np.zeros((3, 7)), spread))
+    )
+    control = quintic(JointState(*spread), JointState(*np.zeros((3, 7))), before.join_s)
+    meanwhile, ever = (
+        np.abs([states.positions, states.velocities, states.accelerations]).max(axis=1)
+        for states in (sample(control, before.join_s, np.linspace(*ends, 90)) for ends_s in ((0.01, 0.11), (0.0, 0.15)))
+    )
+    assert (found.blur >= nothing.blur * (1.0 - 1e-9) + 0.99 * meanwhile).all()
+    assert (found.blur <= nothing.blur + 1.1 * ever + 1e-9).all()
