@@ -122,7 +122,7 @@ def test_what_is_left_of_an_unknown_start_is_left_at_every_time_that_may_be(kind
     control = quintic(JointState(*spread), JointState(*np.zeros((3, 7))), before.join_s)
     meanwhile, ever = (
         np.abs([states.positions, states.velocities, states.accelerations]).max(axis=1)
-        for states in (sample(control, before.join_s, np.linspace(*ends, 90)) for ends_s in ((0.01, 0.11), (0.0, 0.15)))
+        for states in (sample(control, before.join_s, np.linspace(*ends, 90)) for ends in ((0.01, 0.11), (0.0, 0.15)))
     )
     assert (found.blur >= nothing.blur * (1.0 - 1e-9) + 0.99 * meanwhile).all()
     assert (found.blur <= nothing.blur + 1.1 * ever + 1e-9).all()
