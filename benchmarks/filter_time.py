@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ami_robot.provenance import made_with
 from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.filter import FilteredTarget, nearest_target
 from ami_robot.safety.gate import check_motion
@@ -44,7 +46,8 @@ def main() -> None:
 
     ordinary = Timing(args.seed, load_spec().tool_displacement.max_m_per_step)
     bent = Timing(args.seed + 1, FAR_M)
-    result: dict[str, Any] = {"states": args.states, "seed": args.seed, "load": os.getloadavg()[0]}
+    result: dict[str, Any] = {"states": args.states, "seed": args.seed}
+    load = os.getloadavg()[0]
     for name, timing, kept in (("ordinary", ordinary, lambda _: True), ("bent", bent, lambda row: row != "")):
         result[name] = timing.run(args.states, kept, name)
     print(
@@ -56,7 +59,8 @@ def main() -> None:
             times = "".join(f"{row[f'{part}_ms'][f'p{p}']:8.3f}" for p in PERCENTILES)
             print(f"{name + ', ' + part:24}{times}{row['rows']:10}{row['refused']:10}{row['gate_refused']:15}")
     if args.out:
-        args.out.write_text(json.dumps(result, indent=2) + "\n")
+        made = made_with(" ".join(["OMP_NUM_THREADS=1 python benchmarks/filter_time.py", *sys.argv[1:]]), load)
+        args.out.write_text(json.dumps(result | made, indent=2) + "\n")
 
 
 class Timing:

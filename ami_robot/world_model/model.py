@@ -52,7 +52,7 @@ class LatentWorldModel:
         return Outcomes(latents.numpy(), predicted.numpy(), None if spread is None else spread.numpy())
 
     def _spread(self, rollouts: Rollouts, latents: Tensor) -> Tensor | None:
-        """(N, H): what the block's head says of itself ranks errors better than the networks' disagreement does."""
+        """(N, H), see `Outcomes.spread`; `latents` are those of the candidates, without what fills the batch up."""
         if self._block_head is not None:
             return self._block_head.place(latents)[1]
         return rollouts.spread()[: len(latents)] if self._disagrees else None
