@@ -216,20 +216,19 @@ def main() -> int:
     out = summary_file(args)
     written = json.loads(out.read_text()) if out and out.exists() else {}
     if args.rows is not None:
-        written["rows"] = dies = delete_rows(args.rows or [entry.row for entry in TABLE], args.workers)
+        dies = delete_rows(args.rows or [entry.row for entry in TABLE], args.workers)
+        written["rows"] = {"dies": dies} | _made_with()
         survivors = [row for row, died in dies.items() if not died]
         print(f"{len(dies) - len(survivors)} of {len(dies)} guardrails have a test that dies without them.")
         print("\n".join(f"  no test dies: {row}, see {KNOWN}/row_{row}.log" for row in survivors))
     else:
-        written |= _score(args)
-        survivors = written["survivors"]
+        written["mutants"] = score = _score(args) | _made_with()
+        survivors = score["survivors"]
         print("\n".join(survivors))
-        low, high = written["interval_95"]
-        print(
-            f"score {written['score']:.1%} ({low:.1%} to {high:.1%}), {len(survivors)} of {written['mutants']} survived"
-        )
+        low, high = score["interval_95"]
+        print(f"score {score['score']:.1%} ({low:.1%} to {high:.1%}), {len(survivors)} of {score['mutants']} survived")
     if out:
-        out.write_text(json.dumps(written | _made_with(), indent=1) + "\n")
+        out.write_text(json.dumps(written, indent=1) + "\n")
     return 1 if args.rows is not None and survivors else 0
 
 

@@ -101,10 +101,12 @@ SOME = ["people", "transport", "command_rate"]
 def test_every_guardrail_has_a_test_that_dies_without_it(rows, tmp_path):
     command = [sys.executable, "-m", "benchmarks.mutation", "--out", str(tmp_path / "rows.json"), "--rows", *rows]
     done = subprocess.run(command, cwd=mutation.ROOT, capture_output=True, text=True, timeout=3600, check=False)
-    dies = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    written = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    dies = written["dies"]
     assert set(dies) == set(rows or (entry.row for entry in mutation.TABLE))
     assert {row for row, died in dies.items() if not died} == set(), done.stdout
     assert done.returncode == 0
+    assert written["command"].startswith("python -m benchmarks.mutation --out")
 
 
 @pytest.fixture
