@@ -48,7 +48,7 @@ test-ros:  ## tests of nodes and of rclpy on ROS 2's own rclpy, in a shell where
 	@$(PYTHON) -c "import rclpy, ami_interfaces, pytest" 2> /dev/null || { \
 	  echo "test-ros: $(PYTHON) lacks rclpy, ami_interfaces or pytest: source ROS 2 and ros_ws/install/setup.bash first," \
 	    "as docs/how-to/ros2.md says" >&2; exit 2; }
-	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest -m "not slow" $(or $(ARGS),tests/nodes tests/embedded)
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PYTHON) -m pytest -p pytest_timeout -m "not slow" $(or $(ARGS),tests/nodes tests/embedded)
 
 lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .

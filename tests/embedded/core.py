@@ -26,6 +26,11 @@ def running(name="tester", namespace=None, executor_class=SingleThreadedExecutor
         context.try_shutdown()
 
 
+def own_parameters(names):
+    """Without the one that nodes of ROS 2 have from Jazzy on."""
+    return set(names) - {"start_type_description_service"}
+
+
 def namespace_of(node):
     return node.get_fully_qualified_name().rpartition("/")[0]
 

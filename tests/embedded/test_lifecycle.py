@@ -110,17 +110,17 @@ def test_a_full_walk_by_services_from_another_process(managed):
     assert manager.state() == (State.PRIMARY_STATE_FINALIZED, "finalized")
     assert manager.available() == set()
 
-    assert [(e.start_state.label, e.transition.label, e.goal_state.label) for e in manager.events] == [
-        ("unconfigured", "configure", "configuring"),
-        ("configuring", "transition_success", "inactive"),
-        ("inactive", "activate", "activating"),
-        ("activating", "transition_success", "active"),
-        ("active", "deactivate", "deactivating"),
-        ("deactivating", "transition_success", "inactive"),
-        ("inactive", "cleanup", "cleaningup"),
-        ("cleaningup", "transition_success", "unconfigured"),
-        ("unconfigured", "shutdown", "shuttingdown"),
-        ("shuttingdown", "transition_success", "finalized"),
+    assert [(e.start_state.label, e.goal_state.label) for e in manager.events] == [
+        ("unconfigured", "configuring"),
+        ("configuring", "inactive"),
+        ("inactive", "activating"),
+        ("activating", "active"),
+        ("active", "deactivating"),
+        ("deactivating", "inactive"),
+        ("inactive", "cleaningup"),
+        ("cleaningup", "unconfigured"),
+        ("unconfigured", "shuttingdown"),
+        ("shuttingdown", "finalized"),
     ]
     lines = read_until(process, "on_shutdown from unconfigured 1")
     assert lines[:2] == ["on_configure from unconfigured 1", "on_activate from inactive 2"]
@@ -130,12 +130,16 @@ def test_a_failing_configure_leads_back_to_unconfigured(managed):
     manager, _ = managed(fail_in="on_configure", how="FAILURE")
     assert not manager.change(Transition.TRANSITION_CONFIGURE)
     assert manager.state() == (State.PRIMARY_STATE_UNCONFIGURED, "unconfigured")
-    assert [e.transition.label for e in manager.events] == ["configure", "transition_failure"]
+    assert [e.goal_state.label for e in manager.events] == ["configuring", "unconfigured"]
 
 
 @pytest.mark.parametrize(
     ("how", "on_error", "final"),
-    [("ERROR", "SUCCESS", "unconfigured"), ("raise", "FAILURE", "finalized"), ("None", "ERROR", "finalized")],
+    [
+        ("ERROR", "SUCCESS", "unconfigured"),
+        ("raise", "FAILURE", "finalized"),
+        pytest.param("None", "ERROR", "finalized", marks=pytest.mark.embedded),  # rclpy never answers then
+    ],
 )
 def test_an_error_in_a_callback_goes_through_error_processing(managed, how, on_error, final):
     manager, _ = managed(fail_in="on_activate", how=how, on_error=on_error)

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from core import WAIT_S, companion, namespace_of, running, spin_until
+from core import WAIT_S, companion, namespace_of, own_parameters, running, spin_until
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -24,7 +24,9 @@ FILE = """
 /**:
   ros__parameters: {everywhere: 1, overridden: all}
 /**/companion:
-  ros__parameters: {overridden: mine, gains: {p: 1e-3, list: [1, 2.5]}}
+  ros__parameters: {overridden: mine, gains: {p: 1e-3, list: [1.0, 2.5]}}
+companion:
+  ros__parameters: {outside_of_any_namespace: true}
 another_node:
   ros__parameters: {not_mine: true}
 """
@@ -36,15 +38,24 @@ def test_another_process_reads_file_and_command_line(tmp_path):
     given = ("--params-file", str(path), "-p", "everywhere:=2", "-p", "words:=[a, b]", "-p", "companion:flag:=true")
     with companion("/parameters", *given) as (_, lines):
         shown = ast.literal_eval(next(line for line in lines if line.startswith("parameters"))[len("parameters ") :])
-    assert shown == {
+    assert {name: shown[name] for name in own_parameters(shown)} == {
         "everywhere": 2,
-        "flag": True,
         "gains.list": [1.0, 2.5],
         "gains.p": 0.001,
         "overridden": "mine",
         "use_sim_time": False,
         "words": ["a", "b"],
     }
+
+
+def test_a_list_of_mixed_types_in_a_file_is_refused(tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text("/**: {ros__parameters: {list: [1, 2.5]}}")
+    with (
+        pytest.raises(Exception, match=r"parameters\.yaml.*[tT]ype"),
+        running(args=["--ros-args", "--params-file", str(path)]),
+    ):
+        pass
 
 
 def test_another_process_is_reached_by_the_parameter_services():
@@ -60,11 +71,11 @@ def test_another_process_is_reached_by_the_parameter_services():
             return future.result()
 
         listed = call(ListParameters, "list_parameters", ListParameters.Request())
-        assert set(listed.result.names) == {"speed", "use_sim_time"}
+        assert own_parameters(listed.result.names) == {"speed", "use_sim_time"}
         wanted = [Parameter("speed", value=0.75), Parameter("unknown", value=1)]
         request = SetParameters.Request(parameters=[p.to_parameter_msg() for p in wanted])
         results = call(SetParameters, "set_parameters", request).results
-        assert [r.successful for r in results] == [True, False] and "unknown" in results[1].reason
+        assert [r.successful for r in results] == [True, False] and "undeclared" in results[1].reason
         values = call(GetParameters, "get_parameters", GetParameters.Request(names=["speed"])).values
         assert values[0].double_value == 0.75
         spin_until(executor, lambda: any(p.name == "speed" for e in events for p in e.changed_parameters))
@@ -79,7 +90,8 @@ def node():
 
 def test_an_override_wins_over_the_default_and_an_unknown_one_stays_out_of_sight(node):
     assert node.declare_parameter("speed", 1.0).value == 0.5
-    assert not node.has_parameter("typo") and set(node.get_parameters_by_prefix("")) == {"speed", "use_sim_time"}
+    assert not node.has_parameter("typo")
+    assert own_parameters(node.get_parameters_by_prefix("")) == {"speed", "use_sim_time"}
     with pytest.raises(ParameterNotDeclaredException, match="typo"):
         node.get_parameter("typo")
 
@@ -106,6 +118,11 @@ def test_the_declared_type_is_kept(node):
     node.declare_parameter("count", 1)
     result = node.set_parameters([Parameter("count", value="many")])[0]
     assert not result.successful and "INTEGER" in result.reason
+
+
+@pytest.mark.embedded
+def test_an_empty_list_is_one_of_any_type(node):
+    """To rclpy it is one of bytes, which it then refuses."""
     assert node.declare_parameter("names", ["a"]).type_ == Parameter.Type.STRING_ARRAY
 
 

@@ -126,6 +126,7 @@ def test_beside_a_real_rclpy_nothing_is_provided(tmp_path):
     assert "colcon build" in done.stderr.splitlines()[-1] and "ImportError" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.embedded
 def test_an_interpreter_that_forgets_the_shutdown_still_ends():
     code = PROBE + (
         "import threading; rclpy.init(); n = rclpy.create_node('forgetful'); e = rclpy.get_global_executor(); "

@@ -42,8 +42,9 @@ def test_what_a_node_destroys_leaves_the_graph():
         spin_until(executor, lambda: watcher.count_publishers("chatter") == 1)
         node.destroy_publisher(publisher)
         spin_until(executor, lambda: watcher.count_publishers("chatter") == 0)
+        gone = "tester", namespace_of(node)
         node.destroy_node()
-        spin_until(executor, lambda: ("tester", namespace_of(node)) not in watcher.get_node_names_and_namespaces())
+        spin_until(executor, lambda: gone not in watcher.get_node_names_and_namespaces())
 
 
 @pytest.mark.embedded

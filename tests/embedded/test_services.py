@@ -1,26 +1,10 @@
 """Services within and between processes."""
 
-import threading
 import time
-from contextlib import suppress
 
-import numpy as np
-import pytest
 from core import WAIT_S, companion, namespace_of, running, spin_until
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
-
-
-class Spinning(threading.Thread):
-    def __init__(self, executor):
-        super().__init__(daemon=True)
-        self.executor = executor
-        self.start()
-
-    def run(self):
-        with suppress(ExternalShutdownException):
-            self.executor.spin()
 
 
 def test_another_process_answers_an_asynchronous_call():
@@ -31,21 +15,6 @@ def test_another_process_answers_an_asynchronous_call():
         for future in futures:
             spin_until(executor, future.done)
         assert [f.result().message for f in futures] == ["switched off", "switched on"] * 5
-
-
-def test_another_process_answers_a_synchronous_call_from_a_thread():
-    with running() as (node, executor), companion(namespace_of(node)):
-        Spinning(executor)
-        client = node.create_client(SetBool, "switch")
-        assert client.wait_for_service(timeout_sec=WAIT_S)
-        times_s = []
-        for _ in range(50):
-            before = time.perf_counter()
-            assert client.call(SetBool.Request(data=True), timeout_sec=WAIT_S).success
-            times_s.append(time.perf_counter() - before)
-        middle_s, late_s = np.percentile(times_s, (50, 99))
-        print(f"\nsynchronous call: median {middle_s * 1e3:.2f} ms, p99 {late_s * 1e3:.2f} ms")
-        assert np.median(times_s) < 0.05
 
 
 def test_the_first_request_of_a_fresh_client_is_answered():
@@ -78,42 +47,6 @@ def test_waiting_for_a_service_that_is_not_there_ends():
         assert time.monotonic() - before < 1.0
 
 
-@pytest.mark.embedded
-def test_a_blocking_call_that_could_never_end_is_refused():
-    """In rclpy it blocks for ever; here it is told, with the way out."""
-    with running() as (node, executor):
-        node.create_service(Trigger, "go", lambda request, response: response)
-        client = node.create_client(Trigger, "go")
-        caught = []
-
-        def on_timer():
-            try:
-                client.call(Trigger.Request())
-            except RuntimeError as error:
-                caught.append(str(error))
-
-        node.create_timer(0.01, on_timer)
-        spin_until(executor, lambda: caught)
-        assert "call_async" in caught[0]
-
-
-def test_a_callback_of_a_multi_threaded_executor_may_call_and_wait():
-    with running(executor_class=lambda context: MultiThreadedExecutor(2, context=context)) as (node, executor):
-        group = ReentrantCallbackGroup()
-        node.create_service(Trigger, "inner", lambda q, r: Trigger.Response(message="inner"), callback_group=group)
-        client = node.create_client(Trigger, "inner", callback_group=group)
-
-        def outer(request, response):
-            response.message = f"outer of {client.call(Trigger.Request(), timeout_sec=WAIT_S).message}"
-            return response
-
-        node.create_service(Trigger, "outer", outer, callback_group=group)
-        caller = node.create_client(Trigger, "outer")
-        Spinning(executor)
-        assert caller.wait_for_service(timeout_sec=WAIT_S)
-        assert caller.call(Trigger.Request(), timeout_sec=WAIT_S).message == "outer of inner"
-
-
 def test_a_coroutine_callback_may_await_a_call():
     with running() as (node, executor):
         node.create_service(Trigger, "inner", lambda q, r: Trigger.Response(message="inner"))
@@ -127,11 +60,3 @@ def test_a_coroutine_callback_may_await_a_call():
         future = node.create_client(Trigger, "outer").call_async(Trigger.Request())
         spin_until(executor, future.done)
         assert future.result().message == "outer of inner"
-
-
-def test_a_call_times_out_with_a_sentence():
-    with running() as (node, executor):
-        client = node.create_client(Trigger, "nowhere")
-        Spinning(executor)
-        with pytest.raises(TimeoutError, match="nowhere"):
-            client.call(Trigger.Request(), timeout_sec=0.05)

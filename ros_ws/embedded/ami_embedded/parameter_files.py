@@ -50,23 +50,24 @@ def _sections(path: Path, section: Any, prefix: str) -> list[tuple[str, dict[str
         if name != "ros__parameters":
             found += _sections(path, inner, f"{prefix}/{str(name).strip('/')}")
         elif isinstance(inner, dict):
-            found.append((prefix, _flat(inner)))
+            found.append((prefix, _flat(path, inner)))
         else:
             raise ParameterFileError(f"{path}: ros__parameters of {prefix} is not a mapping")
     return found
 
 
-def _flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(path: Path, section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in section.items():
         name = f"{prefix}{key}"
-        result |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        if isinstance(value, list) and len(types := {type(item).__name__ for item in value}) > 1:
+            mixed = " and ".join(sorted(types))  # rcl refuses them: [1, 2.5] has to be [1.0, 2.5]
+            raise ParameterFileError(f"{path}: the list {name} has items of types {mixed}; all have to be of one")
+        result |= _flat(path, value, f"{name}.") if isinstance(value, dict) else {name: value}
     return result
 
 
 def matches(pattern: str, fully_qualified_name: str) -> bool:
-    """Whether a node name pattern (`/**`, `/*/arm`, `arm`) means this node."""
-    if not pattern.startswith("/"):
-        pattern = f"/{pattern}" if "/" in pattern or "*" in pattern else f"/**/{pattern}"
-    expression = re.escape(pattern).replace(r"/\*\*", "(/.*)?").replace(r"\*", "[^/]+")
+    """Whether a node name pattern means this node: `/**/arm` in every namespace, `arm` and `/arm` outside of any."""
+    expression = re.escape(f"/{pattern.lstrip('/')}").replace(r"/\*\*", "(/.*)?").replace(r"\*", "[^/]+")
     return re.fullmatch(expression, fully_qualified_name) is not None

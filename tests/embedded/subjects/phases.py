@@ -22,7 +22,7 @@ class Phases(LifecycleNode):
         how = self.get_parameter("how").value
         if how == "raise":
             raise ValueError("no camera")
-        return None if how == "None" else TransitionCallbackReturn[how]
+        return None if how == "None" else getattr(TransitionCallbackReturn, how)
 
     def on_configure(self, state):
         return self.outcome("on_configure", state)
@@ -41,7 +41,7 @@ class Phases(LifecycleNode):
 
     def on_error(self, state):
         print("on_error from", state.label, flush=True)
-        return TransitionCallbackReturn[self.get_parameter("on_error").value]
+        return getattr(TransitionCallbackReturn, self.get_parameter("on_error").value)
 
 
 def main():

@@ -63,7 +63,6 @@ class Executor:
         self._timer_waits = False  # one is due; whoever frees its group or thread has to wake the loop
         self._is_shutdown = False
         self._errors: deque[BaseException] = deque()
-        self._thread: int | None = None
         self._lock = threading.RLock()
         self._context._wakers.add(self)
 
@@ -122,9 +121,6 @@ class Executor:
         self._waitset.close()
         self._guard.close()
         return True
-
-    def _is_this_thread(self) -> bool:
-        return self._thread == threading.get_ident()
 
     def _update_attachments(self) -> None:
         self._changed = False
@@ -273,7 +269,6 @@ class Executor:
         deadline_ns = None
         if timeout_sec is not None and timeout_sec >= 0:
             deadline_ns = time.monotonic_ns() + int(timeout_sec * 1e9)
-        self._thread = threading.get_ident()
         with suppress(TimeoutException):
             self._dispatch(*self._next(deadline_ns))
 

@@ -174,34 +174,6 @@ class Client(_ServiceEndpoint):
         self._write(self._handle, number, request)
         return future
 
-    def call(self, request: Any, timeout_sec: float | None = None) -> Any:
-        """Send a request and block until the response; another thread has to spin the node.
-
-        Raises:
-            TimeoutError: no response in time.
-            RuntimeError: called from the thread that would have to take the response: it would never come.
-        """
-        executor = self._executor()
-        if executor is not None and executor._is_this_thread():
-            raise RuntimeError(
-                f"call() of {self.service_name} from a callback of the thread that spins its node would wait for ever: "
-                "use call_async, or a MultiThreadedExecutor"
-            )
-        future = self.call_async(request)
-        deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
-        while not future._wait(0.5 if deadline is None else min(0.5, max(deadline - time.monotonic(), 0.0))):
-            if not self._context.ok():
-                raise RuntimeError(f"the context was shut down while {self.service_name} was called")
-            if deadline is not None and time.monotonic() >= deadline:
-                self.remove_pending_request(future)
-                raise TimeoutError(f"no response from {self.service_name} within {timeout_sec} s")
-        return future.result()
-
-    def remove_pending_request(self, future: Future) -> None:
-        """Forget a request; a late response to it is dropped."""
-        with self._lock:
-            self._pending = {number: f for number, f in self._pending.items() if f is not future}
-
     def service_is_ready(self) -> bool:
         """Whether a server is connected, both ways."""
         return self._writer.matched_count > 0 and self._reader.matched_count > 0

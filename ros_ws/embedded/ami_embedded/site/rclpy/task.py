@@ -81,12 +81,6 @@ class Future:
                 return
         wake(self)
 
-    def _wait(self, timeout_sec: float | None) -> bool:
-        """Block this thread until done; some other thread has to spin."""
-        event = threading.Event()
-        self._on_done(lambda _: event.set())
-        return event.wait(timeout_sec)
-
     def __await__(self) -> Generator[Future, None, Any]:
         while not self.done():
             yield self
