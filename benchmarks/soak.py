@@ -4,10 +4,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.soak --minutes 5 --no-write
 
 Camera at 15 Hz, planning at 5 Hz, guardrail at 100 Hz: goal pictures are pursued one after the other, 8 s each. Memory
-is each process's proportional set size (PSS), every 30 s; its growth is the slope of a line
-through all but the first tenth. Deadlines: joint states that the guardrail was late for while armed, frames that did
-not come, and plans that did not come while a goal was pursued. Left behind: zombies, and files in /dev/shm once all has
-ended. Exit status 1 when a bar is not kept.
+is each process's resident set without file mappings, every 30 s, since what it shares with others (libtorch) counts as
+more or less with every process that comes or goes; its growth is the slope of a line through all but the first
+tenth. Deadlines: joint states that the guardrail was late for while armed, frames that did not come, and plans that did
+not come while a goal was pursued. Left behind: zombies, and files in /dev/shm once all has ended. Exit status 1 when a bar is not kept.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ class Soak:
         if now_s < self._sampled_s + SAMPLE_S:
             return
         self._sampled_s = now_s
-        of_node = {node["name"]: psutil.Process(node["pid"]).memory_full_info() for node in self._graph.nodes()}
-        self.memory.append({"s": now_s - self._began_s} | {name: info.pss / 2**20 for name, info in of_node.items()})
+        of_node = {node["name"]: psutil.Process(node["pid"]).memory_info() for node in self._graph.nodes()}
+        own_mb = {name: (info.rss - info.shared) / 2**20 for name, info in of_node.items()}
+        self.memory.append({"s": now_s - self._began_s} | own_mb)
 
     def _on_plan(self, _: Plan) -> None:
         self.plans += 1
