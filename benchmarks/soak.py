@@ -7,7 +7,8 @@ Camera at 15 Hz, planning at 5 Hz, guardrail at 100 Hz: goal pictures are pursue
 is each process's resident set without file mappings, every 30 s, since what it shares with others (libtorch) counts as
 more or less with every process that comes or goes; its growth is the slope of a line through all but the first
 tenth. Deadlines: joint states that the guardrail was late for while armed, frames that did not come, and plans that did
-not come while a goal was pursued. Left behind: zombies, and files in /dev/shm once all has ended. Exit status 1 when a bar is not kept.
+not come while a goal was pursued. Left behind: zombies, and files in /dev/shm once all has ended. Exit status 1 when a
+bar is not kept.
 """
 
 from __future__ import annotations

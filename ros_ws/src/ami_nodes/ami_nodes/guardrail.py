@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections import Counter
@@ -62,8 +61,6 @@ class GuardrailNode(AmiNode):
         self.sensed_s, self.written_ns = float("-inf"), 0
         kinematics, dynamics = Kinematics(self.spec.robot), Dynamics(self.spec.robot)
         rehearse(self.spec, kinematics, dynamics)
-        gc.collect()
-        gc.freeze()  # what is there stays: to walk it takes 90 ms, which an armed guardrail does not have
         self.guardrail = Guardrail(self.spec, kinematics, dynamics, self.late_s)
         self.guardrail.select_source(self.settings.source)
         self.trajectory_publisher = self.publisher(
