@@ -1,4 +1,4 @@
-"""Ctrl-C while a node is being made: it ends without a traceback, and with what is ordinary as an exit code."""
+"""Ctrl-C while a node is being made, or ends: no traceback, and what is ordinary as an exit code."""
 
 import subprocess
 import sys
@@ -31,3 +31,33 @@ def test_a_node_that_is_interrupted_while_it_is_made_ends_quietly(swallowed):
     script = INTERRUPTED.format(swallowed=swallowed)
     done = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+INTERRUPTED_AGAIN = """
+import os, signal, sys
+from ami_embedded import finder; finder.install()
+from rclpy.node import Node
+from ami_nodes.common import run_node
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Ending(Node):
+    def __init__(self):
+        super().__init__("ending")
+        self.create_timer(0.05, interrupt)
+
+    def destroy_node(self):
+        interrupt()
+        super().destroy_node()
+        print("destroyed", flush=True)
+
+sys.exit(run_node("ending", Ending))
+"""
+
+
+def test_a_node_that_ends_already_is_not_torn_by_another_interrupt():
+    """`ros2 launch` sends one to nodes that the terminal interrupted already."""
+    script = [sys.executable, "-c", INTERRUPTED_AGAIN]
+    done = subprocess.run(script, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "destroyed\n") and "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from lifecycle_msgs.srv import ChangeState
 from ami_nodes.common import result_within
 from ami_nodes.graph_client import position_goal
 from ami_nodes.heartbeats import GONE, INACTIVE, SILENT, UP, Heartbeats
-from ami_nodes.lifecycle_manager import LifecycleManager
+from ami_nodes.lifecycle_manager import DOWN_TIMEOUT_S, LEAVE_S, LifecycleManager
 from ami_robot.safety.spec import DEFAULT_SPEC
 from tests.nodes.graph import LAUNCH_FILE, launched, listening, wait_for
 
@@ -143,6 +143,19 @@ def test_a_node_that_ends_by_itself_is_missed_at_once(loopback, client, watcher)
         assert wait_for(lambda: not launch.running(), 2.0 + BUSY_S)
         assert launch.popen.returncode == 1
         assert "planner is gone: it left the graph" in launch.output()
+
+
+def test_two_interrupts_at_once_do_not_tear_the_way_down(loopback, client, watcher):
+    """The terminal's own, and the one that `ros2 launch` passes on."""
+    with loopback() as launch:
+        armed(client, watcher)
+        for _ in range(2):
+            launch.node("lifecycle_manager").send_signal(signal.SIGINT)
+            time.sleep(LEAVE_S / 2)
+        assert wait_for(lambda: not launch.running(), 3 * DOWN_TIMEOUT_S + BUSY_S)
+        assert "[lifecycle_manager] ended with exit code 0" in launch.output()
+        assert "Traceback" not in launch.output()
+    assert not watcher.armed()
 
 
 @pytest.mark.parametrize("name", [pytest.param("planner", marks=pytest.mark.slow), "guardrail"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -205,7 +206,7 @@ def run_node(name: str, make_node: Callable[[], Any], threads: int = 1, urgent: 
         if rclpy.ok():
             raise
     finally:
-        rclpy.try_shutdown()
+        _shut_down()
     gc.collect()  # the node, which refers to itself: rclpy has a lifecycle node in the graph for as long as its object
     return 0
 
@@ -220,9 +221,19 @@ def _spin(node: Any, threads: int, urgent: bool, realtime: bool) -> None:
     try:
         executor.spin()
     finally:
-        rclpy.try_shutdown()
+        _shut_down()
         executor.shutdown()
         node.destroy_node()
+
+
+def _shut_down() -> None:
+    rclpy.try_shutdown()  # with which rclpy's own handler goes
+    ignore_interrupts()
+
+
+def ignore_interrupts() -> None:
+    """What ends already must not be torn by another Ctrl-C: `ros2 launch` passes it on to nodes that the terminal told."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def result_within(future: Any, timeout_s: float) -> Any | None:

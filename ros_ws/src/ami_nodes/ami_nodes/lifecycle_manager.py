@@ -25,7 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from ami_nodes import qos
-from ami_nodes.common import EXIT_BAD_PARAMETER, result_within
+from ami_nodes.common import EXIT_BAD_PARAMETER, ignore_interrupts, result_within
 from ami_nodes.health import EVERY_S, NOT_ACTIVE, to_diagnostics
 from ami_nodes.heartbeats import GONE, INACTIVE, SILENT, UP, Heartbeats
 from ami_nodes.parameters import Param, ParameterError, checked_parameters
@@ -271,6 +271,7 @@ def main() -> int:
         manager.bring_up()
         manager.watch()
     except KeyboardInterrupt:
+        ignore_interrupts()
         time.sleep(LEAVE_S)
         manager.bring_down()
     except NodeError as error:
