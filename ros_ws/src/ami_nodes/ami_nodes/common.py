@@ -232,7 +232,7 @@ def _shut_down() -> None:
 
 
 def ignore_interrupts() -> None:
-    """What ends already must not be torn by another Ctrl-C: `ros2 launch` passes it on to nodes that the terminal told."""
+    """What ends already must not be torn by another Ctrl-C: `ros2 launch` passes on the one that all have had."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
