@@ -8,7 +8,7 @@ from benchmarks import bringup_time
 from benchmarks.own_domain import own_domain
 from tests.domains import BENCHMARKS
 
-LOOPBACK = bringup_time.KINDS[1]
+LOOPBACK = bringup_time.KINDS[-1]
 
 
 @pytest.mark.graph
@@ -24,3 +24,15 @@ def test_a_start_that_is_slow_fails_or_leaves_something_is_not_kept():
     assert bringup_time.row(LOOPBACK, [well, well])["kept"]
     for wrong in ({"active_s": 4.1}, {"end_s": 2.1}, {"exit_status": 1}, {"left": ["arm"]}):
         assert not bringup_time.row(LOOPBACK, [well, replace(well, **wrong)])["kept"]
+
+
+def test_a_first_start_finds_neither_bytecode_nor_cached_files(monkeypatch, tmp_path):
+    bytecode, compiled = tmp_path / "sim" / "__pycache__" / "a.pyc", tmp_path / "sim" / "__pycache__" / "a.nbc"
+    bytecode.parent.mkdir(parents=True)
+    for file in (bytecode, compiled):
+        file.touch()
+    monkeypatch.setattr(bringup_time, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(bringup_time, "PAGE_CACHE", tmp_path / "drop_caches")
+    bringup_time.forget_earlier_starts()
+    assert not bytecode.exists() and compiled.exists()
+    assert (tmp_path / "drop_caches").read_text() == "3"
