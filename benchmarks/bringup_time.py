@@ -6,8 +6,8 @@
 The whole graph and the loopback without what is learned, started one after the other: every second one is interrupted
 as soon as it is active, the others while the arm moves. Before a first start the kernel's page cache is emptied, which
 takes root and no other process that uses this environment, and the bytecode of this checkout is removed: all that
-`make` leaves is still there, the compiled loops of the guardrail among it. Active is what the lifecycle manager says; ended is that no
-process of the launch is left. Exit status 1 when a bar is not kept.
+`make` leaves is still there, the compiled loops of the guardrail among it. Active is what
+the lifecycle manager says; ended is that no process of the launch is left. Exit status 1 when a bar is not kept.
 """
 
 from __future__ import annotations
