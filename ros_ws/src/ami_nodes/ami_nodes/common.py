@@ -164,6 +164,9 @@ class AmiNode(LifecycleNode):
             self.get_logger().error(f"{self.get_name()} cannot {verb}: {error}")
             self._end_entities()
             return False
+        except Exception as error:  # a mistake of ours, which rclpy would take for an error without a word
+            self.get_logger().error(f"{self.get_name()} cannot {verb}: {type(error).__name__}: {error}")
+            raise
         return True
 
     def _end_activity(self) -> None:
