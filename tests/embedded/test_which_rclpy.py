@@ -18,8 +18,8 @@ def test_what_is_there_is_taken():
 """
 
 
-def make_test_ros(folder, arguments):
-    command = ["make", "-s", "test-ros", f"PYTHON={sys.executable}", f"ARGS={arguments}"]
+def make_test_ros(folder, files, options=""):
+    command = ["make", "-s", "test-ros", f"PYTHON={sys.executable}", f"FILES={files}", f"ARGS={options}"]
     return subprocess.run(command, cwd=ROOT, env=importing_from(folder), capture_output=True, text=True, timeout=60)
 
 
@@ -54,6 +54,6 @@ def test_an_installed_rclpy_is_taken_for_the_tests(stand_in):
 
 
 def test_what_is_of_the_embedded_layer_alone_is_then_skipped_with_the_reason(stand_in):
-    done = make_test_ros(stand_in, "-rs tests/embedded/test_process.py -k network_interface")
+    done = make_test_ros(stand_in, "tests/embedded/test_process.py", "-rs -k network_interface")
     assert done.returncode == 0 and "1 skipped" in done.stdout, done.stdout
     assert "of the embedded layer alone; this is ROS 2's own rclpy" in done.stdout

@@ -1,6 +1,5 @@
 """The message packages and rclpy that the nodes import (the real ones where ROS 2 is), and what graph tests share."""
 
-import gc
 import time
 
 import numpy as np
@@ -53,13 +52,6 @@ class Ear:
         """The last one, rad/s, or NaN when nothing was heard for a while."""
         heard_s, speed = self.speeds[-1] if self.speeds else (0.0, 0.0)
         return speed if time.monotonic() - heard_s < 0.3 else float("nan")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_node_outlives_its_tests():
-    """In rclpy a lifecycle node is in the graph for as long as its object, and one that nobody spins answers nobody."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session")
