@@ -1,0 +1,28 @@
+"""The shipped model of blocks, and the tasks that come with it, handle a block that only pictures show."""
+
+import json
+
+import pytest
+
+from ami_robot.cli.main import main
+from ami_robot.configurator.configurator import CHECKPOINTS, load_task, task_file
+from ami_robot.perception.checkpoint import load_checkpoint
+from ami_robot.safety.model_error import load_model_error
+
+CHECKPOINT = CHECKPOINTS / "manipulation"
+
+
+@pytest.mark.parametrize("name", ["push", "carry"])
+def test_its_error_was_calibrated_for_this_checkpoint(name):
+    task = load_task(task_file(name))
+    bound = load_model_error(task.model_error)
+    assert bound.checkpoint_sha256 == load_checkpoint(CHECKPOINT).sha256
+    assert task.block_head == CHECKPOINT.name
+
+
+@pytest.mark.parametrize(("suite", "name"), [("push", "push"), ("pick_lift", "carry"), ("pick_place", "carry")])
+def test_two_of_three_goals_are_reached(suite, name, tmp_path):
+    words = ["eval", suite, "--task", name, "--checkpoint", str(CHECKPOINT), "--episodes", "3", "--controls"]
+    assert main([*words, "--workers", "1", "--films", "0", "--out", str(tmp_path / "eval")]) == 0
+    (row,) = json.loads((tmp_path / "eval" / "results.json").read_text())["rows"]
+    assert row["episodes"] == 3 and row["successes"] >= 2
