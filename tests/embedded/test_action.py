@@ -213,6 +213,7 @@ def test_a_result_expires():
         asker.close()
 
 
+@pytest.mark.embedded  # rclpy says that the feedback could not be published
 def test_ctrl_c_in_the_middle_of_a_goal_ends_the_server_quietly():
     namespace = unique_namespace()
     with subject("counter", namespace) as server:
