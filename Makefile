@@ -74,7 +74,7 @@ checkpoint: $(VENV)/.ready  ## make the shipped checkpoint again from nothing: c
 	$(BIN)/ami train --data data/reach --out $(TRAINING) $(if $(wildcard $(TRAINING)/training_state.safetensors),--resume)
 	cp $(addprefix $(TRAINING)/,model.safetensors checkpoint.yaml MODEL_CARD.md) ami_robot/checkpoints/reach/
 
-manipulation: $(VENV)/.ready  ## make the shipped model of blocks again from nothing: collect, train, calibrate (an hour and a half on 2 cores)
+manipulation: $(VENV)/.ready  ## make the shipped model of blocks again from nothing: collect, train, calibrate (hours)
 	$(BIN)/ami collect --out data/manipulation --mix manipulation --steps 60
 	OMP_NUM_THREADS=1 $(BIN)/ami train --config ami_robot/learning/manipulation.yaml --data data/manipulation --out $(BLOCKS) \
 	  $(if $(wildcard $(BLOCKS)/training_state.safetensors),--resume)

@@ -110,8 +110,15 @@ def test_cancelling_ends_the_goal_in_the_middle(asker):
 def test_a_refused_cancel_leaves_the_goal_running(asker):
     handle = asker.send(20, 0.01, kind=KEEP_ON)
     answer = asker.wait(handle.cancel_goal_async())
-    assert not answer.goals_canceling  # its return_code is 0 in Jazzy, ERROR_REJECTED here
+    assert not answer.goals_canceling
     assert asker.wait(handle.get_result_async()).status == GoalStatus.STATUS_SUCCEEDED
+
+
+@pytest.mark.embedded
+def test_a_refused_cancel_says_that_it_was_refused(asker):
+    """In Jazzy its return code is that of a success."""
+    answer = asker.wait(asker.send(20, 0.01, kind=KEEP_ON).cancel_goal_async())
+    assert answer.return_code == CancelGoal.Response.ERROR_REJECTED
 
 
 def test_cancelling_what_has_ended_or_never_was_is_answered_with_its_code(asker):
@@ -175,6 +182,12 @@ def test_a_late_listener_gets_the_last_status(asker):
 
 def test_a_wrong_goal_type_is_refused_at_once(asker):
     with pytest.raises(TypeError):
+        asker.client.send_goal_async(PursueGoal.Result())
+
+
+@pytest.mark.embedded
+def test_what_is_refused_as_a_goal_is_told_the_right_type(asker):
+    with pytest.raises(TypeError, match=r"PursueGoal\.Goal"):
         asker.client.send_goal_async(PursueGoal.Result())
 
 

@@ -133,6 +133,15 @@ def test_a_failing_configure_leads_back_to_unconfigured(managed):
     assert [e.goal_state.label for e in manager.events] == ["configuring", "unconfigured"]
 
 
+@pytest.mark.embedded
+@pytest.mark.parametrize("how", ["SUCCESS", "FAILURE"])
+def test_events_name_the_transition(managed, how):
+    """In Jazzy its label stays empty."""
+    manager, _ = managed(fail_in="on_configure", how=how)
+    manager.change(Transition.TRANSITION_CONFIGURE)
+    assert [e.transition.label for e in manager.events] == ["configure", f"transition_{how.lower()}"]
+
+
 @pytest.mark.parametrize(
     ("how", "on_error", "final"),
     [

@@ -4,10 +4,13 @@ import time
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import State
+from rclpy.lifecycle import LifecycleState
 
 from ami_nodes import qos
 from ami_nodes.graph_client import position_goal
 from ami_nodes.health import Meter
+from ami_nodes.loopback_arm import LoopbackArmNode
 from tests.nodes.graph import LAUNCH_FILE, launched, wait_for
 
 
@@ -22,6 +25,20 @@ def test_a_meter_gives_rates_and_times_since_it_was_last_read():
     assert figures["plans_ms_worst"] >= figures["plans_ms_median"] >= 10.0
     time.sleep(0.05)
     assert meter.read() == {"plans_hz": 0.0}
+
+
+def test_a_mistake_in_building_is_said_before_rclpy_makes_an_error_of_it(ros, monkeypatch, capfd):
+    def build(_):
+        raise AssertionError("odd")
+
+    monkeypatch.setattr(LoopbackArmNode, "build", build)
+    node = LoopbackArmNode("arm")
+    try:
+        with pytest.raises(AssertionError, match="odd"):
+            node.on_configure(LifecycleState("unconfigured", State.PRIMARY_STATE_UNCONFIGURED))
+    finally:
+        node.destroy_node()
+    assert "arm cannot configure: AssertionError: odd" in capfd.readouterr().err
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ sys.exit(run_node("late", make_node))
 
 @pytest.mark.parametrize("swallowed", ["ValueError", "KeyboardInterrupt"], ids=["heard at once", "known by what fails"])
 def test_a_node_that_is_interrupted_while_it_is_made_ends_quietly(swallowed):
-    script = INTERRUPTED.format(swallowed=swallowed)
-    done = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "Traceback" not in done.stderr
+    script = [sys.executable, "-W", "ignore", "-c", INTERRUPTED.format(swallowed=swallowed)]  # rclpy warns
+    done = subprocess.run(script, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 INTERRUPTED_AGAIN = """

@@ -26,8 +26,18 @@ def test_joint_states_are_sent_best_effort_where_a_parameter_says_so_and_again_a
 @pytest.mark.parametrize(
     ("name", "value", "fails_at", "said"),
     [
-        ("/joint_states.publisher.reliability", "never", 0, "reliability"),
-        ("/joint_states.publisher.depth", "many", 0, "arm cannot configure"),  # why, says the embedded layer alone
+        pytest.param(
+            "/joint_states.publisher.reliability",
+            "never",
+            0,
+            "it has to be system_default, reliable, best_effort",
+            marks=pytest.mark.embedded,
+        ),
+        pytest.param(
+            "/joint_states.publisher.depth", "many", 0, "it has to be a depth of 0 or more", marks=pytest.mark.embedded
+        ),
+        ("/joint_states.publisher.reliability", "never", 0, "reliability"),  # in words of rclpy's own there
+        ("/joint_states.publisher.depth", "many", 0, "arm cannot configure"),
         ("/joint_stats.publisher.depth", "3", 1, "there are /joint_states.publisher., /tf.publisher."),
         ("/joint_states.subscription.depth", "3", 1, "fits nothing that can be overridden here"),
         (
