@@ -6,9 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 ARGS ?=
-TRAINING := data/reach-training
-BLOCKS := data/manipulation-training
-SHIPPED_BLOCKS := ami_robot/checkpoints/manipulation
+SEED ?= 0
+SHIPPED := ami_robot/checkpoints
 BIN := $(VENV)/bin
 PACKAGES := -e . -e ros_ws/embedded -e ros_ws/src/ami_nodes
 MANIFESTS := pyproject.toml setup.py constraints.txt ros_ws/embedded/pyproject.toml ros_ws/src/ami_nodes/setup.py
@@ -29,7 +28,17 @@ OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile -m "($(1)) 
 $(BIN)/python -m pytest -m "($(1)) and alone" $(ARGS) || [ $$? = 5 ]
 endef
 
-.PHONY: help setup demo test test-all test-ros lint format coverage checkpoint manipulation bench-reach bench-safety mutation fuzz scenarios chaos soak clean
+# Models: a seed has folders of its own for data and training, and ends in the folder that ships.
+COLLECTED = $(BIN)/ami collect --out data/$(1)-$(SEED) --seed $(SEED) $(2)
+define TRAINED
+$(BIN)/ami train --config ami_robot/learning/$(1).yaml --data data/$(1)-$(SEED) --seed $(SEED) --threads $$(nproc) \
+  --out data/$(1)-training-$(SEED) $(if $(wildcard data/$(1)-training-$(SEED)/training_state.safetensors),--resume)
+cp $(addprefix data/$(1)-training-$(SEED)/,model.safetensors checkpoint.yaml MODEL_CARD.md) $(SHIPPED)/$(1)/
+endef
+CALIBRATED = $(BIN)/ami calibrate model-error $(2) --task $(1) --checkpoint $(SHIPPED)/manipulation --episodes 160 \
+  --out $(SHIPPED)/manipulation/$(1)_error.yaml
+
+.PHONY: help setup demo test test-all test-ros lint format coverage checkpoint manipulation cpu-tier bench-reach bench-safety mutation fuzz scenarios chaos soak clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -69,19 +78,21 @@ coverage: $(VENV)/.ready-dev  ## all tests with line coverage, node processes in
 	$(BIN)/coverage combine
 	$(BIN)/coverage report
 
-checkpoint: $(VENV)/.ready  ## make the shipped checkpoint again from nothing: collect, train, probe (up to 90 min on 2 cores)
-	$(BIN)/ami collect --out data/reach
-	$(BIN)/ami train --data data/reach --out $(TRAINING) $(if $(wildcard $(TRAINING)/training_state.safetensors),--resume)
-	cp $(addprefix $(TRAINING)/,model.safetensors checkpoint.yaml MODEL_CARD.md) ami_robot/checkpoints/reach/
+checkpoint: $(VENV)/.ready  ## make the shipped model of reach again from nothing: collect, train, calibrate (SEED=1: another one)
+	$(call COLLECTED,reach)
+	$(call TRAINED,reach)
+	$(BIN)/ami calibrate model-error --episodes 160 --out $(SHIPPED)/reach/model_error.yaml
 
-manipulation: $(VENV)/.ready  ## make the shipped model of blocks again from nothing: collect, train, calibrate (hours)
-	$(BIN)/ami collect --out data/manipulation --mix manipulation --steps 60
-	OMP_NUM_THREADS=1 $(BIN)/ami train --config ami_robot/learning/manipulation.yaml --data data/manipulation --out $(BLOCKS) \
-	  $(if $(wildcard $(BLOCKS)/training_state.safetensors),--resume)
-	cp $(addprefix $(BLOCKS)/,model.safetensors checkpoint.yaml MODEL_CARD.md) $(SHIPPED_BLOCKS)/
-	$(BIN)/ami calibrate model-error push --task push --checkpoint $(SHIPPED_BLOCKS) --episodes 160 --out $(SHIPPED_BLOCKS)/push_error.yaml
-	$(BIN)/ami calibrate model-error pick_lift pick_place --task carry --checkpoint $(SHIPPED_BLOCKS) --episodes 160 \
-	  --out $(SHIPPED_BLOCKS)/carry_error.yaml
+manipulation: $(VENV)/.ready  ## the same for the model of blocks
+	$(call COLLECTED,manipulation,--mix manipulation --steps 60)
+	$(call TRAINED,manipulation)
+	$(call CALIBRATED,push,push)
+	$(call CALIBRATED,carry,pick_lift pick_place)
+
+cpu-tier: $(VENV)/.ready  ## both models again from nothing, timed, and then how they do at reach and push (SEED=1: other ones)
+	time $(MAKE) --no-print-directory checkpoint manipulation
+	$(BIN)/ami eval reach --out runs/cpu-tier-$(SEED)/reach
+	$(BIN)/ami eval push --task push --checkpoint $(SHIPPED)/manipulation --episodes 200 --out runs/cpu-tier-$(SEED)/push
 
 bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole graph; writes benchmarks/results/reach.json
 	$(BIN)/python benchmarks/reach.py $(ARGS)

@@ -7,7 +7,7 @@ import pytest
 
 from ami_embedded import finder
 
-finder.install()
+EMBEDDED = finder.install()
 
 pytest_plugins = "tests.stalls"
 
@@ -19,8 +19,10 @@ ALONE = [Path(__file__).parent / folder for folder in ("embedded", "nodes")]
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks
 def pytest_collection_modifyitems(items) -> None:
-    """Mark what does not run beside other tests, and what takes long."""
+    """Mark what does not run beside other tests, what takes long, and what ROS 2's own rclpy cannot be asked."""
     for item in items:
+        if not EMBEDDED and item.get_closest_marker("embedded"):
+            item.add_marker(pytest.mark.skip(reason="of the embedded layer alone; this is ROS 2's own rclpy"))
         if item.get_closest_marker("graph") or any(folder in item.path.parents for folder in ALONE):
             item.add_marker("alone")
         if item.get_closest_marker("slow"):

@@ -6,7 +6,11 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
+
+Config = TypeVar("Config", bound=Any)  # a dataclass with a `seed`
 
 PACKAGE = Path(__file__).parents[1]
 EXIT_STATUS = "Exit status: 0 done, 2 wrong input, 130 interrupted."
@@ -24,9 +28,15 @@ def add_training_flags(parser: argparse.ArgumentParser, config: Path, results: s
     add("--data", type=Path, required=True, metavar="DIR", help="data set that `ami collect` made")
     add("--config", type=Path, default=config, metavar="F", help=f"how, a YAML (default: the {shown} that ships)")
     add("--out", type=Path, required=True, metavar="DIR", help=f"folder for {results}")
+    add("--seed", type=count, metavar="S", help="in place of the configuration's")
     if resumes:
         add("--resume", action="store_true", help="go on after a run that was stopped")
         add("--threads", type=positive_count, default=1, metavar="N", help="of torch (default 1; more on idle cores)")
+
+
+def seeded(config: Config, seed: int | None) -> Config:
+    """A configuration with the seed that was asked for, if one was."""
+    return config if seed is None else replace(config, seed=seed)
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:

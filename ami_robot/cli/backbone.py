@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_training_flags, add_verb
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_training_flags, add_verb, seeded
 from ami_robot.cli.train import revision
 
 EXAMPLES = f"""examples:
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.learning.fit_backbone import fit_backbone, load_fit_config
     from ami_robot.learning.train import Provenance
 
-    config = load_fit_config(args.config)
+    config = seeded(load_fit_config(args.config), args.seed)
     data = EpisodeSet.open(args.data)
     provenance = Provenance(data.sha256, data.manifest, revision())
     metrics = fit_backbone(Episodes.from_arrays(data.load()), args.folder, config, provenance, args.out).record[

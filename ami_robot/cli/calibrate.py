@@ -65,6 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--seed", type=count, default=0, metavar="S", help="another seed gives other scenes (default %(default)s)")
     add("--checkpoint", type=Path, metavar="DIR", help="folder of the checkpoint; by default the shipped one")
+    add("--workers", type=positive_count, default=2, help="processes, at best one for each idle core (default 2)")
     add("--out", type=Path, required=True, metavar="FILE", help="YAML to write; the task file names it")
     model_error.set_defaults(calibrate=_model_error)
 
@@ -98,7 +99,7 @@ def _model_error(args: argparse.Namespace) -> int:
 
     from ami_calibration.errors import CalibrationError
     from ami_calibration.model_error import calibrate, fewest_episodes, fewest_steps
-    from ami_calibration.rollouts import Rollouts
+    from ami_calibration.rollouts import Source, collect_rollouts
     from ami_robot.configurator.configurator import load_task, task_file
     from ami_robot.perception.block_head import BlockHead
     from ami_robot.perception.checkpoint import load_checkpoint, write_whole
@@ -106,39 +107,35 @@ def _model_error(args: argparse.Namespace) -> int:
     from ami_robot.safety.kinematics import Kinematics
     from ami_robot.safety.model_error import dump_model_error
     from ami_robot.safety.spec import load_spec
+    from ami_robot.world_model.model import LatentWorldModel
     from ami_sim.evaluation.suites import parse_suites
 
     spec, task, checkpoint = load_spec(), load_task(task_file(args.task)), load_checkpoint(args.checkpoint)
-    suites = parse_suites(args.suites, with_shifts=False)
+    suites = tuple(suite.name for suite in parse_suites(args.suites, with_shifts=False))
     if not task.uses_world_model:
         raise CalibrationError(f"--task {args.task} imagines nothing: its planner has no world model to calibrate.")
     if args.episodes < fewest_episodes(spec):
         raise CalibrationError(f"--episodes {args.episodes} is too few; at least {fewest_episodes(spec)} are needed.")
-    runs = Rollouts(checkpoint, task, suites, fewest_steps(task.judged_steps))
+    source = Source(args.checkpoint, task_file(args.task), suites, fewest_steps(task.judged_steps))
     try:
         with tqdm(total=args.episodes, unit="episode", desc="collecting", smoothing=0.05) as bar:
-            rollouts = []
-            for rollout in runs.run(args.episodes, args.seed):
-                rollouts.append(rollout)
-                bar.update()
+            rollouts = collect_rollouts(source, args.episodes, args.seed, args.workers, bar.update)
         with tqdm(total=args.episodes, unit="episode", desc="imagining") as bar:
             bound = calibrate(
                 rollouts,
-                runs.world_model,
+                LatentWorldModel(checkpoint),
                 checkpoint.sha256,
                 task.judged_steps,
                 spec,
                 Kinematics(spec.robot),
                 args.seed,
-                [suite.name for suite in suites],
+                suites,
                 BlockHead(checkpoint) if has_block_head(checkpoint) else None,
                 bar.update,
             )
     except KeyboardInterrupt:
         print("interrupted; nothing was written.", file=sys.stderr)
         return 130
-    finally:
-        runs.close()
     write_whole(args.out, dump_model_error(bound).encode())
     print(model_error_table(bound))
     print(f"\nwritten: {args.out}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb, seeded
 from ami_robot.cli.train import chosen_device, revision
 
 EXAMPLES = f"""examples:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     device = chosen_device(args.device)
-    config = load_pretraining_config(args.config)
+    config = seeded(load_pretraining_config(args.config), args.seed)
     data = EpisodeSet.open(args.data)
     provenance = Provenance(data.sha256, data.manifest, revision())
     frames = Frames.from_arrays(data.load())

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     device = chosen_device(args.device)
-    config = load_config(args.config)
+    config = seeded(load_config(args.config), args.seed)
     initial = load_checkpoint(args.init) if args.init else None
     data = EpisodeSet.open(args.data)
     provenance = Provenance(data.sha256, data.manifest, revision())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb
+from ami_robot.cli.arguments import EXIT_STATUS, PACKAGE, add_device_flags, add_training_flags, add_verb, seeded
 from ami_robot.cli.train import chosen_device, revision
 
 EXAMPLES = f"""examples:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     device = chosen_device(args.device)
-    config, data = load_policy_config(args.config), EpisodeSet.open(args.data)
+    config, data = seeded(load_policy_config(args.config), args.seed), EpisodeSet.open(args.data)
     checkpoint = load_checkpoint(args.checkpoint)
     encoder = ImageEncoder(checkpoint)
     provenance = Provenance(data.sha256, data.manifest, revision())

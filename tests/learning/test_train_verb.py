@@ -1,13 +1,15 @@
 import pytest
+import yaml
 from disc_world import disc_arrays
 
 from ami_robot.cli.main import main
 from ami_robot.episodes.shards import content_sha256, write_manifest, write_shard
+from ami_robot.perception.checkpoint import read_description
 
 
-def test_collected_episodes_become_a_checkpoint(tmp_path, config, capsys):
-    import yaml
-
+@pytest.fixture
+def arguments(tmp_path, config):
+    """A short training's."""
     data = tmp_path / "data"
     data.mkdir()
     arrays = disc_arrays(6, 6, seed=0)
@@ -17,9 +19,18 @@ def test_collected_episodes_become_a_checkpoint(tmp_path, config, capsys):
     values["optimiser"].update(steps=6, warmup_steps=1, batch_sequences=4)
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(values))
-    assert main(["train", "--data", str(data), "--config", str(path), "--out", str(tmp_path / "out")]) == 0
+    return ["train", "--data", str(data), "--config", str(path), "--out", str(tmp_path / "out")]
+
+
+def test_collected_episodes_become_a_checkpoint(tmp_path, arguments):
+    assert main(arguments) == 0
     made = {entry.name for entry in (tmp_path / "out").iterdir()}
     assert made == {"model.safetensors", "checkpoint.yaml", "MODEL_CARD.md", "log.jsonl", "training_state.safetensors"}
+
+
+def test_another_seed_is_trained_with_and_recorded(tmp_path, arguments):
+    assert main([*arguments, "--seed", "7"]) == 0
+    assert read_description(tmp_path / "out")["training"]["seed"] == 7
 
 
 @pytest.mark.parametrize(
