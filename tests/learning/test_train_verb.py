@@ -30,7 +30,7 @@ def test_collected_episodes_become_a_checkpoint(tmp_path, arguments):
 
 def test_another_seed_is_trained_with_and_recorded(tmp_path, arguments):
     assert main([*arguments, "--seed", "7"]) == 0
-    assert read_description(tmp_path / "out")["training"]["seed"] == 7
+    assert read_description(tmp_path / "out")["record"]["training"]["seed"] == 7
 
 
 @pytest.mark.parametrize(
