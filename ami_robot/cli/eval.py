@@ -49,6 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--full", action="store_true", help="the guardrail sees every joint state, and torques, as in the graph")
     add("--workers", type=positive_count, default=2, help="processes, at best one for each idle core (default 2)")
     add("--films", type=count, default=3, metavar="K", help="of the first K failures of each agent (default 3)")
+    add("--card", action="store_true", help="write the rows into the checkpoint's record and model card, too")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,11 +57,13 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ami_robot.configurator.configurator import task_file
+    from ami_robot.learning.card import update_model_card
+    from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT
     from ami_robot.pool import INTERRUPTED
     from ami_sim.evaluation.contestants import entered
     from ami_sim.evaluation.evaluation import REPORT, Evaluation
     from ami_sim.evaluation.suites import held_out_seeds, parse_suites
-    from ami_sim.evaluation.summary import printed
+    from ami_sim.evaluation.summary import card_entries, printed
 
     shifted = args.shifted_episodes or args.episodes
     evaluation = Evaluation(
@@ -81,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
             bar.close()
             print(INTERRUPTED, file=sys.stderr)
             return 130
+    if args.card:
+        update_model_card(args.checkpoint or DEFAULT_CHECKPOINT, card_entries(results))
     print(f"{printed(results['rows'], results['pairs'])}\n\nreport: {args.out / REPORT}")
     return 0
 
@@ -93,5 +98,5 @@ def command(args: argparse.Namespace) -> str:
         words += ["--shifted-episodes", str(args.shifted_episodes)]
     words += ["--task", *args.task, *(["--checkpoint", str(args.checkpoint)] if args.checkpoint else [])]
     words += [] if args.controls is None else ["--controls", *args.controls]
-    words += ["--full"] * args.full
+    words += ["--full"] * args.full + ["--card"] * args.card
     return shlex.join([*words, "--workers", str(args.workers), "--films", str(args.films), "--out", str(args.out)])

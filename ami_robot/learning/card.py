@@ -21,9 +21,9 @@ def write_model_card(directory: Path | str) -> Path:
 
 
 def update_model_card(directory: Path | str, planning: Mapping[str, Any]) -> Path:
-    """Add the closed-loop figures, plain YAML values, to the checkpoint's record, and write the card again."""
+    """Add closed-loop figures, plain YAML values by name, to those in the checkpoint's record; write the card again."""
     description = read_description(directory)
-    description["record"]["planning"] = dict(planning)
+    description["record"]["planning"] = description["record"].get("planning", {}) | dict(planning)
     write_description(directory, description)
     return write_model_card(directory)
 

@@ -47,6 +47,19 @@ def row_of(
     }
 
 
+def card_entries(results: Mapping[str, Any]) -> dict[str, Any]:
+    """By suite, what a model card says of an evaluation's results."""
+    entries: dict[str, Any] = {}
+    for row in results["rows"]:
+        entry = entries.setdefault(
+            row["suite"],
+            {key: results[key] for key in ("command", "commit")} | {"seeds": results["seeds"][row["suite"]]},
+        )
+        told = {key: row[key] for key in ("successes", "episodes", "interval_95")}
+        entry[row["name"]] = told | ({"search_ms": row["plan_ms"]} if row["plan_ms"] else {})
+    return entries
+
+
 def pairs_of(suite: str, agents: Mapping[str, Sequence[Episode]]) -> list[dict[str, Any]]:
     """Each two agents of a suite on the same seeds, in the same order."""
     found = []
