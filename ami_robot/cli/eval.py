@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 from ami_robot.cli.arguments import add_verb, count, positive_count
@@ -44,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="TASK.yaml",
         help="task file, or name of a shipped one; a row each (default reach; none: controls alone)",
     )
+    add("--vary", metavar="KEY=V,V", help="each task once with each of these values, as contacts.candidates=2,8,16")
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
     add("--controls", nargs="*", metavar="ROW", help="rows without a model: hold, random, expert (default: all three)")
     add("--full", action="store_true", help="the guardrail sees every joint state, and torques, as in the graph")
@@ -54,6 +56,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, or go on with it; returns the exit code. Errors of the user are raised as our own types."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _evaluate(args, Path(folder))
+
+
+def _evaluate(args: argparse.Namespace, folder: Path) -> int:
+    """`folder` is for task files that are made here."""
     from tqdm import tqdm
 
     from ami_robot.configurator.configurator import task_file
@@ -64,10 +72,14 @@ def run(args: argparse.Namespace) -> int:
     from ami_sim.evaluation.evaluation import REPORT, Evaluation
     from ami_sim.evaluation.suites import held_out_seeds, parse_suites
     from ami_sim.evaluation.summary import card_entries, printed
+    from ami_sim.evaluation.variants import variants
 
     shifted = args.shifted_episodes or args.episodes
+    tasks = [task_file(name) for name in args.task]
+    if args.vary:
+        tasks = variants(tasks, args.vary, folder)
     evaluation = Evaluation(
-        entered(args.controls, [task_file(name) for name in args.task], args.checkpoint, args.full),
+        entered(args.controls, tasks, args.checkpoint, args.full),
         {
             suite: held_out_seeds(args.seed, shifted if suite.shift else args.episodes)
             for suite in parse_suites(args.suites, args.shifts)
@@ -96,7 +108,8 @@ def command(args: argparse.Namespace) -> str:
     words += ["--shifts"] * args.shifts
     if args.shifted_episodes:
         words += ["--shifted-episodes", str(args.shifted_episodes)]
-    words += ["--task", *args.task, *(["--checkpoint", str(args.checkpoint)] if args.checkpoint else [])]
+    words += ["--task", *args.task, *(["--vary", args.vary] if args.vary else [])]
+    words += ["--checkpoint", str(args.checkpoint)] if args.checkpoint else []
     words += [] if args.controls is None else ["--controls", *args.controls]
     words += ["--full"] * args.full + ["--card"] * args.card
     return shlex.join([*words, "--workers", str(args.workers), "--films", str(args.films), "--out", str(args.out)])

@@ -1,10 +1,12 @@
 """Suites, the table and the summary of an evaluation, and the agent that acts one step late in it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ami_robot.configurator.configurator import REACH, load_task
 from ami_robot.perception.camera import load_camera
 from ami_robot.types import Plan, Refusal
 from ami_sim.agent_actor import AgentActor
@@ -13,6 +15,7 @@ from ami_sim.env import TabletopEnv
 from ami_sim.evaluation.suites import EvaluationError, Suite, held_out_seeds, parse_suite, parse_suites
 from ami_sim.evaluation.summary import pairs_of, printed, row_of
 from ami_sim.evaluation.table import LINES, Table
+from ami_sim.evaluation.variants import variants
 from ami_sim.scene import Scene
 from ami_sim.shifts import SHIFTS
 from ami_sim.tasks import TASKS
@@ -183,6 +186,22 @@ def test_a_shifted_row_says_how_much_of_the_nominal_rate_is_left():
     never = [line(seed, success=False) for seed in range(10)]
     assert row_of("push:colour", "agent", nominal, never)["of_nominal"] is None
     assert row_of("push", "agent", nominal)["of_nominal"] is None
+
+
+def test_a_task_is_varied_in_one_number_and_otherwise_the_same(tmp_path):
+    made = variants([REACH], "icem.candidates=16,32", tmp_path)
+    assert [path.stem for path in made] == ["reach_candidates_16", "reach_candidates_32"]
+    tasks, shipped = [load_task(path) for path in made], load_task(REACH)
+    assert [task.icem.candidates for task in tasks] == [16, 32]
+    assert replace(tasks[1], icem=shipped.icem, sha256="") == replace(shipped, sha256="")
+
+
+@pytest.mark.parametrize(
+    "asked", ["icem.candidates", "icem.candidates=", "icem.candidate=3", "candidates=3", "planner.ice=3", "", "=1"]
+)
+def test_what_a_task_does_not_have_is_not_varied(asked, tmp_path):
+    with pytest.raises(EvaluationError, match=r"reach.yaml has no such value; say SECTION.KEY=VALUE,VALUE"):
+        variants([REACH], asked, tmp_path)
 
 
 def test_agents_are_compared_on_the_episodes_in_which_one_alone_succeeded():
