@@ -18,6 +18,10 @@ NS_PER_S = 1_000_000_000
 MODEL_STEP_S = 0.2
 """Length of one world-model step, s. One action is held for this long."""
 
+MAX_COMMAND_DELAY_S = 0.06
+"""From the frame that a model step begins with to when the step's command is accepted, s. Training data draws it from 0
+to this for each step, so a world model, which is not told of it, foretells what comes of half of it."""
+
 ACTION_DIM = 4
 """An action is a displacement of the tool target (dx, dy, dz), m, and a gripper width, m."""
 
@@ -92,14 +96,14 @@ class Plan:
 
     actions: Array  # (H, ACTION_DIM)
     joint_path: Array  # (H, 7), rad: the analytic path that was checked against the guardrails
-    imagined_tool_path: Array  # (H, 3), m
+    imagined_tool_path: Array  # (K, 3), m: of the first K steps of actions, K <= H
     cost: float
     cost_terms: dict[str, float]  # the cost's parts by name; they sum to `cost`
     candidates: int  # how many were looked at
     masked: int  # how many of those broke a guardrail and were never imagined
     margin: float  # least normalised guardrail margin of joint_path and imagined_tool_path; 0 at the limit, 1 far off
     iterations: int = 1  # of the search, as many as time allowed
-    searched: bool = True  # False: a policy or a formula answered, or there was only to stay
+    searched: bool = True  # False: a policy or a formula answered, or there was nothing to choose
     model_error_bound_m: float = float("nan")  # by which margins were widened; NaN: no learned model was used
     checkpoint_sha256: str = ""  # of that model
     spread: float = float("nan")  # the widest of Outcomes.spread along it; NaN: the world model gives none

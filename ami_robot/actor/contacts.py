@@ -11,17 +11,19 @@ drawn round those that block and goal suggest:
 The world model imagines what comes of each, and the cost decides whether another way than the suggested one is worth
 taking, or to hold still. Once its first point is passed a way is gone to its end: what is imagined of a touch changes
 from one picture to the next, and fingers that open again because of that hold nothing. Seeing decides then: a way is
-given up where the block stays behind.
+given up where the block stays behind. While one is under way nothing is chosen, so no more of it is imagined than the
+guardrails judge.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ami_robot.actor.candidates import Pool, Sequences
+from ami_robot.actor.guide import Guide
 from ami_robot.actor.imagination import Imagination, Query, hold_refused
 from ami_robot.actor.planner import unusable
 from ami_robot.actor.ways import Ways
@@ -52,7 +54,7 @@ class ContactSettings:
 
     contact: str  # one of TOUCHED
     candidates: int  # ways looked at in each plan
-    horizon: int  # model steps that each is imagined
+    horizon: int  # model steps that each is planned, and imagined while there is something to choose
     judged_steps: int  # of them, the first whose imagined tool positions the guardrails judge; planned ones all are
     behind_m: float  # push: of the tool from the block's centre where it comes down
     contact_m: float  # push: of the tool from the block's centre in the end
@@ -78,9 +80,12 @@ class ContactSettings:
 class Contacts:
     """Draws ways, masks those that break a guardrail, imagines the rest and chooses. Implements `Planner`."""
 
-    def __init__(self, settings: ContactSettings, imagination: Imagination, block_head: BlockHead) -> None:
-        """Put together from its parts; `block_head` says where the block is."""
+    def __init__(
+        self, settings: ContactSettings, imagination: Imagination, block_head: BlockHead, guide: Guide | None = None
+    ) -> None:
+        """Put together from its parts; `block_head` says where the block is, what `guide` proposes is tried, too."""
         self.settings = settings
+        self._guide = guide
         self._imagination = imagination
         self._block_head = block_head
         self.reset()
@@ -109,19 +114,32 @@ class Contacts:
         ways = self._ways(query, tool)
         if ways is None:
             return imagination.hold(query)
-        actions, _ = ways.actions(tool, self.settings.horizon, query.limit_m)
-        candidates = imagination.check(belief, Sequences(ways.points, np.zeros(len(actions), np.intp), actions))
+        candidates = imagination.check(belief, self._sequences(query, ways, tool))
         if not candidates.feasible[0]:
             return hold_refused(candidates)
-        pool = imagination.imagine(query, candidates.take(candidates.feasible))
+        under_way = self._last is not None
+        imagined = self.settings.judged_steps if under_way else None
+        pool = imagination.imagine(query, candidates.take(candidates.feasible), imagined)
         if isinstance(pool, Refusal):
             self._last = None
             return pool
         chosen = self._chosen(pool, ways.points[1])
-        row = int(np.flatnonzero((ways.points == chosen.sequences.drawn[0]).all(axis=(1, 2)))[0])
-        self._last, self._passed = ways.take(np.array([row])).from_now(tool, query.limit_m) if row else (None, 0)
+        gone = np.flatnonzero((ways.points == chosen.sequences.drawn[0]).all(axis=(1, 2)))[:1]
+        moves = gone.size and gone[0] > 0
+        self._last, self._passed = ways.take(gone).from_now(tool, query.limit_m) if moves else (None, 0)
         masked = int((~candidates.feasible).sum())
-        return chosen.plan(query.cost.names, len(candidates.feasible), masked, self.settings.iterations)
+        plan = chosen.plan(query.cost.names, len(candidates.feasible), masked, self.settings.iterations)
+        return replace(plan, searched=not under_way)
+
+    def _sequences(self, query: Query, ways: Ways, tool: Array) -> Sequences:
+        """Those that go the ways and, while none is under way, those that the guide proposes, which go through none."""
+        actions, _ = ways.actions(tool, self.settings.horizon, query.limit_m)
+        drawn = ways.points
+        if self._guide is not None and self._last is None and self._guide.applies_to(query.goal):
+            proposed = self._guide.proposals(query, self._rng, self.settings.horizon)
+            actions = np.concatenate([actions, proposed])
+            drawn = np.concatenate([drawn, np.full((len(proposed), *drawn.shape[1:]), np.nan)])
+        return Sequences(drawn, np.zeros(len(actions), np.intp), actions)
 
     def _ways(self, query: Query, tool: Array) -> Ways | None:
         """The first holds still; the second is preferred: what is left of the last, or else the one without scatter.

@@ -59,11 +59,12 @@ class Imagination:
         paths = self.mask.check(belief, sequences.actions[..., :3])
         return Candidates(sequences, paths.joint_paths, paths.feasible, paths.margin, paths.row)
 
-    def imagine(self, query: Query, safe: Candidates) -> Pool | Refusal:
-        """Roll feasible candidates out and leave out those whose outcome or cost is not finite, those whose outcome
-        breaks a guardrail and those that the world model is not sure of; the refusal says why none is left.
+    def imagine(self, query: Query, safe: Candidates, steps: int | None = None) -> Pool | Refusal:
+        """Roll feasible candidates out, each for its first `steps` only where given, and leave out those whose outcome
+        or cost is not finite, those whose outcome breaks a guardrail and those that the world model is not sure of; the
+        refusal says why none is left.
         """
-        belief, actions = query.belief, safe.sequences.actions
+        belief, actions = query.belief, safe.sequences.actions[:, :steps]
         outcomes = self.world_model.predict(belief.image_latent, belief.proprio, actions)
         terms = query.cost.terms(Imagined(belief, query.goal, actions, outcomes))
         tool_paths = np.asarray(outcomes.proprio[..., TOOL_POSITION], dtype=np.float64)

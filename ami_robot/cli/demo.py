@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check what was given, run the episodes, then the controls and the film, then write the report."""
     from ami_robot.configurator.configurator import ANALYTIC, REACH, load_task
-    from ami_robot.perception.checkpoint import load_checkpoint
+    from ami_robot.perception.checkpoint import checkpoint_folder, load_checkpoint
 
     config = args.config or {"icem": REACH, "analytic": ANALYTIC}[args.planner]
     task = load_task(config)
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         "gui": "true" if args.gui else "false",
     }
     if args.checkpoint:
-        arguments["checkpoint"] = str(args.checkpoint.resolve())
+        arguments["checkpoint"] = str(checkpoint_folder(args.checkpoint).resolve())
     try:
         records, nodes, goals, cycles = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
     finally:

@@ -66,7 +66,7 @@ def _evaluate(args: argparse.Namespace, folder: Path) -> int:
 
     from ami_robot.configurator.configurator import task_file
     from ami_robot.learning.card import update_model_card
-    from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT
+    from ami_robot.perception.checkpoint import DEFAULT_CHECKPOINT, checkpoint_folder
     from ami_robot.pool import INTERRUPTED
     from ami_sim.evaluation.contestants import entered
     from ami_sim.evaluation.evaluation import REPORT, Evaluation
@@ -97,7 +97,7 @@ def _evaluate(args: argparse.Namespace, folder: Path) -> int:
             print(INTERRUPTED, file=sys.stderr)
             return 130
     if args.card:
-        update_model_card(args.checkpoint or DEFAULT_CHECKPOINT, card_entries(results))
+        update_model_card(checkpoint_folder(args.checkpoint or DEFAULT_CHECKPOINT), card_entries(results))
     print(f"{printed(results['rows'], results['pairs'])}\n\nreport: {args.out / REPORT}")
     return 0
 

@@ -156,8 +156,8 @@ def parse_task(data: dict[str, Any], where: str) -> TaskSettings:
     task = TaskSettings(
         **sections, model_error=CHECKPOINTS / data["model_error"], block_head=data.get("block_head", "")
     )
-    if task.gradient is not None and task.policy is not None and task.policy.residual:
-        raise StrictError(f"{where}: policy.residual is for icem and mppi; gradient starts from proposals alone.")
+    if task.policy is not None and task.policy.residual and planner in ("gradient", "contacts"):
+        raise StrictError(f"{where}: policy.residual is for icem and mppi; {planner} tries proposals alone.")
     assert task.cost is not None  # comes with a world model
     measured = task.cost.block_distance or (task.arrival and task.arrival.block_distance_m)
     if not task.block_head and (measured or task.contacts):
@@ -236,7 +236,8 @@ def build_planner(
         planner = Gradient(task.gradient, mask, _local(world_model), cost, guide, max_spread)
     elif task.contacts is not None:
         assert block_head is not None  # parse_task asks for it
-        planner = Contacts(task.contacts, Imagination(*parts, max_spread, task.contacts.judged_steps), block_head)
+        imagination = Imagination(*parts, max_spread, task.contacts.judged_steps)
+        planner = Contacts(task.contacts, imagination, block_head, guide)
     else:
         assert policy is not None  # else nothing would need a world model
         planner = policy

@@ -9,7 +9,7 @@ from ami_robot.types import Array, Goal
 
 
 class ActionRate:
-    """Change of displacement from one step to the next, root mean square, m."""
+    """Change of displacement from one step to the next, root mean square, m; none where there is one step only."""
 
     name = "action_rate"
     measures_goal = False
@@ -21,7 +21,7 @@ class ActionRate:
     def __call__(self, imagined: Imagined) -> Array:
         """(N,), m."""
         change = np.diff(imagined.actions[..., :3], axis=1)
-        return np.sqrt(np.mean(np.sum(change**2, axis=-1), axis=-1))
+        return np.sqrt(np.sum(change**2, axis=(1, 2)) / max(1, change.shape[1]))
 
     def slopes(self, imagined: Imagined) -> Slopes:
         """Of neighbouring displacements towards each other."""

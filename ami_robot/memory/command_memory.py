@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ami_robot.types import ACTION_DIM, Array, Belief, Latent, Refusal
+from ami_robot.types import ACTION_DIM, MAX_COMMAND_DELAY_S, NS_PER_S, Array, Belief, Latent, Refusal
 
 _KEPT_REPORTS = 512  # some tens of seconds of heartbeats; only those newer than the latest latent are ever needed
 
@@ -18,6 +18,7 @@ class InFlight:
 
     action: Array  # (ACTION_DIM,), m: sum of the accepted displacements, and the gripper width they end with
     target_joint_positions: Array  # (J,), rad: where the arm rests after it
+    delay_s: float = MAX_COMMAND_DELAY_S / 2  # from the frame to when it was accepted, where anything was
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,19 @@ class CommandMemory:
             ),
             target_joint_positions=held.joint_positions,
         )
-        return belief, InFlight(action, newest.joint_positions)
+        accepted_ns = self._accepted_ns(newest)
+        if accepted_ns <= self._latent.stamp_ns:
+            return belief, InFlight(action, newest.joint_positions)
+        return belief, InFlight(action, newest.joint_positions, (accepted_ns - self._latent.stamp_ns) / NS_PER_S)
+
+    def _accepted_ns(self, newest: _Target) -> int:
+        """When the newest target was first reported, as far back as is remembered: heartbeats repeat it."""
+        accepted_ns = newest.stamp_ns
+        for target in reversed(self._targets):
+            if not np.array_equal(target.tool_position, newest.tool_position):
+                break
+            accepted_ns = target.stamp_ns
+        return accepted_ns
 
     def _held(self) -> _Target | None:
         """The last target that is not newer than the newest latent."""

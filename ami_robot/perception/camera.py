@@ -87,6 +87,11 @@ class CameraModel:
         return (local / depth) @ self.matrix[:2].T
 
 
+def camera_file(name: str) -> Path:
+    """The file that the name of a shipped camera (front, close), or a path to a YAML, means."""
+    return Path(name) if name.endswith((".yaml", ".yml")) else Path(__file__).with_name(f"{name}_camera.yaml")
+
+
 def load_camera(path: Path | str = FRONT_CAMERA) -> CameraModel:
     """Read a camera file; raises CameraError on a missing file, a missing or unknown key, or an impossible value."""
     try:

@@ -70,13 +70,19 @@ class Checkpoint:
         return module.eval().requires_grad_(False)
 
 
+def checkpoint_folder(name: Path | str) -> Path:
+    """The folder that the name of a shipped checkpoint, or a path, means."""
+    shipped = DEFAULT_CHECKPOINT.parent / name
+    return shipped if shipped.is_dir() else Path(name)
+
+
 def load_checkpoint(directory: Path | str | None = None) -> Checkpoint:
-    """Read and verify a checkpoint, by default the one that ships with the package.
+    """Read and verify a checkpoint, in a folder or by the name of one that ships; by default that of reach.
 
     Raises:
         CheckpointError: a file is missing, cut short or altered, or the checkpoint wants another training view.
     """
-    directory = DEFAULT_CHECKPOINT if directory is None else Path(directory)
+    directory = DEFAULT_CHECKPOINT if directory is None else checkpoint_folder(directory)
     description = read_description(directory)
     path = directory / TENSOR_FILE
     try:

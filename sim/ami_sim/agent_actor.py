@@ -50,7 +50,7 @@ class AgentActor:
     def __call__(self, env: TabletopEnv, observation: Observation) -> Array:
         """The first action (ACTION_DIM,) of the plan from the frame before this one; to stay where there is none."""
         assert env.arm is not None  # there is one after reset
-        report = env.guardrail.status(env.arm.time_ns)
+        report = env.report
         action: Array = np.zeros(ACTION_DIM)
         action[3] = report.gripper_width
         if self._seen is not None:
@@ -62,12 +62,13 @@ class AgentActor:
 
     def _decide(self, latent: Latent, before: GuardrailReport, after: GuardrailReport) -> Plan | Refusal:
         """From a frame, what the guardrail said at its time, and what it said of the command that followed."""
-        for report, stamp_ns in ((before, latent.stamp_ns), (after, latent.stamp_ns + 1)):
+        now_ns = max(after.stamp_ns, latent.stamp_ns + 1)
+        for report, stamp_ns in ((before, latent.stamp_ns), (after, now_ns)):
             at = (report.target_joint_positions, report.target_tool_position, report.gripper_width)
             self._agent.on_report(*at, stamp_ns)
         self._agent.on_latent(latent)
         wall_s, cpu_s = time.perf_counter(), time.thread_time()
-        answer = self._agent.act(latent.stamp_ns + 1)
+        answer = self._agent.act(now_ns)
         taken_ms = (1e3 * (time.perf_counter() - wall_s), 1e3 * (time.thread_time() - cpu_s))
         self.decisions.append(Decision(answer, *taken_ms))
         return answer

@@ -42,8 +42,9 @@ from ami_robot.episodes.shards import (
 from ami_robot.perception.view import CLOSE_VIEW, FRONT_VIEW, training_camera
 from ami_robot.pool import ONE_THREAD, end_with_parent
 from ami_robot.safety.spec import load_spec
+from ami_robot.types import MAX_COMMAND_DELAY_S
 from ami_sim import play, policies
-from ami_sim.env import MAX_COMMAND_DELAY_S, TabletopEnv
+from ami_sim.env import TabletopEnv
 from ami_sim.policies import Mix, Room, Sight
 from ami_sim.world import World
 

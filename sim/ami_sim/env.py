@@ -14,12 +14,20 @@ from ami_robot.safety.dynamics import Dynamics
 from ami_robot.safety.guardrail import Guardrail
 from ami_robot.safety.kinematics import Kinematics
 from ami_robot.safety.spec import Spec, load_spec
-from ami_robot.types import MODEL_STEP_S, NS_PER_S, PROPRIO_DIM, Array, JointState, Proposal, Refusal
+from ami_robot.types import (
+    MAX_COMMAND_DELAY_S,
+    MODEL_STEP_S,
+    NS_PER_S,
+    PROPRIO_DIM,
+    Array,
+    JointState,
+    Proposal,
+    Refusal,
+)
 from ami_sim.arm import SimulatedArm
 from ami_sim.scene import Scene
 from ami_sim.world import PHYSICS_HZ
 
-MAX_COMMAND_DELAY_S = 0.06
 EPISODE_STEPS = 40
 SUBSTEPS = round(MODEL_STEP_S * PHYSICS_HZ)
 SOURCE = "env"

@@ -18,7 +18,7 @@ from ami_robot.safety.spec import load_spec
 from ami_robot.types import GRIPPER_WIDTH, PROPRIO_DIM, TOOL_POSITION, TOOL_TARGET, Belief, Goal, Outcomes, Plan
 
 SPEC, KINEMATICS = load_spec(), Kinematics()
-CLOSED_M, RADIUS_M, HALF_M = 0.05, 0.04, 0.023
+CLOSED_M, RADIUS_M, HALF_M, RISE_M = 0.05, 0.04, 0.023, 0.004
 PUSH = ContactSettings("push", 12, 24, 6, 0.07, 0.04, 0.12, 0.044, 0.018, 0.3, 0.01, 0.005, 0.11, 0.6, 0)
 CARRY = replace(PUSH, contact="carry", horizon=40, lost_m=0.07)
 COST = CostSettings(0.3, 0.0, 0.0, 0.0, 0.0, block_distance=10.0)
@@ -55,10 +55,10 @@ class Table:
         return Outcomes(latents, after)
 
 
-def planner(settings=PUSH, world=None, mask=None):
+def planner(settings=PUSH, world=None, mask=None, guide=None):
     cost = build_cost(COST, Seen())
     imagination = Imagination(mask or PathMask(SPEC, KINEMATICS), world or Table(), cost, np.inf, settings.judged_steps)
-    return Contacts(settings, imagination, Seen())
+    return Contacts(settings, imagination, Seen(), guide)
 
 
 def belief(tool, block, width=0.0):
@@ -130,6 +130,55 @@ def test_another_way_is_taken_only_where_it_is_much_cheaper(share, taken):
     assert np.array_equal(plan.actions, straight.actions) is not taken
 
 
+class Proposing:
+    """A policy that would go straight up, or whatever the world takes for that."""
+
+    residual = False
+
+    def __init__(self):
+        self.asked = 0
+
+    def applies_to(self, goal):
+        return True
+
+    def proposals(self, query, rng, horizon):
+        self.asked += 1
+        return np.tile([0.0, 0.0, RISE_M, 0.0], (3, horizon, 1))
+
+
+class Wishing(Table):
+    """It believes that a hand that only rises has brought the block nearer to where it is to be, by a share."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def predict(self, image_latent, proprio, actions):
+        outcomes = super().predict(image_latent, proprio, actions)
+        rises = (actions[..., :2] == 0.0).all(axis=(1, 2)) & (actions[..., 2] > 0.0).all(axis=1)
+        wanted = THERE.block_position
+        left = np.where(rises, 1 - self.share, 1.0)[:, None, None]
+        outcomes.image_latents[:] = wanted + (image_latent - wanted) * left
+        return outcomes
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.5, False), (0.7, True)])
+def test_what_a_policy_proposes_is_taken_for_a_step_where_it_is_much_cheaper(share, taken):
+    guide = Proposing()
+    contacts = planner(world=Wishing(share), guide=guide)
+    for asked in (1, 2):
+        plan = contacts.plan(NOW, THERE)
+        assert np.array_equal(plan.actions[:, :3], np.tile([0.0, 0.0, RISE_M], (PUSH.horizon, 1))) is taken
+        assert guide.asked == asked and plan.candidates == PUSH.candidates + 3
+
+
+def test_a_policy_is_not_asked_while_a_way_is_under_way():
+    guide = Proposing()
+    contacts = planner(guide=guide)
+    now, _ = played(contacts, NOW, THERE)
+    assert np.linalg.norm((now.image_latent - THERE.block_position)[:2]) < 0.02
+    assert 0 < guide.asked < 20  # of 60 plans
+
+
 def test_a_way_is_made_anew_until_its_first_point_and_then_kept():
     contacts = planner(replace(PUSH, candidates=2))
     seen_now, seen_later = NOW, replace(NOW, image_latent=NOW.image_latent + np.array([0.03, 0.0, 0.0]))
@@ -144,6 +193,31 @@ def test_a_way_is_made_anew_until_its_first_point_and_then_kept():
     first = contacts.plan(over, THERE)
     lower = replace(belief(over.proprio[TOOL_TARGET] + first.actions[0, :3], seen_later.image_latent))
     np.testing.assert_allclose(contacts.plan(lower, THERE).actions[:-1], first.actions[1:], atol=1e-12)
+
+
+class Counting(Table):
+    """It tells how far each plan was imagined."""
+
+    def __init__(self):
+        self.horizons = []
+
+    def predict(self, image_latent, proprio, actions):
+        self.horizons.append(actions.shape[1])
+        return super().predict(image_latent, proprio, actions)
+
+
+def test_while_a_way_is_under_way_no_more_is_imagined_than_the_guardrails_judge_and_nothing_is_searched():
+    world = Counting()
+    contacts, now = planner(replace(PUSH, judged_steps=1), world), NOW
+    searched = []
+    while not searched or np.linalg.norm((now.image_latent - THERE.block_position)[:2]) > 0.03:
+        plan = contacts.plan(now, THERE)
+        searched.append(plan.searched)
+        assert len(plan.actions) == PUSH.horizon and len(plan.imagined_tool_path) == world.horizons[-1]
+        outcome = Table().predict(now.image_latent, now.proprio, plan.actions[None, :1])
+        now = Belief(0, outcome.image_latents[0, 0], outcome.proprio[0, 0], plan.joint_path[0])
+    assert [horizon == PUSH.horizon for horizon in world.horizons] == searched
+    assert set(world.horizons) == {1, PUSH.horizon} and searched[0]
 
 
 class Doubtful(Table):

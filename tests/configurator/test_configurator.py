@@ -218,12 +218,13 @@ def test_a_mistake_about_policy_or_caution_is_named(tmp_path, sections, sentence
         task_with(tmp_path, tmp_path, **sections)
 
 
-def test_a_residual_round_a_policy_is_not_for_the_gradient_planner(tmp_path):
+@pytest.mark.parametrize("name", ["reach_gradient", "push"])
+def test_a_residual_round_a_policy_is_for_planners_that_draw_displacements(tmp_path, name):
     def change(data):
         data.update(policy={**POLICY, "checkpoint": "reach", "residual": True})
 
     with pytest.raises(StrictError, match=r"policy.residual is for icem and mppi"):
-        load_task(write(tmp_path, change, task_file("reach_gradient")))
+        load_task(write(tmp_path, change, task_file(name)))
 
 
 def test_spread_has_a_weight_only_where_the_task_gives_it_one(tmp_path):

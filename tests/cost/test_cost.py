@@ -1,5 +1,7 @@
 """Each term against its formula, and which terms judge which goal."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,13 @@ def test_a_decoded_position_is_silent_within_its_slack_and_a_given_one_is_not():
     np.testing.assert_allclose(ToolDistance(0.3, 0.05)(case)[:2], [0.0, 0.03], atol=1e-12)
     pose = Imagined(BELIEF, POSE_GOAL, case.actions, case.outcomes)
     np.testing.assert_allclose(ToolDistance(0.3, 0.05)(pose)[:2], [0.03, 0.08])
+
+
+def test_action_rate_of_a_single_step_is_zero():
+    case = imagined()
+    single = replace(case, actions=case.actions[:, :1])
+    np.testing.assert_array_equal(ActionRate()(single), 0.0)
+    assert not ActionRate().slopes(single).actions.any()
 
 
 def test_action_rate_is_zero_for_a_constant_action_and_ignores_the_gripper():

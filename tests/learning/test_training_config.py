@@ -3,6 +3,7 @@ import yaml
 from disc_world import REACH
 
 from ami_robot.learning.config import load_config
+from ami_robot.learning.jepa import JEPA
 from ami_robot.strict import StrictError
 
 
@@ -14,8 +15,10 @@ def rewritten(tmp_path, change):
     return path
 
 
-def test_the_shipped_configuration_survives_a_round_trip(tmp_path):
-    config = load_config(REACH)
+@pytest.mark.parametrize("name", ["reach", "manipulation", "manipulation_gpu"])
+def test_a_shipped_configuration_can_be_built_and_survives_a_round_trip(name, tmp_path):
+    config = load_config(REACH.with_name(f"{name}.yaml"))
+    JEPA(config)
     path = tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump(config.as_dict()))
     assert load_config(path) == config

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ami_robot.memory.command_memory import CommandMemory
-from ami_robot.types import TOOL_TARGET, Latent, Refusal
+from ami_robot.types import MAX_COMMAND_DELAY_S, TOOL_TARGET, Latent, Refusal
 
 MS = 1_000_000
 STEP = np.array([0.03, 0.0, -0.01])
@@ -50,6 +50,15 @@ def test_a_report_before_the_frame_is_part_of_the_belief_and_nothing_is_in_fligh
     belief, in_flight = mem.recall(1050 * MS)
     np.testing.assert_allclose(belief.proprio[TOOL_TARGET], [0.53, 0, 0.19])
     np.testing.assert_allclose(in_flight.action[:3], 0.0)
+
+
+@pytest.mark.parametrize(("frame_ms", "delay_s"), [(1000, 0.01), (1012, MAX_COMMAND_DELAY_S / 2)])
+def test_a_command_is_known_to_be_as_late_as_its_first_report_whatever_heartbeats_follow(frame_ms, delay_s):
+    mem = memory()
+    for stamp_ms, steps_taken in ((900, 0), (990, 0), (1010, 1), (1030, 1), (1050, 1)):
+        report(mem, stamp_ms, steps_taken)
+    mem.on_latent(latent(frame_ms))
+    assert mem.recall(1060 * MS)[1].delay_s == pytest.approx(delay_s)
 
 
 def test_two_commands_accepted_since_the_frame_add_up():

@@ -43,13 +43,13 @@ def drawn(camera, message):
 
 def test_people_and_the_held_tool_are_drawn_where_they_are_and_gone_in_another_scene(arm, camera, monkeypatch):
     monkeypatch.setitem(SCRIPTS, "near", WALKS)
-    alone = drawn(camera, fill_sim_state(SimState(people="none"), arm))
+    alone = drawn(camera, fill_sim_state(SimState(task="reach", people="none"), arm))
     np.testing.assert_array_equal(alone, arm.world.render().ravel())
     arm.world.add_people(WALKS)
     arm.world.hold_tool("edge", TIP_M)
     arm.advance(SUBSTEPS)
-    seen = drawn(camera, fill_sim_state(SimState(people="near"), arm))
+    seen = drawn(camera, fill_sim_state(SimState(task="reach", people="near"), arm))
     np.testing.assert_array_equal(seen, arm.world.render().ravel())
     assert (seen != alone).mean() > 0.02
     arm.reset(Scene.from_seed(1000))
-    np.testing.assert_array_equal(drawn(camera, fill_sim_state(SimState(people="none"), arm)), alone)
+    np.testing.assert_array_equal(drawn(camera, fill_sim_state(SimState(task="reach", people="none"), arm)), alone)

@@ -19,6 +19,7 @@ from ami_sim.evaluation.variants import variants
 from ami_sim.scene import Scene
 from ami_sim.shifts import SHIFTS
 from ami_sim.tasks import TASKS
+from ami_sim.world import PHYSICS_HZ
 
 WIDTH_M = 0.031
 
@@ -81,6 +82,14 @@ def test_a_plan_from_a_frame_is_carried_out_one_step_after_it(env):
     told = [tool for _, tool in agent.heard]
     np.testing.assert_allclose(told[::2], targets[:-1])  # at the frame
     np.testing.assert_allclose(told[1::2], targets[1:])  # after the command that was under way
+
+
+def test_the_agent_is_told_when_a_command_was_really_accepted():
+    env, agent = TabletopEnv(fast=True, max_command_delay_s=0.06), Planning()
+    *_, asked_ns, _ = acted(env, agent)
+    env.close()
+    delays_ns = np.array([stamp_ns for stamp_ns, _ in agent.heard[1::2]]) - asked_ns[:-1]
+    assert (delays_ns > 0).all() and delays_ns.max() <= 60e6 + 1e9 / PHYSICS_HZ and np.ptp(delays_ns) > 5e6
 
 
 def test_the_gripper_does_what_the_plan_says_and_after_a_refusal_all_stays(env):

@@ -1,6 +1,9 @@
 """The next plan begins where the command in flight will have brought the arm."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from ami_robot.memory.command_memory import InFlight
 from ami_robot.types import GRIPPER_WIDTH, PROPRIO_DIM, TOOL_POSITION, TOOL_TARGET, TOOL_VELOCITY, Belief, Outcomes
@@ -25,12 +28,20 @@ def test_what_is_seen_is_predicted_and_what_was_commanded_is_known():
     future = roll_forward(model, BELIEF, IN_FLIGHT)
     assert model.asked[2].shape == (1, 1, 4)
     np.testing.assert_array_equal(model.asked[2][0, 0], IN_FLIGHT.action)
-    assert np.all(future.image_latent == 9) and np.all(future.proprio[TOOL_POSITION] == 7)
+    assert np.all(future.image_latent == 9) and np.all(future.proprio[TOOL_VELOCITY] == 7)
+    np.testing.assert_array_equal(future.proprio[TOOL_POSITION], 7)
     np.testing.assert_allclose(future.proprio[TOOL_TARGET], [0.52, 0.03, 0.2])
     assert future.proprio[GRIPPER_WIDTH] == 0.05
     np.testing.assert_array_equal(future.target_joint_positions, 0.5)
     assert future.stamp_ns == 1_000 + 200_000_000
     assert future.proprio.dtype == np.float64 and BELIEF.proprio[6] == 0.52
+
+
+@pytest.mark.parametrize(("delay_s", "ahead_s"), [(0.0, 0.03), (0.03, 0.0), (0.06, -0.03), (0.2, -0.03)])
+def test_a_command_earlier_than_the_model_foretells_has_brought_the_tool_further(delay_s, ahead_s):
+    future = roll_forward(Drifting(), BELIEF, replace(IN_FLIGHT, delay_s=delay_s))
+    np.testing.assert_allclose(future.proprio[TOOL_POSITION], 7 + 7 * ahead_s)
+    np.testing.assert_array_equal(future.proprio[TOOL_VELOCITY], 7)
 
 
 def test_the_kinematic_model_puts_the_tool_at_its_target_and_repeats_the_latent():

@@ -29,7 +29,7 @@ from ami_sim.arm import JOINT_STATES_HZ, SimulatedArm
 from ami_sim.judge import Judge
 from ami_sim.people import PeopleTruth
 from ami_sim.people_scripts import SCRIPTS
-from ami_sim.scene import Scene
+from ami_sim.tasks import TASKS, TaskJudge
 from ami_sim.world import PHYSICS_HZ, robot_description
 
 MAX_CATCH_UP_S = 0.1
@@ -58,6 +58,7 @@ class ArmNode(CommandedArmNode):
 
     PARAMETERS = (
         GUARDRAIL_FILE,
+        Param("scenes", "reach", "of which task the scenes are", choices=tuple(TASKS)),
         Param("scene_seed", 1000, "seed of the first scene", minimum=0),
         Param("gui", False, "show PyBullet's window"),
         Param("people", "none", "script by which people move; none simulates nobody", choices=("none", *SCRIPTS)),
@@ -75,7 +76,8 @@ class ArmNode(CommandedArmNode):
                 f"the simulated arm is a Panda and the guardrail file is for another robot, {self.spec.robot}; that "
                 "one moves with arm:=loopback or arm:=ros2_control."
             )
-        self.arm = SimulatedArm(Scene.from_seed(self.settings.scene_seed), gui=self.settings.gui)
+        self.task = TASKS[self.settings.scenes](self.settings.scene_seed)
+        self.arm = SimulatedArm(self.task.scene, gui=self.settings.gui)
         self.arm.step_count = self.steps_before
         self.clock_publisher = self.publisher(ClockMsg, "/clock", qos.CLOCK)
         self.joint_states_publisher = self.publisher(JointState, "joint_states", qos.SENSOR_OUT)
@@ -142,7 +144,8 @@ class ArmNode(CommandedArmNode):
         elif request.scene_seed < 0:
             response.message = f"refused: a scene seed is not negative, got {request.scene_seed}."
         else:
-            self.arm.reset(Scene.from_seed(request.scene_seed))
+            self.task = TASKS[self.settings.scenes](request.scene_seed)
+            self.arm.reset(self.task.scene)
             self._begin_episode()
             self._pace_from_now()
             self._step()  # before the answer, so that nobody who waits for it takes the old joint states for new
@@ -153,8 +156,8 @@ class ArmNode(CommandedArmNode):
         """The verdict on what was executed since the last reset."""
         verdict = self.judge.verdict()
         response.success = len(verdict.times_s) > 0
-        response.message = "reached" if verdict.success else "not reached"
-        response.times, response.distances = to_field(verdict.times_s), to_field(verdict.distances_m)
+        response.message = "reached" if self.task_judge.success else "not reached"
+        response.times, response.distances = to_field(verdict.times_s), to_field(np.array(self.errors_m))
         response.checked_commands, response.violations = verdict.checked_commands, list(verdict.violations)
         response.max_measured_acceleration = float(verdict.max_measured_acceleration)
         response.min_clearance = float(verdict.min_clearance_m)
@@ -181,7 +184,7 @@ class ArmNode(CommandedArmNode):
             self.arm.advance(step)
             substeps -= step
             if step == to_frame:
-                message = fill_sim_state(SimState(people=self.settings.people), self.arm)
+                message = fill_sim_state(SimState(task=self.task.name, people=self.settings.people), self.arm)
                 message.real_time_factor = self.real_time_factor()
                 self.sim_state_publisher.publish(message)
             if step == to_people and self.arm.world.people is not None:
@@ -203,10 +206,18 @@ class ArmNode(CommandedArmNode):
         if self.settings.held_tool != HeldTool.NONE:
             self.arm.world.hold_tool(self.settings.held_tool, TIP_M)
         self.people_truth = PeopleTruth(self.arm.world)
-        self.judge = Judge(self.arm.world.scene, self.spec, self.arm.time_s)
+        self.began_s = self.arm.time_s
+        self.judge = Judge(self.task.scene, self.spec, self.began_s)
+        self.task_judge, self.errors_m = TaskJudge(self.task, self.arm.world), list[float]()
         self.arm.controller.on_accept = self.judge.on_command
-        self.arm.on_substep = self.judge.on_substep
+        self.arm.on_substep = self.on_substep
         self.ticks.clear()
+
+    def on_substep(self, t_s: float, *truth: Any) -> None:
+        """Show the judge of limits and that of the task the truth after a physics substep."""
+        self.judge.on_substep(t_s, *truth)
+        self.task_judge.on_substep(t_s - self.began_s)
+        self.errors_m.append(self.task.error(self.arm.world))
 
     def _pace_from_now(self) -> None:
         self.wall_origin_s = time.monotonic() - self.arm.time_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from ami_nodes.convert import to_camera_info_msg, to_image_msg
 from ami_nodes.health import Health, Meter
 from ami_nodes.parameters import Param
 from ami_nodes.transforms import stamped_transform
-from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
+from ami_robot.perception.camera import CameraModel, camera_file, load_camera
 
 OPTICAL_IN_LINK = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """REP 103: the link has x forward, y left, z up; the optical frame has z forward, x right, y down."""
@@ -25,12 +24,12 @@ class CameraNode(AmiNode):
     """camera/image_raw and camera/camera_info with the stamp of the capture; the camera's pose on /tf_static."""
 
     PARAMETERS: ClassVar[tuple[Param, ...]] = (
-        Param("camera_file", "", "camera YAML; empty is the camera of the shipped checkpoint"),
+        Param("camera_file", "front", "camera YAML, or a shipped one: front or close"),
     )
 
     def build(self) -> None:
         """Read the camera."""
-        self.camera = load_camera(Path(self.settings.camera_file or FRONT_CAMERA))
+        self.camera = load_camera(camera_file(self.settings.camera_file))
         self.image_publisher = self.publisher(Image, "camera/image_raw", qos.SENSOR_OUT)
         self.info_publisher = self.publisher(CameraInfo, "camera/camera_info", qos.SENSOR_OUT)
         self.tf_publisher = self.publisher(TFMessage, "/tf_static", qos.LATCHED)

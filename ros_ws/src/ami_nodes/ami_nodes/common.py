@@ -29,6 +29,7 @@ from ami_nodes.parameters import Param, ParameterError, checked_parameters
 from ami_nodes.urgency import NOT_ALLOWED, be_urgent, start_ordinary_threads
 from ami_robot.safety.spec import Spec, load_spec, spec_file
 
+CHECKPOINT = Param("checkpoint", "reach", "folder of the checkpoint, or the name of a shipped one: reach, manipulation")
 GUARDRAIL_FILE = Param("guardrail_file", "panda", "guardrail YAML, or the robot of a shipped one; one for all nodes")
 
 EXIT_BAD_PARAMETER = 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 from ami_interfaces.msg import Latent as LatentMsg
@@ -12,11 +11,10 @@ from ami_interfaces.srv import EncodeImage
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from ami_nodes import qos
-from ami_nodes.common import COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, run_node
+from ami_nodes.common import CHECKPOINT, COMPLAIN_EVERY_S, GUARDRAIL_FILE, AmiNode, run_node
 from ami_nodes.convert import to_ns
 from ami_nodes.eye import Eye
 from ami_nodes.health import Health, Meter
-from ami_nodes.parameters import Param
 from ami_robot.perception.checkpoint import load_checkpoint
 
 BLIND_IMAGES = 5  # before camera_info counts as missing: the two topics are not discovered in the same moment
@@ -25,11 +23,11 @@ BLIND_IMAGES = 5  # before camera_info counts as missing: the two topics are not
 class EncoderNode(AmiNode):
     """camera/image_raw + joint_states -> latent; encode_image: a picture -> its latent and the tool position in it."""
 
-    PARAMETERS = (GUARDRAIL_FILE, Param("checkpoint", "", "folder of the checkpoint; empty is the shipped one"))
+    PARAMETERS = (GUARDRAIL_FILE, CHECKPOINT)
 
     def build(self) -> None:
         """Load and verify the checkpoint."""
-        checkpoint = load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
+        checkpoint = load_checkpoint(self.settings.checkpoint)
         self.eye = Eye(checkpoint, self.load_spec())
         self.waiting: deque[Image] = deque(maxlen=1)
         self.camera_info: CameraInfo | None = None

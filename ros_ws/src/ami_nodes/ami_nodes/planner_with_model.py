@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import ClassVar
 
-from ami_nodes.common import run_node
+from ami_nodes.common import CHECKPOINT, run_node
 from ami_nodes.parameters import Param
 from ami_nodes.planner import PlannerNode
 from ami_nodes.world_model_client import NoAnswerError
@@ -18,7 +17,7 @@ from ami_robot.world_model.model import LatentWorldModel
 class OwnWorldModel(LatentWorldModel):
     """In the place of WorldModelClient: a model in this process, of the checkpoint that the latents come from."""
 
-    def __init__(self, checkpoint: Path | None) -> None:
+    def __init__(self, checkpoint: str) -> None:
         super().__init__(load_checkpoint(checkpoint))
         self.expected_sha256: str | None = None
 
@@ -38,14 +37,11 @@ class OwnWorldModel(LatentWorldModel):
 class PlannerWithModelNode(PlannerNode):
     """The planner; where its task needs a world model, that is its own."""
 
-    PARAMETERS: ClassVar[tuple[Param, ...]] = (
-        *PlannerNode.PARAMETERS,
-        Param("checkpoint", "", "folder of the checkpoint of its world model; empty is the shipped one"),
-    )
+    PARAMETERS: ClassVar[tuple[Param, ...]] = (*PlannerNode.PARAMETERS, CHECKPOINT)
 
     def make_world_model(self) -> OwnWorldModel:
         """Load and verify the checkpoint."""
-        return OwnWorldModel(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
+        return OwnWorldModel(self.settings.checkpoint)
 
 
 def main() -> int:

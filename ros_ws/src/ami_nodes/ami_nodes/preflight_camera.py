@@ -15,7 +15,7 @@ import numpy as np
 from ami_nodes.preflight import FaultError, Skipped
 from ami_nodes.preflight_files import checkpoints, settings_named
 from ami_nodes.preflight_rehearsal import Tried
-from ami_robot.perception.camera import FRONT_CAMERA, CameraModel, load_camera
+from ami_robot.perception.camera import CameraModel, camera_file, load_camera
 from ami_robot.perception.capture import capture_frames, open_device
 from ami_robot.perception.view import TrainingView
 
@@ -128,7 +128,7 @@ def _open_once(device: str, open_it: Callable[[], Any]) -> None:
 
 def _files(tried: Sequence[Tried]) -> dict[str, Path]:
     """Camera file by node; raises Skipped when there is no camera."""
-    files = {label: Path(file or FRONT_CAMERA) for label, file in settings_named(tried, "camera_file").items()}
+    files = {label: camera_file(file) for label, file in settings_named(tried, "camera_file").items()}
     if not files:
         raise Skipped("no camera is launched.")
     return files

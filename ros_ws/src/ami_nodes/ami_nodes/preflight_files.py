@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from ami_nodes.preflight import FaultError, Skipped
@@ -104,4 +103,4 @@ def checkpoints(tried: Sequence[Tried]) -> dict[str, Checkpoint]:
 
 @cache
 def _load(folder: str) -> Checkpoint:
-    return load_checkpoint(Path(folder) if folder else None)
+    return load_checkpoint(folder)

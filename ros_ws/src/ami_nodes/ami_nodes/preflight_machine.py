@@ -14,7 +14,7 @@ from ami_nodes.preflight import FaultError, Skipped
 from ami_nodes.preflight_files import settings_named
 from ami_nodes.preflight_rehearsal import Tried
 from ami_nodes.recorder import LITTLE_GB
-from ami_robot.perception.camera import FRONT_CAMERA, load_camera
+from ami_robot.perception.camera import camera_file, load_camera
 
 SIMULATED_FPS = 15.0
 """Of a camera that has no parameter fps."""
@@ -56,7 +56,7 @@ def _picture_bytes_per_s(tried: Sequence[Tried]) -> float:
     total = 0.0
     for label, file in settings_named(tried, "camera_file").items():
         try:
-            camera = load_camera(file or FRONT_CAMERA)
+            camera = load_camera(camera_file(file))
         except ValueError as error:
             raise Skipped("the camera file cannot be used, so the size is not known.") from error
         total += camera.width * camera.height * 3 * settings_named(tried, "fps").get(label, SIMULATED_FPS)

@@ -40,12 +40,10 @@ def compare(number: int, message: Any, planned: Plan | Refusal) -> Decided:
     frame_ns = to_ns(message.observation_stamp)
     if message.refused or isinstance(planned, Refusal):
         return Decided(number, frame_ns, message.refused, _refusals_differ(message, planned))
-    actions = recorded_actions(message)
-    if actions.shape != planned.actions.shape:
-        return Decided(
-            number, frame_ns, False, f"it has {len(planned.actions)} steps now, {len(actions)} in the recording"
-        )
-    path = np.array([xyz(point) for point in message.imagined_tool_path])
+    actions, path = recorded_actions(message), np.array([xyz(point) for point in message.imagined_tool_path])
+    for what, now, then in (("has", planned.actions, actions), ("imagines", planned.imagined_tool_path, path)):
+        if now.shape != then.shape:
+            return Decided(number, frame_ns, False, f"it {what} {len(now)} steps now, {len(then)} in the recording")
     action_m = float(np.abs(planned.actions - actions).max())
     path_m = float(np.abs(planned.imagined_tool_path - path).max())
     cost = abs(planned.cost - message.cost)

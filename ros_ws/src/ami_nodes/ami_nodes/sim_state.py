@@ -15,7 +15,7 @@ from ami_sim.world import Snapshot
 
 
 def fill_sim_state(message: SimState, arm: SimulatedArm) -> SimState:
-    """Everything of SimState.msg but the real-time factor and the people's script, as it is now."""
+    """Everything of SimState.msg but task, real-time factor and the people's script, as it is now."""
     message.header.stamp = to_time(arm.time_ns)
     message.header.frame_id = "base_link"
     message.scene_seed = arm.world.scene.seed

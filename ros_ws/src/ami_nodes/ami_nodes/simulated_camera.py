@@ -13,7 +13,7 @@ from ami_nodes.common import run_node
 from ami_nodes.convert import to_ns, xyz
 from ami_nodes.sim_state import to_snapshot
 from ami_sim.people_scripts import SCRIPTS
-from ami_sim.scene import Scene
+from ami_sim.tasks import TASKS
 from ami_sim.world import World
 
 
@@ -24,7 +24,7 @@ class SimulatedCameraNode(CameraNode):
         """The world is made with the first state, whose scene it has to show."""
         super().build()
         self.world: World | None = None
-        self.drawn: tuple[int, str, str] | None = None  # scene, people and tool of that world
+        self.drawn: tuple[str, int, str, str] | None = None  # task, scene, people and tool of that world
 
     def start(self) -> list[Any]:
         """Draw the newest state."""
@@ -38,7 +38,7 @@ class SimulatedCameraNode(CameraNode):
 
     def on_state(self, message: SimState) -> None:
         """One state -> one image."""
-        drawn = (message.scene_seed, message.people, message.held_tool.hazard)
+        drawn = (message.task, message.scene_seed, message.people, message.held_tool.hazard)
         if self.world is None or drawn != self.drawn:
             self.world, self.drawn = self.mirror_world(message), drawn
         if self.world.people is not None:
@@ -48,7 +48,7 @@ class SimulatedCameraNode(CameraNode):
 
     def mirror_world(self, message: SimState) -> World:
         """The scene from its start, with its people and what the gripper holds."""
-        scene, tool = Scene.from_seed(message.scene_seed), message.held_tool
+        scene, tool = TASKS[message.task](message.scene_seed).scene, message.held_tool
         world = self.world or World(scene, self.camera)
         if world is self.world:
             world.reset(scene)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ami_interfaces.srv import PredictOutcomes
 
-from ami_nodes.common import AmiNode, run_node
+from ami_nodes.common import CHECKPOINT, AmiNode, run_node
 from ami_nodes.convert import as_array, to_field
 from ami_nodes.health import Health, Meter
-from ami_nodes.parameters import Param
 from ami_robot.perception.checkpoint import load_checkpoint
 from ami_robot.types import ACTION_DIM
 from ami_robot.world_model.model import LatentWorldModel
@@ -21,13 +19,11 @@ from ami_robot.world_model.model import LatentWorldModel
 class WorldModelNode(AmiNode):
     """predict_outcomes: one belief, N sequences of H actions -> latents and proprioception after each step."""
 
-    PARAMETERS = (Param("checkpoint", "", "folder of the checkpoint; empty is the shipped one"),)
+    PARAMETERS = (CHECKPOINT,)
 
     def build(self) -> None:
         """Load and verify the checkpoint."""
-        self.model = LatentWorldModel(
-            load_checkpoint(Path(self.settings.checkpoint) if self.settings.checkpoint else None)
-        )
+        self.model = LatentWorldModel(load_checkpoint(self.settings.checkpoint))
 
         self.predicted = Meter("predicted")
 
