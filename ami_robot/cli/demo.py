@@ -19,33 +19,48 @@ from ami_robot.cli.arguments import add_verb, count, positive_count
 if TYPE_CHECKING:
     import numpy as np
 
-    from ami_robot.perception.camera import CameraModel
     from ami_robot.perception.checkpoint import Checkpoint
     from ami_sim.demo.record import EpisodeRecord
-    from ami_sim.scene import Scene
 
 EXAMPLES = """examples:
   ami demo                                  20 goals as pictures, seed 0; the report is in runs/latest/
+  ami demo pick_place --episodes 3          a block is carried to where a picture shows it; also push, pick_lift
   ami demo --episodes 2 --gui               watch two of them
   ami demo --planner analytic --episodes 2  the same nodes, straight lines to goals given as positions
 
 Exit status: 0 done, 1 a node died or a limit was broken, 2 wrong input, 130 interrupted."""
 
+REACH = "reach"
+HANDLING = {"push": "push", "push_retracted": "push", "pick_lift": "carry", "pick_place": "carry"}
+"""Tasks of a block, and the task file of each. One model was trained for all of them, on the pictures of one camera."""
+
+HANDLING_MODEL, HANDLING_CAMERA = "manipulation", "close"
 BRING_UP_S = 60.0
 ANSWER_S = 5.0
 WORKERS = 2
 
 
+class DemoError(ValueError):
+    """What is asked for nobody can do."""
+
+
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Declare the verb."""
-    parser = add_verb(subparsers, "demo", "reach goals shown as pictures, through the whole graph", EXAMPLES)
+    parser = add_verb(subparsers, "demo", "bring about what pictures show, through the whole graph", EXAMPLES)
     add = parser.add_argument
+    add(
+        "task",
+        nargs="?",
+        choices=(REACH, *HANDLING),
+        default=REACH,
+        help="what the pictures ask for (default %(default)s)",
+    )
     add(
         "--episodes",
         type=positive_count,
         default=20,
         metavar="N",
-        help="goals to pursue, 8 s each (default %(default)s)",
+        help="goals to pursue, 8 to 14 s each (default %(default)s)",
     )
     add("--seed", type=count, default=0, metavar="S", help="seed of the first scene; the others follow (default 0)")
     add("--planner", choices=("icem", "analytic"), default="icem", help="icem plans on pictures, analytic on positions")
@@ -58,12 +73,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check what was given, run the episodes, then the controls and the film, then write the report."""
-    from ami_robot.configurator.configurator import ANALYTIC, REACH, load_task
+    from ami_robot.configurator.configurator import load_task, task_file
     from ami_robot.perception.checkpoint import checkpoint_folder, load_checkpoint
 
-    config = args.config or {"icem": REACH, "analytic": ANALYTIC}[args.planner]
+    if args.task in HANDLING and args.planner == "analytic":
+        raise DemoError(f"--planner analytic moves the tool alone, and {args.task} takes a block; leave --planner out.")
+    planner = {"icem": REACH, "analytic": "analytic"}[args.planner]
+    config = args.config or task_file(HANDLING.get(args.task, planner))
     task = load_task(config)
-    checkpoint = load_checkpoint(args.checkpoint) if task.uses_world_model else None
+    model = args.checkpoint or (HANDLING_MODEL if args.task in HANDLING else None)
+    checkpoint = load_checkpoint(model) if task.uses_world_model else None
     folder = _new_folder(args.out)
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
     rclpy_kind, launcher = find_rclpy()
@@ -72,9 +91,12 @@ def run(args: argparse.Namespace) -> int:
         "config": str(config.resolve()),
         "vision": "true" if checkpoint else "false",  # goals given as positions need neither camera nor encoder
         "gui": "true" if args.gui else "false",
+        "scenes": args.task,
     }
-    if args.checkpoint:
-        arguments["checkpoint"] = str(checkpoint_folder(args.checkpoint).resolve())
+    if args.task in HANDLING:
+        arguments["camera_file"] = HANDLING_CAMERA
+    if model:
+        arguments["checkpoint"] = str(checkpoint_folder(model).resolve())
     try:
         records, nodes, goals, cycles = _run_graph(args, launcher, arguments, folder, as_pose=checkpoint is None)
     finally:
@@ -97,12 +119,12 @@ def _run_graph(
     from ami_nodes.graph_client import GraphClient
     from ami_nodes.recording_topics import record
     from ami_robot.episodes.recording import REPORT_TOPIC
-    from ami_robot.perception.camera import load_camera
-    from ami_sim.scene import Scene
+    from ami_robot.perception.camera import camera_file, load_camera
+    from ami_sim.tasks import TASKS
 
-    camera = load_camera()
-    scenes = [Scene.from_seed(args.seed + number) for number in range(args.episodes)]
-    goals = [_goal_image(scene, camera) for scene in scenes]
+    camera = load_camera(camera_file(arguments["camera_file"])) if "camera_file" in arguments else load_camera()
+    tasks = [TASKS[args.task](args.seed + number) for number in range(args.episodes)]
+    goals = [task.goal_image(camera) for task in tasks]
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C has to reach us, not only rclpy
     records: list[EpisodeRecord] = []
     try:
@@ -112,16 +134,16 @@ def _run_graph(
             with (
                 record(client.node, GuardrailReport, REPORT_TOPIC, folder / REPORT_TOPIC),  # ends after the client
                 client,
-                tqdm(scenes, unit="goal", desc="starting", mininterval=interval_s) as bar,
+                tqdm(tasks, unit="goal", desc="starting", mininterval=interval_s) as bar,
             ):
                 demo = DemoClient(client)
                 try:
                     client.wait_until_active(BRING_UP_S)
                     nodes = graph.nodes()
-                    for scene, goal in zip(scenes, goals, strict=True):
-                        bar.set_description(f"scene {scene.seed}")
-                        episode = demo.run_episode(scene, goal, camera, as_pose, lambda d: _show(bar, d, records))
-                        episode.save(folder / f"scene{scene.seed:04d}.npz")
+                    for task, goal in zip(tasks, goals, strict=True):
+                        bar.set_description(f"scene {task.scene.seed}")
+                        episode = demo.run_episode(task, goal, camera, as_pose, lambda d: _show(bar, d, records))
+                        episode.save(folder / f"scene{task.scene.seed:04d}.npz")
                         records.append(episode)
                         bar.update()
                         bar.write(_line(episode), file=sys.stdout)
@@ -148,10 +170,10 @@ def _conclude(
     from ami_sim.demo.report import build_report, format_table, write_report
     from ami_sim.demo.workers import run_workers
 
-    decoded = _decode(goals, checkpoint) if checkpoint else [None] * len(goals)
+    decoded = _decode(goals, checkpoint) if checkpoint and args.task == REACH else [None] * len(goals)
     results, film = run_workers(records, decoded, None if args.no_video else folder / "demo.mp4", WORKERS)
     counts = success_counts(results)
-    task = "reach what a picture shows" if checkpoint else "reach a position"
+    task = f"{args.task.replace('_', ' ')} what a picture shows" if checkpoint else "reach a position"
     sha256 = checkpoint.sha256 if checkpoint else ""
     report = build_report(task, records, counts, nodes, rclpy_kind, sha256, cycles)
     write_html(folder / "report.html", report, records, counts, film)
@@ -169,12 +191,6 @@ def find_rclpy() -> tuple[str, list[str]]:
         if finder.install():
             return "embedded", [sys.executable, "-m", "ami_embedded.launch"]
     return "ros2", ["ros2", "launch"]
-
-
-def _goal_image(scene: Scene, camera: CameraModel) -> np.ndarray:
-    from ami_sim.world import render_goal_image
-
-    return render_goal_image(scene, camera)
 
 
 def _decode(goals: Sequence[np.ndarray], checkpoint: Checkpoint) -> list[np.ndarray]:

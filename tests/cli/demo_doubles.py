@@ -28,7 +28,10 @@ def record_of(seed: int, success: bool = True, violations: tuple[str, ...] = ())
     blocks = np.array([block.position for block in scene.blocks])
     turns = np.array([[0, 0, np.sin(block.yaw / 2), np.cos(block.yaw / 2)] for block in scene.blocks])
     return EpisodeRecord(
+        task="reach",
         seed=seed,
+        length_s=8.0,
+        tolerance_m=0.03,
         goal_image=render_goal_image(scene, load_camera()),
         success=success,
         judged_s=judged_s,
@@ -51,7 +54,7 @@ def record_of(seed: int, success: bool = True, violations: tuple[str, ...] = ())
         plans_s=plans_s,
         plan_ms=rng.gamma(20, 3.5, len(plans_s)),
         plan_costs=np.where(np.arange(len(plans_s)) == 7, np.nan, 5 * np.exp(-plans_s) + 0.2),
-        imagined_tool_paths=paths,
+        tool_paths=paths,
         camera_to_command_ms=200 + rng.gamma(3, 4, len(plans_s)),
         reports_s=plans_s,
         margin_rows=list(ROWS),

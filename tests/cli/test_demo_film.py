@@ -60,7 +60,7 @@ def test_the_imagined_path_is_drawn_where_the_camera_sees_it(record):
     camera = load_camera().resized(VIEW, VIEW)
     frame = compose(record, np.zeros((VIEW, VIEW, 3), np.uint8), camera, 1.0, "")
     newest = int(np.searchsorted(record.plans_s, 1.0, side="right")) - 1
-    column, row = np.rint(camera.project(record.imagined_tool_paths[newest][-1])).astype(int)
+    column, row = np.rint(camera.project(record.tool_paths[newest][-1])).astype(int)
     assert frame[row, column].tolist() == list(PATH)
 
 

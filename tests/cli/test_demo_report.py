@@ -163,13 +163,20 @@ def test_ticks_are_round_and_inside():
 
 def test_hold_stays_and_the_true_goal_is_reached_while_a_wrong_reading_is_not():
     wrong = Scene.from_seed(2).goal_position + np.array([0.0, 0.0, 0.1])
-    results = {result.control: result for result in run_controls(2, wrong)}
+    results = {result.control: result for result in run_controls("reach", 2, wrong)}
     assert results["analytic_ik"].success
     assert not results["hold"].success
     assert not results["random"].success
     assert not results["decoded_goal_ik"].success
     assert results["decoded_goal_ik"].final_distance_m == pytest.approx(0.1, abs=0.01)
     assert not any(result.violations for result in results.values())
+
+
+def test_a_block_is_left_where_it_is_by_who_never_moves_and_brought_there_by_who_knows_where_it_is():
+    results = {result.control: result for result in run_controls("push", 2, None)}
+    assert results.keys() == {"hold", "random", "expert"}
+    assert [result.success for result in results.values()] == [False, False, True]
+    assert results["hold"].final_distance_m > 0.05 > results["expert"].final_distance_m
 
 
 def test_a_control_that_gets_disarmed_is_a_miss_and_not_the_end_of_the_run():

@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from ami_robot.cli.main import main
 from ami_robot.perception.checkpoint import TENSOR_FILE, load_checkpoint
+from ami_sim.demo.record import EpisodeRecord
 from tests.untrained import untrained_checkpoint
 
 DEMO = [sys.executable, "-m", "ami_robot.cli.main", "demo"]
@@ -107,6 +109,30 @@ def test_a_goal_position_is_reached_without_a_model(start, tmp_path):
     assert {node["name"] for node in report["nodes"]} == {"arm", "guardrail", "planner", "lifecycle_manager"}
     assert report["checkpoint_sha256"] == ""
     assert main(["verify-run", str(tmp_path / "runs" / "latest")]) == 0
+
+
+@pytest.mark.graph
+def test_blocks_are_lifted_to_where_pictures_show_them_and_the_report_is_about_blocks(start, tmp_path):
+    process = start("pick_lift", "--episodes", "2", "--no-video")
+    assert process.wait(240) == 0, (tmp_path / "output").read_text()
+    latest = tmp_path / "runs" / "latest"
+    report = json.loads((latest / "report.json").read_text())
+    assert report["task"] == "pick lift what a picture shows"
+    assert report["success_rate"] >= 0.5
+    assert report["guardrail"]["violations"] == 0
+    assert report["controls"] == {"hold": 0.0, "random": 0.0, "expert": 1.0}
+    assert "the block stays within 4 cm of it throughout the last 1 s of 10 s" in (latest / "report.html").read_text()
+    record = EpisodeRecord.load(latest / "scene0000.npz")
+    assert (record.task, record.length_s, record.tolerance_m) == ("pick_lift", 10.0, 0.04)
+    assert record.block_positions[-1, 0, 2] > record.block_positions[0, 0, 2] + 0.05
+    assert np.isfinite(record.tool_paths[5:15]).all() and record.tool_paths.shape[1] == 36
+    assert main(["verify-run", str(latest)]) == 0
+
+
+def test_a_planner_that_moves_the_tool_alone_is_asked_for_no_block(tmp_path, capsys):
+    assert main(["demo", "push", "--planner", "analytic", "--out", str(tmp_path / "runs")]) == 2
+    assert "--planner analytic moves the tool alone, and push takes a block" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.graph

@@ -1,4 +1,4 @@
-"""What the figures are compared with: four ways to act without a world model, on the same scenes and judge.
+"""What the figures are compared with: ways to act without a world model, on the same scenes.
 
 They run in process, through the environment's guardrail and controller, as fast as the machine allows.
 """
@@ -13,15 +13,19 @@ import numpy as np
 from ami_robot.actor.planner import straight_steps
 from ami_robot.configurator.configurator import ANALYTIC, load_task
 from ami_robot.types import MODEL_STEP_S, Array
+from ami_sim.attempt import attempt
 from ami_sim.env import TabletopEnv
+from ami_sim.evaluation.contestants import Contestants, entered
 from ami_sim.judge import EPISODE_S, Judge
 from ami_sim.scene import Scene
+from ami_sim.tasks import TASKS, Task
 
 CONTROLS = {
     "hold": "never moves",
     "random": "the longest step allowed, in a random direction, each time",
     "analytic_ik": "straight to the true goal, which it is told",
     "decoded_goal_ik": "straight to the position that the trained head reads from the goal picture, no world model",
+    "expert": "a script that is told where everything is",
 }
 
 Policy = Callable[[Array], Array]
@@ -39,8 +43,27 @@ class ControlResult:
     violations: tuple[str, ...]
 
 
-def run_controls(seed: int, decoded_goal: Array | None) -> list[ControlResult]:
-    """All controls on one scene; decoded_goal_ik is left out where no goal position (3,) m was decoded."""
+def run_controls(task: str, seed: int, decoded_goal: Array | None) -> list[ControlResult]:
+    """All controls on one scene of a task, of TASKS; decoded_goal_ik is left out where no goal position (3,) m was
+    decoded.
+    """
+    return _reach(seed, decoded_goal) if task == "reach" else _handle(TASKS[task](seed))
+
+
+def _handle(task: Task) -> list[ControlResult]:
+    """Those of an evaluation: the tool alone brings no block to its place."""
+    contestants = Contestants(entered(None, (), None, full=False))
+    try:
+        played = {
+            name: attempt(contestants.env, task, contestants.actor(name, task, contestants.camera))
+            for name in contestants.entry.controls
+        }
+    finally:
+        contestants.env.close()
+    return [ControlResult(name, task.scene.seed, each.success, each.errors_m[-1], ()) for name, each in played.items()]
+
+
+def _reach(seed: int, decoded_goal: Array | None) -> list[ControlResult]:
     env = TabletopEnv(fast=True)
     scene = Scene.from_seed(seed)
     try:

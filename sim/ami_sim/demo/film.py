@@ -9,7 +9,6 @@ import numpy as np
 
 from ami_robot.perception.camera import CameraModel
 from ami_sim.demo.record import EpisodeRecord
-from ami_sim.judge import EPISODE_S, SUCCESS_DISTANCE_M
 
 VIEW, PANEL, MARGIN = 480, 320, 20  # pixels
 SIZE = (VIEW + PANEL, VIEW)
@@ -32,12 +31,18 @@ def compose(record: EpisodeRecord, view: np.ndarray, camera: CameraModel, t_s: f
     _text(frame, "goal", (x + GOAL + 10, y + 12), 0.45, INK)
     y += GOAL + 34
     distance_m = float(np.interp(t_s, record.judged_s, record.distances_m))
-    near = distance_m <= SUCCESS_DISTANCE_M
-    _text(frame, f"{100 * distance_m:.1f} cm", (x, y), 0.9, GREEN if near else INK)
+    near = distance_m <= record.tolerance_m
+    _text(
+        frame,
+        f"{100 * distance_m:.1f} cm" if np.isfinite(distance_m) else "in hand",
+        (x, y),
+        0.9,
+        GREEN if near else INK,
+    )
     _text(frame, f"{t_s:.1f} s", (x + 150, y), 0.52, INK)
-    if t_s >= EPISODE_S:
+    if t_s >= record.length_s:
         word, colour = ("reached", GREEN) if record.success else ("missed", RED)
-        _text(frame, word, (x + 205, y), 0.52, colour)
+        _text(frame, word, (x + 215, y), 0.52, colour)
     _draw_curve(frame, record, t_s, (x, y + 18, PANEL - 2 * MARGIN, VIEW - y - 18 - MARGIN))
     return frame
 
@@ -47,7 +52,7 @@ def _draw_path(view: np.ndarray, record: EpisodeRecord, camera: CameraModel, t_s
     newest = int(np.searchsorted(record.plans_s, t_s, side="right")) - 1
     if newest < 0:
         return
-    pixels = camera.project(record.imagined_tool_paths[newest])
+    pixels = camera.project(record.tool_paths[newest])
     pixels = np.rint(pixels[np.isfinite(pixels).all(axis=1)]).astype(int)
     for start, end in itertools.pairwise(pixels):
         cv2.line(view, start.tolist(), end.tolist(), PATH, 2, cv2.LINE_AA)
@@ -56,17 +61,21 @@ def _draw_path(view: np.ndarray, record: EpisodeRecord, camera: CameraModel, t_s
 
 
 def _draw_curve(frame: np.ndarray, record: EpisodeRecord, t_s: float, box: tuple[int, int, int, int]) -> None:
-    """Distance over time, from the start of the episode until now, with the 3 cm line."""
+    """Distance over time, from the start of the episode until now, with the line of success."""
     x, y, width, height = box
-    top_m = max(0.2, float(record.distances_m.max(initial=0.0)))
-    times = np.linspace(0, min(t_s, EPISODE_S), 60)
-    distances = np.interp(times, record.judged_s, record.distances_m)
-    level = y + height - round(SUCCESS_DISTANCE_M / top_m * height)
+    known = np.isfinite(record.distances_m)  # a block that is to be let go of has no distance while it is held
+    top_m = max(0.2, float(record.distances_m[known].max(initial=0.0)))
+    times = np.linspace(0, min(t_s, record.length_s), 60)
+    nearest = np.searchsorted(record.judged_s, times).clip(0, max(len(record.judged_s) - 1, 0))
+    distances = record.distances_m[nearest] if len(record.judged_s) else np.full(len(times), np.nan)
+    level = y + height - round(record.tolerance_m / top_m * height)
     cv2.rectangle(frame, (x, level), (x + width, y + height), (226, 240, 230), -1)
     cv2.line(frame, (x, y + height), (x + width, y + height), FAINT, 1)
-    points = np.column_stack([x + times / EPISODE_S * width, y + height - distances / top_m * height])
-    cv2.polylines(frame, [np.rint(points).astype(np.int32)], False, BLUE, 2, cv2.LINE_AA)
-    _text(frame, "3 cm", (x + width - 34, level - 4), 0.36, GREEN)
+    points = np.column_stack([x + times / record.length_s * width, y + height - distances / top_m * height])
+    for piece in np.split(points, np.flatnonzero(np.diff(np.isfinite(distances))) + 1):
+        if np.isfinite(piece).all():
+            cv2.polylines(frame, [np.rint(piece).astype(np.int32)], False, BLUE, 2, cv2.LINE_AA)
+    _text(frame, f"{100 * record.tolerance_m:g} cm", (x + width - 34, level - 4), 0.36, GREEN)
 
 
 def _text(frame: np.ndarray, text: str, place: tuple[int, int], scale: float, colour: tuple[int, int, int]) -> None:

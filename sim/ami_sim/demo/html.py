@@ -17,7 +17,7 @@ from ami_sim.demo.controls import CONTROLS
 from ami_sim.demo.record import EpisodeRecord
 from ami_sim.demo.report import OURS, rows
 from ami_sim.demo.svg import histogram, interval_chart, line_chart
-from ami_sim.judge import EPISODE_S, HOLD_S, SUCCESS_DISTANCE_M
+from ami_sim.judge import HOLD_S
 
 PICTURE, JPEG_QUALITY = 160, 85  # pixels, 0..100
 UNITS = {
@@ -70,7 +70,7 @@ def write_html(
 ) -> None:
     """Write the report so that it appears whole or not at all. strips: views of each episode by seed."""
     sections = [
-        _head(report),
+        _head(report, records[0]),
         _comparison(report, controls),
         _timing(records),
         _margins(records),
@@ -90,7 +90,8 @@ def write_html(
     os.replace(partial, path)
 
 
-def _head(report: Mapping[str, Any]) -> str:
+def _head(report: Mapping[str, Any], record: EpisodeRecord) -> str:
+    moved = "the tool" if record.task == "reach" else "the block"
     reached, episodes = sum(e["success"] for e in report["episodes"]), len(report["episodes"])
     low, high = report["success_interval_95"]
     guardrail, plan, command = report["guardrail"], report["plan_ms"], report["camera_to_command_ms"]
@@ -110,9 +111,9 @@ def _head(report: Mapping[str, Any]) -> str:
     cards = "".join(f"<div><b>{escape(value)}</b><span>{escape(meaning)}</span></div>" for value, meaning in figures)
     return (
         f"<h1>{escape(report['task'].capitalize())}</h1>"
-        f"<p>A goal counts as reached when the tool stays within {100 * SUCCESS_DISTANCE_M:g} cm of it throughout the "
-        f"last {HOLD_S:g} s of {EPISODE_S:g} s. The simulator's truth decides, with code that the agent cannot see; no "
-        f'episode is left out.</p><div class="figures">{cards}</div>'
+        f"<p>A goal counts as reached when {moved} stays within {100 * record.tolerance_m:g} cm of it throughout the "
+        f"last {HOLD_S:g} s of {record.length_s:g} s. The simulator's truth decides, with code that the agent cannot "
+        f'see; no episode is left out.</p><div class="figures">{cards}</div>'
     )
 
 
@@ -134,7 +135,7 @@ def _margins(records: Sequence[EpisodeRecord]) -> str:
     known = [record for record in records if record.margin_rows and len(record.margins) == len(record.reports_s)]
     if not known:
         return ""
-    edges = np.arange(0.0, EPISODE_S + MODEL_STEP_S, MODEL_STEP_S)
+    edges = np.arange(0.0, known[0].length_s + MODEL_STEP_S, MODEL_STEP_S)
     charts = []
     for row in known[0].margin_rows:
         times = np.concatenate([r.reports_s for r in known if row in r.margin_rows])
@@ -180,12 +181,12 @@ def _table(records: Sequence[EpisodeRecord]) -> str:
 
 def _episode(record: EpisodeRecord, views: Sequence[np.ndarray]) -> str:
     word = "reached" if record.success else "missed"
-    times = np.linspace(0, EPISODE_S, len(views))
+    times = np.linspace(0, record.length_s, len(views))
     pictures = [figure(record.goal_image, "goal", "goal")]
     pictures += [figure(view, f"{t:.1f} s", "") for view, t in zip(views, times, strict=True)]
     sparse = slice(None, None, max(1, len(record.judged_s) // 200))
     charts = line_chart("Distance to the goal, cm", "s", record.judged_s[sparse], 100 * record.distances_m[sparse],
-                        threshold=100 * SUCCESS_DISTANCE_M)  # fmt: skip
+                        threshold=100 * record.tolerance_m)  # fmt: skip
     charts += line_chart("Cost of the plan", "s", record.plans_s, record.plan_costs)
     notes = [f"{record.outcome}: {record.reason}"] if record.reason else []
     notes += [f"The guardrail stopped: {stop}" for stop in record.stops[:5]]

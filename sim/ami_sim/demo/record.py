@@ -8,25 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from ami_robot.types import Array
-from ami_sim.judge import EPISODE_S
 
 TEXTS = ("violations", "stops", "margin_rows")
-EPISODE_END_S = EPISODE_S + 1e-6
+_ROUNDING_S = 1e-6
 
 
 @dataclass(eq=False)
 class EpisodeRecord:
-    """One goal pursued for 8 s. Times are s of simulated time since the start of the episode.
+    """One goal pursued. Times are s of simulated time since the start of the episode.
 
     K judged samples, S simulator states, B blocks, P plans of horizon H, R reports of sent motions with M margins, C
     commands.
     """
 
+    task: str  # of TASKS
     seed: int
+    length_s: float
+    tolerance_m: float
     goal_image: np.ndarray  # (height, width, 3) uint8 rgb
     success: bool
     judged_s: Array  # (K,)
-    distances_m: Array  # (K,), tool to goal
+    distances_m: Array  # (K,): the task's error
     violations: list[str]
     checked_commands: int
     max_measured_acceleration: float  # rad/s^2
@@ -45,7 +47,7 @@ class EpisodeRecord:
     plans_s: Array  # (P,)
     plan_ms: Array  # (P,)
     plan_costs: Array  # (P,), NaN where the planner refused
-    imagined_tool_paths: Array  # (P, H, 3), m, NaN where the planner refused
+    tool_paths: Array  # (P, H, 3), m, as far as they were imagined, then as planned; NaN where the planner refused
     camera_to_command_ms: Array  # (C,)
     reports_s: Array  # (R,)
     margin_rows: list[str]  # (M,)
@@ -53,8 +55,8 @@ class EpisodeRecord:
 
     @property
     def final_distance_m(self) -> float:
-        """Tool to goal when the 8 s were over; NaN without samples."""
-        within = self.distances_m[self.judged_s <= EPISODE_END_S]
+        """The task's error when the episode was over; NaN without samples."""
+        within = self.distances_m[self.judged_s <= self.length_s + _ROUNDING_S]
         return float(within[-1]) if within.size else float("nan")
 
     def save(self, path: Path) -> None:

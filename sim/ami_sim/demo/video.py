@@ -12,8 +12,7 @@ import numpy as np
 from ami_robot.perception.camera import CameraModel
 from ami_sim.demo.film import SIZE, VIEW, compose
 from ami_sim.demo.record import EpisodeRecord
-from ami_sim.judge import EPISODE_S
-from ami_sim.scene import Scene
+from ami_sim.tasks import TASKS
 from ami_sim.world import Snapshot, World
 
 FPS = 10
@@ -26,10 +25,10 @@ STRIP_WIDTH = 160  # pixels
 def render_clip(record: EpisodeRecord, camera: CameraModel, title: str, path: Path | None) -> list[np.ndarray]:
     """Film one episode into `path`, unless that is None; returns STRIP views of it, evenly spaced, uint8 rgb."""
     camera = camera.resized(VIEW, VIEW)
-    times = np.arange(0, EPISODE_S + 0.5 / FPS, 1 / FPS)
+    times = np.arange(0, record.length_s + 0.5 / FPS, 1 / FPS)
     kept = set(np.linspace(0, len(times) - 1, STRIP).round().astype(int).tolist())
     strip: list[np.ndarray] = []
-    world = World(Scene.from_seed(record.seed), camera)
+    world = World(TASKS[record.task](record.seed).scene, camera)
     film = av.open(str(path), "w", format="mp4") if path else None
     try:
         stream = add_stream(film, SIZE, FPS) if film else None

@@ -37,7 +37,7 @@ def run_workers(
         for number, (record, goal, clip) in enumerate(zip(records, decoded_goals, clips, strict=True)):
             title = f"goal {number + 1} of {len(records)}, scene {record.seed}"
             films[pool.submit(render_clip, record, camera, title, clip if film else None)] = record.seed
-            controls.append(pool.submit(run_controls, record.seed, goal))
+            controls.append(pool.submit(run_controls, record.task, record.seed, goal))
         try:
             jobs: list[Future[Any]] = [*films, *controls]
             for job in tqdm(as_completed(jobs), total=len(jobs), desc="controls and film", unit="job"):

@@ -18,16 +18,18 @@ from ami_nodes.convert import as_array, to_ns, xyz
 from ami_nodes.cycles import Figures
 from ami_nodes.demo_graph import GraphError
 from ami_nodes.graph_client import GraphClient, image_goal, position_goal
+from ami_nodes.replay_decision import recorded_actions
 from ami_nodes.sim_state import to_snapshot
 from ami_robot.perception.camera import CameraModel
+from ami_robot.types import MODEL_STEP_S
 from ami_sim.demo.record import EpisodeRecord
-from ami_sim.judge import EPISODE_S
 from ami_sim.scene import Scene
+from ami_sim.tasks import Task
 
 REPORT_S = 1.0  # wall time, for a report after a service's answer; heartbeats come ten times a second
 STATE_S = 5.0  # wall time until the first state after a reset
 SETTLE_S = 0.03  # the guardrail must not be armed on joint states from before the reset, which arrive every 10 ms
-EPISODE_TIMEOUT_S = 4 * EPISODE_S  # wall time: a slower simulation than this is broken
+SLOWEST = 4  # times as long as it lasts; a slower simulation than this is broken
 SENT = (GuardrailReport.ACCEPTED, GuardrailReport.MODIFIED)
 STALENESS = "staleness"  # the guardrail of inputs that are too old
 INTERVENED = (GuardrailReport.MODIFIED, GuardrailReport.REFUSED, GuardrailReport.BRAKE)
@@ -50,18 +52,20 @@ class DemoClient:
 
     def run_episode(
         self,
-        scene: Scene,
+        task: Task,
         goal_image: np.ndarray,
         camera: CameraModel,
         as_pose: bool,
         on_progress: Callable[[float], None],
     ) -> EpisodeRecord:
-        """Pursue one goal for EPISODE_S from the reset on and return what the simulator's judge says of it.
+        """Pursue one goal for the task's length from the reset on and return what the simulator's judge says of it.
 
         The goal is the picture (height, width, 3) uint8 rgb that `camera` would take, or its position when `as_pose`.
-        on_progress is called with the tool's true distance from the goal, m. Raises GraphError.
+        on_progress is called with the true distance from the goal, m, of the tool or, where there is one to be handled,
+        the block. Raises GraphError.
         """
-        graph = self._graph
+        graph, scene = self._graph, task.scene
+        length_s = MODEL_STEP_S * task.steps
         graph.arm(False)
         graph.reset(scene.seed)
         self._forget()
@@ -74,15 +78,15 @@ class DemoClient:
 
         def attend() -> None:
             if states := self._scene_states(scene):
-                on_progress(float(np.linalg.norm(xyz(states[-1].tool_position) - scene.goal_position)))
+                on_progress(_distance_m(task, states[-1]))
             if len(found := [r for r in list(self._reports) if r.decision == r.BRAKE and not r.armed]) > len(stops):
                 stops[:] = found
                 self._arm_again(found[-1])
 
-        result = graph.finish(graph.start(goal, EPISODE_S), EPISODE_TIMEOUT_S, attend)
-        graph.wait_until(lambda: self._elapsed_s(scene) > EPISODE_S, EPISODE_TIMEOUT_S, "the episode")
+        result = graph.finish(graph.start(goal, length_s), SLOWEST * length_s, attend)
+        graph.wait_until(lambda: self._elapsed_s(scene) > length_s, SLOWEST * length_s, "the episode")
         verdict = graph.judge()
-        return self._record(scene, goal_image, result, verdict, [report.reason for report in stops])
+        return self._record(task, goal_image, result, verdict, [report.reason for report in stops])
 
     def rest(self) -> None:
         """Bring the arm to rest, disarm and hear of it; what does not answer any more is passed over."""
@@ -105,10 +109,9 @@ class DemoClient:
             with contextlib.suppress(GraphError):  # it stays disarmed, and the episode is a miss whose record says why
                 self._graph.arm(True)
 
-    def _record(
-        self, scene: Scene, goal_image: np.ndarray, result: Any, verdict: Any, stops: list[str]
-    ) -> EpisodeRecord:
+    def _record(self, task: Task, goal_image: np.ndarray, result: Any, verdict: Any, stops: list[str]) -> EpisodeRecord:
         """Messages -> arrays."""
+        scene = task.scene
         states, plans, reports = self._scene_states(scene), list(self._plans), list(self._reports)  # more may come in
         origin_ns = to_ns(states[0].header.stamp)
         sent = [r for r in reports if r.decision in SENT and r.sequence]
@@ -116,15 +119,18 @@ class DemoClient:
         rows = list(sent[0].margin_rows) if sent else []
         margins = [as_array(r.margins) for r in sent if list(r.margin_rows) == rows]
         snapshots = [to_snapshot(state) for state in states]
-        horizon = max((len(plan.imagined_tool_path) for plan in plans), default=0)
-        paths = [_path(plan, horizon) for plan in plans]
+        paths = [_tool_path(plan) for plan in plans]
+        horizon = max(map(len, paths), default=0)
         spent_wall_s = self._walls_s[-1] - self._walls_s[0]
 
         def seconds(messages: list[Any]) -> np.ndarray:
             return np.array([(to_ns(message.header.stamp) - origin_ns) / 1e9 for message in messages])
 
         return EpisodeRecord(
+            task=task.name,
             seed=scene.seed,
+            length_s=MODEL_STEP_S * task.steps,
+            tolerance_m=task.tolerance_m,
             goal_image=goal_image,
             success=verdict.message == "reached",
             judged_s=as_array(verdict.times),
@@ -147,7 +153,7 @@ class DemoClient:
             plans_s=seconds(plans),
             plan_ms=np.array([plan.plan_ms for plan in plans]),
             plan_costs=np.array([np.nan if plan.refused else plan.cost for plan in plans]),
-            imagined_tool_paths=np.array(paths).reshape(len(paths), horizon, 3),
+            tool_paths=np.array([_filled_up(path, horizon) for path in paths]).reshape(len(paths), horizon, 3),
             camera_to_command_ms=np.array(
                 [(to_ns(r.header.stamp) - to_ns(r.observation_stamp)) / 1e6 for r in observed]
             ),
@@ -173,9 +179,21 @@ class DemoClient:
             kept.clear()
 
 
-def _path(plan: Plan, horizon: int) -> np.ndarray:
+def _distance_m(task: Task, state: SimState) -> float:
+    if task.name == "reach":
+        return float(np.linalg.norm(xyz(state.tool_position) - task.scene.goal_position))
+    return float(np.linalg.norm(xyz(state.block_poses[0].position) - task.goal_block_position))
+
+
+def _tool_path(plan: Plan) -> np.ndarray:
+    """(H, 3), m: where the tool is imagined, and from there on as the actions go; (0, 3) for a refusal."""
+    imagined = np.array([xyz(point) for point in plan.imagined_tool_path]).reshape(-1, 3)
+    if not len(imagined):
+        return imagined
+    further = recorded_actions(plan)[len(imagined) :, :3]
+    return np.concatenate([imagined, imagined[-1] + np.cumsum(further, axis=0)])
+
+
+def _filled_up(path: np.ndarray, horizon: int) -> np.ndarray:
     """(horizon, 3), m; NaN where there is none."""
-    path = np.full((horizon, 3), np.nan)
-    for step, point in enumerate(plan.imagined_tool_path):
-        path[step] = xyz(point)
-    return path
+    return np.concatenate([path, np.full((horizon - len(path), 3), np.nan)])
