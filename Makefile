@@ -92,7 +92,7 @@ manipulation: $(VENV)/.ready  ## the same for the model of blocks
 cpu-tier: $(VENV)/.ready  ## both models again from nothing, timed, and then how they do at reach and push (SEED=1: other ones)
 	time $(MAKE) --no-print-directory checkpoint manipulation
 	$(BIN)/ami eval reach --out runs/cpu-tier-$(SEED)/reach
-	$(BIN)/ami eval push --task push --checkpoint $(SHIPPED)/manipulation --episodes 200 --out runs/cpu-tier-$(SEED)/push
+	$(BIN)/ami eval push --episodes 200 --out runs/cpu-tier-$(SEED)/push
 
 bench-reach: $(VENV)/.ready  ## 100 goals, seeds 1000-1099, through the whole graph; writes benchmarks/results/reach.json
 	$(BIN)/python benchmarks/reach.py $(ARGS)

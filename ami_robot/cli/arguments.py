@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 Config = TypeVar("Config", bound=Any)  # a dataclass with a `seed`
 
 PACKAGE = Path(__file__).parents[1]
+SHIPPED = {"reach": "reach", "push": "push", "push_retracted": "push", "pick_lift": "carry", "pick_place": "carry"}
+"""The task file that ships for each task of the simulator; those of a block name their checkpoint."""
+
 EXIT_STATUS = "Exit status: 0 done, 2 wrong input, 130 interrupted."
 
 

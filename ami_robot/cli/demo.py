@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ami_robot.cli.arguments import add_verb, count, positive_count
+from ami_robot.cli.arguments import SHIPPED, add_verb, count, positive_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +31,9 @@ EXAMPLES = """examples:
 Exit status: 0 done, 1 a node died or a limit was broken, 2 wrong input, 130 interrupted."""
 
 REACH = "reach"
-HANDLING = {"push": "push", "push_retracted": "push", "pick_lift": "carry", "pick_place": "carry"}
-"""Tasks of a block, and the task file of each. One model was trained for all of them, on the pictures of one camera."""
+HANDLING_CAMERA = "close"
+"""Whose pictures the model was trained on that handles blocks."""
 
-HANDLING_MODEL, HANDLING_CAMERA = "manipulation", "close"
 BRING_UP_S = 60.0
 ANSWER_S = 5.0
 WORKERS = 2
@@ -51,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add(
         "task",
         nargs="?",
-        choices=(REACH, *HANDLING),
+        choices=tuple(SHIPPED),
         default=REACH,
         help="what the pictures ask for (default %(default)s)",
     )
@@ -65,7 +64,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--seed", type=count, default=0, metavar="S", help="seed of the first scene; the others follow (default 0)")
     add("--planner", choices=("icem", "analytic"), default="icem", help="icem plans on pictures, analytic on positions")
     add("--config", type=Path, metavar="F", help="task YAML for the planner instead of the one that ships")
-    add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
+    add(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="checkpoint folder in place of the one that the task takes",
+    )
     add("--gui", action="store_true", help="show PyBullet's window")
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help="where reports go (default %(default)s)")
     add("--no-video", action="store_true", help="leave demo.mp4 out")
@@ -76,12 +80,11 @@ def run(args: argparse.Namespace) -> int:
     from ami_robot.configurator.configurator import load_task, task_file
     from ami_robot.perception.checkpoint import checkpoint_folder, load_checkpoint
 
-    if args.task in HANDLING and args.planner == "analytic":
+    if args.task != REACH and args.planner == "analytic":
         raise DemoError(f"--planner analytic moves the tool alone, and {args.task} takes a block; leave --planner out.")
-    planner = {"icem": REACH, "analytic": "analytic"}[args.planner]
-    config = args.config or task_file(HANDLING.get(args.task, planner))
+    config = args.config or task_file("analytic" if args.planner == "analytic" else SHIPPED[args.task])
     task = load_task(config)
-    model = args.checkpoint or (HANDLING_MODEL if args.task in HANDLING else None)
+    model = args.checkpoint or task.block_head or None
     checkpoint = load_checkpoint(model) if task.uses_world_model else None
     folder = _new_folder(args.out)
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randrange(1, 102)))  # above 101 ports may clash
@@ -93,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         "gui": "true" if args.gui else "false",
         "scenes": args.task,
     }
-    if args.task in HANDLING:
+    if args.task != REACH:
         arguments["camera_file"] = HANDLING_CAMERA
     if model:
         arguments["checkpoint"] = str(checkpoint_folder(model).resolve())

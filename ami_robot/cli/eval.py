@@ -7,16 +7,22 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ami_robot.cli.arguments import add_verb, count, positive_count
+from ami_robot.cli.arguments import SHIPPED, add_verb, count, positive_count
+
+if TYPE_CHECKING:
+    from ami_sim.evaluation.suites import Suite
 
 EXAMPLES = """examples:
   ami eval reach --episodes 20 --out runs/reach           the shipped agent beside hold, random and expert
-  ami eval push push:colour --out runs/push --task my_push.yaml --checkpoint runs/training
+  ami eval push push:colour --out runs/push               one that handles blocks, also under a shift
+  ami eval push --out runs/mine --task my_push.yaml --checkpoint runs/training
   ami eval push --task search.yaml policy.yaml both.yaml --checkpoint runs/training --out runs/modes
                                                           three agents on the same episodes, compared in pairs
-  ami eval reach push --shifts --shifted-episodes 64 --out runs/all
+  ami eval pick_lift pick_place --shifts --shifted-episodes 64 --out runs/carry
 
 Stopped in any way, the same command goes on. Exit status: 0 done, 2 wrong input, 130 interrupted."""
 
@@ -41,12 +47,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add(
         "--task",
         nargs="*",
-        default=["reach"],
         metavar="TASK.yaml",
-        help="task file, or name of a shipped one; a row each (default reach; none: controls alone)",
+        help="task file, or name of a shipped one; a row each (default: what ships; none: controls alone)",
     )
     add("--vary", metavar="KEY=V,V", help="each task once with each of these values, as contacts.candidates=2,8,16")
-    add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
+    add(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="checkpoint folder in place of the one that the task takes",
+    )
     add("--controls", nargs="*", metavar="ROW", help="rows without a model: hold, random, expert (default: all three)")
     add("--full", action="store_true", help="the guardrail sees every joint state, and torques, as in the graph")
     add("--workers", type=positive_count, default=2, help="processes, at best one for each idle core (default 2)")
@@ -75,15 +85,14 @@ def _evaluate(args: argparse.Namespace, folder: Path) -> int:
     from ami_sim.evaluation.variants import variants
 
     shifted = args.shifted_episodes or args.episodes
-    tasks = [task_file(name) for name in args.task]
+    suites = parse_suites(args.suites, args.shifts)
+    tasks = [task_file(name) for name in (shipped_task(suites) if args.task is None else args.task)]
     if args.vary:
         tasks = variants(tasks, args.vary, folder)
+    entry = entered(args.controls, tasks, args.checkpoint, args.full)
     evaluation = Evaluation(
-        entered(args.controls, tasks, args.checkpoint, args.full),
-        {
-            suite: held_out_seeds(args.seed, shifted if suite.shift else args.episodes)
-            for suite in parse_suites(args.suites, args.shifts)
-        },
+        entry,
+        {suite: held_out_seeds(args.seed, shifted if suite.shift else args.episodes) for suite in suites},
     )
     table, load, keys = evaluation.open(args.out), os.getloadavg()[0], evaluation.keys
     done, interval_s = sum(key in table.episodes for key in keys), 0.2 if sys.stderr.isatty() else 2.0
@@ -97,9 +106,22 @@ def _evaluate(args: argparse.Namespace, folder: Path) -> int:
             print(INTERRUPTED, file=sys.stderr)
             return 130
     if args.card:
-        update_model_card(checkpoint_folder(args.checkpoint or DEFAULT_CHECKPOINT), card_entries(results))
+        update_model_card(checkpoint_folder(entry.checkpoint or DEFAULT_CHECKPOINT), card_entries(results))
     print(f"{printed(results['rows'], results['pairs'])}\n\nreport: {args.out / REPORT}")
     return 0
+
+
+def shipped_task(suites: Sequence[Suite]) -> list[str]:
+    """The shipped task file for all of the suites, by its name. Raises EvaluationError where they take several."""
+    from ami_sim.evaluation.suites import EvaluationError
+
+    names = list(dict.fromkeys(SHIPPED[suite.task] for suite in suites))
+    if len(names) > 1:
+        raise EvaluationError(
+            f"for these suites several agents ship ({', '.join(names)}), and each row plays all of them; "
+            "evaluate them one after the other, or name a --task."
+        )
+    return names
 
 
 def command(args: argparse.Namespace) -> str:
@@ -108,7 +130,8 @@ def command(args: argparse.Namespace) -> str:
     words += ["--shifts"] * args.shifts
     if args.shifted_episodes:
         words += ["--shifted-episodes", str(args.shifted_episodes)]
-    words += ["--task", *args.task, *(["--vary", args.vary] if args.vary else [])]
+    words += [] if args.task is None else ["--task", *args.task]
+    words += ["--vary", args.vary] if args.vary else []
     words += ["--checkpoint", str(args.checkpoint)] if args.checkpoint else []
     words += [] if args.controls is None else ["--controls", *args.controls]
     words += ["--full"] * args.full + ["--card"] * args.card

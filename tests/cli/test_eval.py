@@ -26,6 +26,7 @@ from ami_sim.world import World
 from tests.untrained import untrained_agent, untrained_checkpoint
 
 EPISODES, WAIT_S = 2, 240.0
+PUSH = REACH.with_name("push.yaml")
 ROWS = ("short", "analytic", "hold", "expert")
 
 
@@ -146,6 +147,8 @@ def test_another_command_in_that_folder_is_refused(evaluated, untrained, capsys)
         (["juggle"], "there is no suite 'juggle'"),
         (["push:fog"], "there is no shift 'fog'"),
         (["reach", "--seed", "999999"], "are not held out"),
+        (["push", "pick_lift"], "several agents ship (push, carry), and each row plays all of them"),
+        (["push", "--task", "push", "OTHERS"], "the tasks name several checkpoints (elsewhere, manipulation)"),
         (["reach", "--controls", "luck"], "there is no control 'luck'"),
         (["reach", "--controls", "--task"], "there is nobody to evaluate"),
         (["reach", "--task", "reach", str(REACH)], "two rows would be called 'reach'"),
@@ -156,7 +159,10 @@ def test_another_command_in_that_folder_is_refused(evaluated, untrained, capsys)
 def test_what_cannot_be_evaluated_is_said_in_one_line_before_anything_is_written(
     command, says, untrained, tmp_path, capsys
 ):
-    command = [str(untrained / "checkpoint") if word == "UNTRAINED" else word for word in command]
+    others = tmp_path / "others.yaml"
+    others.write_text(PUSH.read_text().replace("block_head: manipulation", "block_head: elsewhere"))
+    known = {"UNTRAINED": str(untrained / "checkpoint"), "OTHERS": str(others)}
+    command = [known.get(word, word) for word in command]
     assert main(["eval", *command, "--out", str(tmp_path / "out")]) == 2
     assert says in one_line(capsys)
     assert not (tmp_path / "out").exists()

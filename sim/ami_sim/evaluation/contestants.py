@@ -133,7 +133,10 @@ class Contestants:
 
 
 def entered(controls: Sequence[str] | None, tasks: Sequence[Path], checkpoint: Path | None, full: bool) -> Entry:
-    """An entry; None for all controls. Raises EvaluationError: no such control, or two rows of one name."""
+    """An entry; None for all controls, and for the checkpoint that the tasks name, or else the one that ships.
+
+    Raises EvaluationError: no such control, two rows of one name, or several checkpoints.
+    """
     controls = list(CONTROLS) if controls is None else list(dict.fromkeys(controls))
     for name in controls:
         if name not in CONTROLS:
@@ -144,7 +147,15 @@ def entered(controls: Sequence[str] | None, tasks: Sequence[Path], checkpoint: P
     for name in names:
         if names.count(name) > 1 or name in CONTROLS:
             raise EvaluationError(f"two rows would be called {name!r}; give the task files other names.")
-    return Entry(tuple(controls), tuple(tasks), checkpoint, full)
+    return Entry(tuple(controls), tuple(tasks), checkpoint or _named_checkpoint(tasks), full)
+
+
+def _named_checkpoint(tasks: Sequence[Path]) -> Path | None:
+    """Whose block head the tasks ask for, if they do. Raises EvaluationError where they name several."""
+    names = sorted({load_task(path).block_head for path in tasks} - {""})
+    if len(names) > 1:
+        raise EvaluationError(f"the tasks name several checkpoints ({', '.join(names)}); evaluate them apart.")
+    return Path(names[0]) if names else None
 
 
 def _model_error(task: TaskSettings) -> ModelErrorBound | None:
