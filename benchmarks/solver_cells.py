@@ -75,14 +75,20 @@ def parse_cell(text: str) -> Cell:
 
 
 class Solvers(Contestants):
-    """Contestants whose rows are cells: the agent of one task file, in which only the search is exchanged."""
+    """Contestants whose rows are cells: the agent of the first task file, in which only the search is exchanged.
 
-    def __init__(self, entry: Entry, cells: dict[str, Cell], var_scale: float) -> None:
-        """Raises EvaluationError: the task does not search with icem alone, or lets theirs search the gripper, or a
+    A row named after one of the task files plays as that says.
+    """
+
+    def __init__(self, entry: Entry, cells: dict[str, Cell], var_scale: float, unwatched: bool = False) -> None:
+        """With no monitor of the model's error in the cells, if they are to be `unwatched`.
+
+        Raises EvaluationError: the task does not search with icem alone, or lets theirs search the gripper, or a
         solver's package is not there.
         """
         super().__init__(entry)
-        (self._base,) = entry.agents
+        self._base, *self._others = entry.agents
+        self._unwatched = unwatched
         self._cells, self._var_scale = cells, var_scale
         task = self.tasks[self._base]
         if task.icem is None or task.policy is not None or task.caution is not None:
@@ -99,9 +105,11 @@ class Solvers(Contestants):
         self._classes = {solver: solver_class(solver) for solver in theirs}
 
     def agent(self, row: str, world_model: WorldModel | None = None) -> Agent:
-        """That of the task file, searching as the cell `row` says."""
-        agent = super().agent(self._base, world_model)
-        if row == self._base:
+        """That of the first task file, searching as the cell `row` says; or of the task file of that name."""
+        agent = super().agent(row if row in self.tasks else self._base, world_model)
+        if self._unwatched and row not in self._others:
+            agent.monitor = None
+        if row in self.tasks:
             return agent
         holder: Any = agent
         while not isinstance(holder.planner, ICEM):
@@ -118,9 +126,11 @@ class Solvers(Contestants):
             holder.planner = SolverPlanner(make, cell.box(shipped.settings), imagination)
         return agent
 
-    def settings(self, cell: Cell) -> dict[str, Any]:
-        """What the search of a cell is given."""
-        shipped = self.tasks[self._base].icem
+    def settings(self, row: str) -> dict[str, Any]:
+        """What the search of a row is given."""
+        if row in self.tasks:
+            return {"task_sha256": self.tasks[row].sha256}
+        cell, shipped = self._cells[row], self.tasks[self._base].icem
         assert shipped is not None  # looked at above
         ours = cell.solver == OURS
         return asdict(cell.settings(shipped)) if ours else cell.options(self._var_scale, shipped.seed)

@@ -25,10 +25,13 @@ Episodes = Mapping[str, Lines]
 def matched(cells: Mapping[str, Cell], episodes: Episodes) -> list[dict[str, Any]]:
     """For each of their cells, our cheapest as it ships that succeeded in at least as many of the same episodes.
 
+    Ours are the cells of our search, and what is no cell: task files as they are.
+
     The cheapest has the least median time of the thread; None where none succeeded as often and planned there, too.
     `least` says that theirs is its solver's cheapest among those that succeeded most often: the pair that counts.
     """
     ours = [name for name, cell in cells.items() if cell.solver == OURS and cell.masked and not cell.whole]
+    ours += [name for name in episodes if name not in cells]
     theirs = [name for name, cell in cells.items() if cell.solver != OURS]
     kinds: dict[tuple[str, bool, bool], list[str]] = {}
     for name in theirs:

@@ -32,7 +32,7 @@ from ami_robot.provenance import commit, made_with
 from ami_robot.safety.model_error import ModelErrorError
 from ami_robot.strict import StrictError
 from ami_sim.attempt import attempt
-from ami_sim.evaluation.contestants import Entry
+from ami_sim.evaluation.contestants import entered
 from ami_sim.evaluation.run import episode_line, one_thread
 from ami_sim.evaluation.suites import EvaluationError, Suite, held_out_seeds, parse_suite
 from ami_sim.evaluation.summary import row_of
@@ -46,7 +46,7 @@ EXAMPLES = """examples:
   python -m benchmarks.solvers --episodes 10 --cells ours:64x2 cem:64x3 icem:64x3 --out runs/small.json
   python -m benchmarks.solvers --cells ours:128x3 ours:128x3:unmasked --table runs/masks --out runs/masks.json
                                                                     what the masks cost; needs no other package
-  python -m benchmarks.solvers --task push --config push.yaml --checkpoint runs/push --table runs/p --out runs/p.json
+  python -m benchmarks.solvers --task push --config benchmarks/push_icem.yaml --unwatched --also push --table runs/push
 
 Stopped in any way, the same command goes on; more cells or episodes are added to what is there.
 Exit status: 0 done, 2 wrong input or no package, 130 interrupted."""
@@ -72,21 +72,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         cells = {cell.name: cell for cell in map(parse_cell, args.cells)}
         suite, seeds = parse_suite(args.task), held_out_seeds(args.seed, args.episodes)
-        solvers = Solvers(Entry((), (task_file(args.config),), args.checkpoint, False), cells, args.var_scale)
+        entry = entered([], [task_file(name) for name in (args.config, *args.also)], args.checkpoint, full=False)
+        solvers = Solvers(entry, cells, args.var_scale, args.unwatched)
+        rows = [*(path.stem for path in map(task_file, args.also)), *cells]
         solvers.check()
-        table = Table(args.table, _identity(suite, solvers, args.var_scale))
-        play(table, solvers, suite, list(cells), seeds)
+        table = Table(args.table, _identity(suite, solvers, args))
+        play(table, solvers, suite, rows, seeds)
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         return 130
     except (EvaluationError, StrictError, ConfigError, CheckpointError, ModelErrorError, OSError) as error:
         print(f"solvers: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    episodes = {name: [table.episodes[suite.name, name, seed] for seed in seeds] for name in cells}
+    episodes = {name: [table.episodes[suite.name, name, seed] for seed in seeds] for name in rows}
     results = {
-        "rows": [
-            row_of(suite.name, name, episodes[name]) | {"settings": solvers.settings(cells[name])} for name in cells
-        ],
+        "rows": [row_of(suite.name, name, episodes[name]) | {"settings": solvers.settings(name)} for name in rows],
         "pairs": matched(cells, episodes),
         "masks": masks(cells, episodes),
         "seeds": [seeds.start, seeds.stop - 1],
@@ -118,7 +118,7 @@ def play(table: Table, solvers: Solvers, suite: Suite, names: Sequence[str], see
             bar.update()
 
 
-def _identity(suite: Suite, solvers: Solvers, var_scale: float) -> dict[str, Any]:
+def _identity(suite: Suite, solvers: Solvers, args: argparse.Namespace) -> dict[str, Any]:
     """What all episodes of a table have in common, whatever cells are added."""
     try:
         package = f"{DISTRIBUTION} {version(DISTRIBUTION)}"
@@ -128,7 +128,8 @@ def _identity(suite: Suite, solvers: Solvers, var_scale: float) -> dict[str, Any
         "suite": suite.name,
         "package": package,
         "torch": torch.__version__,
-        "var_scale": var_scale,
+        "var_scale": args.var_scale,
+        "unwatched": args.unwatched,
     } | solvers.identity()
 
 
@@ -146,10 +147,12 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="as ami eval has them: reach, push, push:colour (default: %(default)s)",
     )
     add("--config", default="reach", metavar="TASK.yaml", help="of the agent, planner: icem (default: %(default)s)")
+    add("--also", nargs="*", default=[], metavar="TASK.yaml", help="rows of ours that play as these task files say")
     add("--checkpoint", type=Path, metavar="DIR", help="checkpoint folder instead of the one that ships")
     add(
         "--cells", nargs="+", default=CELLS, metavar="CELL", help="SOLVER:SAMPLESxITERATIONS[:masked|:unmasked][:whole]"
     )
+    add("--unwatched", action="store_true", help="cells plan whatever the model's error: no monitor, no bound")
     add("--episodes", type=positive_count, default=100, metavar="N", help="of each cell (default: %(default)s)")
     add("--seed", type=count, default=0, metavar="S", help="of the first episode (default: %(default)s)")
     add(

@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from ami_robot.actor.arrival import Arrival
+from ami_robot.actor.contacts import Contacts
 from ami_robot.configurator.configurator import REACH, load_task, task_file
 from ami_robot.pool import INTERRUPTED
+from ami_robot.safety.monitor import Monitor
 from ami_robot.types import Belief, Goal
-from ami_sim.evaluation.contestants import Entry
+from ami_sim.evaluation.contestants import Entry, entered
 from ami_sim.evaluation.suites import EvaluationError, parse_suite
 from ami_sim.evaluation.table import LINES
 from benchmarks import solver_planner, solvers
@@ -21,6 +23,7 @@ from benchmarks.solver_cells import Cell, Solvers, parse_cell
 from benchmarks.solver_summary import BAR, masks, matched, ratio, sentence
 
 SHIPPED = load_task(REACH).icem
+PUSH_ICEM = Path(solvers.__file__).with_name("push_icem.yaml")
 
 
 @pytest.mark.parametrize("name", [*solvers.CELLS, "ours:8x1:unmasked", "icem:64x3:masked:whole"])
@@ -102,6 +105,12 @@ def test_our_cells_without_masks_or_step_limits_are_not_what_ships_and_match_not
         ]
         is None
     )
+
+
+def test_a_task_file_beside_the_cells_is_ours_too():
+    lines = {"push": episodes(4, 10.0), "cem:64x3": episodes(1, 60.0)}
+    (pair,) = matched({"cem:64x3": parse_cell("cem:64x3")}, lines)
+    assert pair["ours"] == "push" and pair["ours_successes"] == 4 and pair["cpu_ratio"]["p50"] == 0.167
 
 
 def test_the_masks_share_is_what_goes_away_without_them():
@@ -206,6 +215,15 @@ def test_the_search_is_exchanged_within_what_the_task_puts_round_it(tmp_path):
     arrival = {"latent_distance": 0.1, "tool_distance_m": 0.02, "leave_factor": 1.5, "most_steps": 9}
     planner = solvers_of(tmp_path, "ours:8x1", arrival=arrival).agent("a").planner
     assert isinstance(planner, Arrival) and planner.planner.settings.candidates == 8
+
+
+def test_a_task_file_beside_the_cells_plays_as_it_says():
+    entry = entered([], [PUSH_ICEM, task_file("push")], None, full=False)
+    both = Solvers(entry, {"a": parse_cell("ours:8x1")}, 1.0, unwatched=True)
+    both.check()
+    assert both.agent("a").monitor is None and isinstance(both.agent("push").monitor, Monitor)
+    assert isinstance(both.agent("push").planner, Contacts) and both.agent("a").planner.settings.candidates == 8
+    assert both.settings("push") == {"task_sha256": both.tasks["push"].sha256}
 
 
 def test_a_task_that_searches_the_gripper_is_for_our_search_alone(tmp_path):
