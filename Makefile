@@ -86,8 +86,12 @@ checkpoint: $(VENV)/.ready  ## make the shipped model of reach again from nothin
 manipulation: $(VENV)/.ready  ## the same for the model of blocks
 	$(call COLLECTED,manipulation,--mix manipulation --steps 60)
 	$(call TRAINED,manipulation)
+	rm -rf $(SHIPPED)/manipulation/error_predictor
 	$(call CALIBRATED,push,push)
 	$(call CALIBRATED,carry,pick_lift pick_place)
+	$(BIN)/ami collect --out data/errors-$(SEED) --mix manipulation --steps 60 --seed $$(($(SEED) + 100))
+	$(BIN)/ami train-error-predictor --data data/errors-$(SEED) --checkpoint manipulation --seed $(SEED) \
+	  --out $(SHIPPED)/manipulation/error_predictor
 
 cpu-tier: $(VENV)/.ready  ## both models again from nothing, timed, and then how they do at reach and push (SEED=1: other ones)
 	time $(MAKE) --no-print-directory checkpoint manipulation

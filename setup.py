@@ -14,7 +14,7 @@ setup(
     package_dir={"ami_robot": "ami_robot", "ami_sim": "sim/ami_sim", "ami_calibration": "calibration/ami_calibration"},
     package_data={
         "": ["*.yaml", "py.typed"],
-        "ami_robot": ["checkpoints/*/*"],
+        "ami_robot": ["checkpoints/*/*", "checkpoints/*/*/*"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ami_robot"]),

@@ -86,8 +86,8 @@ class Outcomes:
     image_latents: Array  # (N, H, D)
     proprio: Array  # (N, H, PROPRIO_DIM)
     spread: Array | None = None  # (N, H): how unsure it is
-    """Standard deviation of where the block is, m, of a model with a head for that; else RMS disagreement of several
-    networks in units of the latent; None of a single network."""
+    """By how far the block is to be expected off, m, of a model with a head for that (world_model/error_predictor.py);
+    else RMS disagreement of several networks in units of the latent; None of a single network."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import NoReturn
 import ami_robot
 
 VERBS = (
-    "collect", "export", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo", "eval",
-    "calibrate", "preflight",
+    "collect", "export", "pretrain", "backbone", "train", "train-policy", "train-error-predictor", "diagnose",
+    "goal", "demo", "eval", "calibrate", "preflight",
     "guardrails", "verify-run", "replay", "scenario", "ros", "pursue", "step",
 )  # fmt: skip
 OURS = ("ami_robot", "ami_sim", "ami_calibration", "ami_nodes", "ami_embedded")
@@ -30,7 +30,8 @@ EXAMPLES = """examples:
   ami pretrain --data data/reach --out runs/pretraining
   ami train --data data/reach --out runs/training
   ami train-policy --data data/reach --out runs/policy
-  ami eval reach push --episodes 192 --shifts --shifted-episodes 64 --out runs/evaluation
+  ami train-error-predictor --data data/new --checkpoint manipulation --out runs/error_predictor
+  ami eval push --episodes 192 --shifts --shifted-episodes 64 --out runs/evaluation
   ami diagnose --data data/reach --out runs/diagnostics
   ami diagnose --oracle reach --out runs/oracle  what a search loses by its world model, and what by cost and search
   ami goal pose 0.5 0.1 0.2 --out goal.npz

@@ -14,12 +14,13 @@ from ami_robot.learning.dataset import DataError, contact_windows
 from ami_robot.learning.latents import LatentEpisodes
 from ami_robot.learning.prediction import RANKED, prediction_report, top_1
 from ami_robot.learning.probes import Probe, distances, effective_rank, fit_probes, probe_report
-from ami_robot.learning.uncertainty import auroc, coverage
+from ami_robot.learning.uncertainty import auroc, auroc_interval, coverage
 from ami_robot.learning.windows import Foreseen, Windows
 from ami_robot.perception.checkpoint import Checkpoint, CheckpointError
-from ami_robot.perception.encoder import EncoderConfig, GoalHead, PlaceHead, has_block_head, load_block_head
+from ami_robot.perception.encoder import EncoderConfig, GoalHead, has_block_head
 from ami_robot.strict import StrictError, read
-from ami_robot.world_model.predictor import Predictor, PredictorConfig
+from ami_robot.world_model.error_predictor import ImaginedBlock, error_predictor_checkpoint
+from ami_robot.world_model.predictor import Predictor, load_predictor
 
 OFF_M = 0.03
 """A block imagined farther than that from where it came to be is imagined wrongly."""
@@ -45,13 +46,9 @@ def diagnose(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str)
         DataError: the episodes are too few, or shorter than the windows that the checkpoint was trained on.
     """
     encoder: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
-    sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
-    predictor = checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
+    predictor = load_predictor(checkpoint)
     goal_head = checkpoint.fill(GoalHead(encoder), "goal_head")
-    try:
-        config: TrainingConfig = read(checkpoint.record.get("training"), TrainingConfig, "training")
-    except StrictError as error:
-        raise CheckpointError(f"{checkpoint.source} does not say how it was trained: {error}") from error
+    config = training_config(checkpoint)
     steps, seed = config.window.steps, config.seed
     if steps > episodes.actions.shape[1]:
         raise DataError(f"windows of {steps} steps do not fit into episodes of {episodes.actions.shape[1]}.")
@@ -60,12 +57,14 @@ def diagnose(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str)
     for step, share in top_1(predictor, Windows.drawn(held_out, steps, _RANKED_WINDOWS, seed)).items():
         prediction[step][f"top_1_of_{RANKED}"] = share
     probes = fit_probes(training, seed)
-    has_head = has_block_head(checkpoint)
-    opinion = opinion_of_head(load_block_head(checkpoint)) if has_head else opinion_of_networks(probes["mlp"])
+    block = ImaginedBlock.of(checkpoint) if has_block_head(checkpoint) else None
+    opinion = opinion_of_block(block) if block else opinion_of_networks(probes["mlp"])
+    trained_on_this_data = trained_on(checkpoint, data_sha256)
+    unseen = held_out if trained_on_this_data else _unseen(checkpoint, episodes, data_sha256)
     return {
         "checkpoint_sha256": checkpoint.sha256,
         "data_sha256": data_sha256,
-        "trained_on_this_data": checkpoint.record["data"]["content_sha256"] == data_sha256,
+        "trained_on_this_data": trained_on_this_data,
         "split": {
             "seed": seed,
             "held_out_fraction": config.held_out_fraction,
@@ -77,8 +76,31 @@ def diagnose(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str)
         "prediction": prediction,
         "probes": probe_report(probes, held_out),
         "error_split": error_split(predictor, probes["mlp"], held_out, steps, seed),
-        "uncertainty": uncertainty(predictor, opinion, held_out, steps, seed),
+        "uncertainty": uncertainty(predictor, opinion, unseen, steps, seed),
     }
+
+
+def training_config(checkpoint: Checkpoint) -> TrainingConfig:
+    """How it was trained. Raises CheckpointError when its record does not say so."""
+    try:
+        config: TrainingConfig = read(checkpoint.record.get("training"), TrainingConfig, "training")
+    except StrictError as error:
+        raise CheckpointError(f"{checkpoint.source} does not say how it was trained: {error}") from error
+    return config
+
+
+def trained_on(checkpoint: Checkpoint, data_sha256: str) -> bool:
+    """Whether these are the data that a checkpoint was trained on."""
+    return bool(checkpoint.record["data"]["content_sha256"] == data_sha256)
+
+
+def _unseen(checkpoint: Checkpoint, episodes: LatentEpisodes, data_sha256: str) -> LatentEpisodes:
+    """Those that the error predictor learned nothing from, of data that the world model was not trained on."""
+    learned = error_predictor_checkpoint(checkpoint)
+    if learned is None or learned.record["data"]["content_sha256"] != data_sha256:
+        return episodes
+    training = learned.record["training"]
+    return episodes.split(training["held_out_fraction"], training["seed"])[1]
 
 
 def error_split(
@@ -98,42 +120,52 @@ def error_split(
     }
 
 
-Opinion = Callable[[Foreseen, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""Of W windows and which block (W,) is meant: where it is imagined at the horizon (W, 3), m, and the spread (W,)."""
+Opinion = Callable[[Windows, Foreseen], tuple[torch.Tensor, torch.Tensor]]
+"""Of W windows: where the block that moves is imagined at the horizon (W, 3), m, and the spread (W,)."""
 
 
-def opinion_of_head(head: PlaceHead) -> Opinion:
-    """Both are the head's: it is fitted to one block."""
-    return lambda foreseen, _: head.place(foreseen.latents[:, -1])
+def opinion_of_block(block: ImaginedBlock) -> Opinion:
+    """As the world model has it: of one block."""
+
+    def opinion(windows: Windows, foreseen: Foreseen) -> tuple[torch.Tensor, torch.Tensor]:
+        places, spread = block(*windows.way(foreseen))
+        return places[:, -1], spread[:, -1]
+
+    return opinion
 
 
 def opinion_of_networks(probe: Probe) -> Opinion:
     """Where the probe finds it, and how far the networks are apart."""
-    return lambda foreseen, which: (_read(probe, foreseen.latents[:, -1], 1 + which), foreseen.spread[:, -1])
+    return lambda windows, foreseen: (
+        _read(probe, foreseen.latents[:, -1], 1 + windows.farthest),
+        foreseen.spread[:, -1],
+    )
 
 
 @torch.inference_mode()
 def uncertainty(
-    predictor: Predictor, opinion: Opinion, held_out: LatentEpisodes, steps: int, seed: int
+    predictor: Predictor, opinion: Opinion, unseen: LatentEpisodes, steps: int, seed: int
 ) -> dict[str, Any]:
     """Whether the spread at the horizon ranks and bounds the error of the imagined block, in windows with contact.
 
     A block is imagined wrongly when it is more than OFF_M from where it came to be. Without a spread there is no
     `auroc`, and the intervals are of one width.
     """
-    windows, starts = _contacts(held_out, steps, seed)
+    windows, starts = _contacts(unseen, steps, seed)
     if not len(starts):
         return {"windows": 0}
-    found, unsure = opinion(windows.imagined(predictor), windows.farthest)
+    found, unsure = opinion(windows, windows.imagined(predictor))
     error = torch.linalg.vector_norm(found - _position(windows, 1 + windows.farthest, -1), dim=-1)
     errors, spread = error.double().numpy(), unsure.double().numpy()
     wrong = errors > OFF_M
     area = auroc(spread, wrong) if spread.any() else math.nan
+    known = not math.isnan(area)
     return {
         "windows": len(errors),
         "episodes": len(np.unique(starts[:, 0])),
         "base_rate": round(float(wrong.mean()), 4),
-        "auroc": None if math.isnan(area) else round(area, 4),
+        "auroc": round(area, 4) if known else None,
+        "auroc_interval_95": auroc_interval(spread, wrong, starts[:, 0], seed) if known else None,
         "coverage": coverage(errors, spread if spread.any() else np.ones_like(spread), starts[:, 0], seed),
     }
 

@@ -65,9 +65,14 @@ def _uncertainty_text(uncertain: Mapping[str, Any]) -> str:
     return (
         f"{uncertain['windows']} windows with contact from {uncertain['episodes']} episodes; in "
         f"{uncertain['base_rate']:.1%} the block is imagined more than {OFF_M * 100:g} cm off at the horizon. AUROC of "
-        f"the spread for that: {'none, the model does not say' if area is None else area}. "
+        f"the spread for that: {'none, the model does not say' if area is None else _with_interval(uncertain)}. "
         + _coverage_text(uncertain["coverage"])
     )
+
+
+def _with_interval(uncertain: Mapping[str, Any]) -> str:
+    low, high = uncertain["auroc_interval_95"]
+    return f"{uncertain['auroc']} (95 %, by episodes: {low:.2f} to {high:.2f})"
 
 
 def _coverage_text(covered: Mapping[str, Any] | None) -> str:
@@ -76,7 +81,9 @@ def _coverage_text(covered: Mapping[str, Any] | None) -> str:
     low, high = covered["interval_95"]
     return (
         f"Intervals for {covered['nominal']:.0%} hold {covered['held']} of {covered['of']} (95 %: {low:.2f} to "
-        f"{high:.2f}), calibrated on {covered['calibrated_on']} other episodes."
+        f"{high:.2f}), calibrated on {covered['calibrated_on']} other episodes. Calibration curve, promised: held: "
+        + ", ".join(f"{float(share):.0%}: {held:.0%}" for share, held in covered["curve"].items())
+        + "."
     )
 
 

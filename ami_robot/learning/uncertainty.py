@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ami_robot.statistics import clopper_pearson
 
 MISCOVERAGE = 0.1  # of the intervals that are tried
+CURVE = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # coverages of the calibration curve
+_RESAMPLED = 1000
 
 
 def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
@@ -25,6 +27,21 @@ def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
     if not positives or not negatives:
         return math.nan
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auroc_interval(
+    scores: NDArray[np.floating], positive: NDArray[np.bool_], groups: NDArray[np.intp], seed: int
+) -> list[float]:
+    """95 % of the AUROCs of as many groups (episodes), drawn with replacement: a cluster bootstrap (Field, Welsh 2007).
+
+    Draws without a positive or without a negative are left out.
+    """
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    generator, areas = np.random.default_rng([seed, 6]), []
+    for _ in range(_RESAMPLED):
+        taken = np.concatenate([rows[i] for i in generator.integers(len(rows), size=len(rows))])
+        areas.append(auroc(scores[taken], positive[taken]))
+    return [round(float(bound), 4) for bound in np.nanpercentile(areas, [2.5, 97.5])]
 
 
 def conformal_quantile(scores: NDArray[np.floating], miscoverage: float) -> float:
@@ -67,4 +84,9 @@ def coverage(
         "held": held,
         "of": len(counted),
         "interval_95": [round(bound, 4) for bound in clopper_pearson(held, len(counted))],
+        "curve": {
+            share: round(float((counted <= conformal_quantile(fitted, 1 - share)).mean()), 3)
+            for share in CURVE
+            if conformal_quantile(fitted, 1 - share) < math.inf
+        },
     }

@@ -62,6 +62,11 @@ class Windows:
         """(W,): which block is displaced most between first and last frame."""
         return torch.linalg.vector_norm(self.blocks[:, -1] - self.blocks[:, 0], dim=-1).argmax(-1)
 
+    def way(self, foreseen: Foreseen) -> tuple[Tensor, Tensor]:
+        """What is imagined, after the frame it begins from: latents (W, H + 1, D), proprioception (W, H + 1, P)."""
+        latents = torch.cat([self.latents[:, :1], foreseen.latents], dim=1)
+        return latents, torch.cat([self.proprio[:, :1], foreseen.proprio], dim=1)
+
     @torch.inference_mode()
     def imagined(self, predictor: Predictor, others: int = 0) -> Foreseen:
         """What is imagined from the first frame under the actions, or under those of the window `others` before."""

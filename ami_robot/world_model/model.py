@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ami_robot.perception.checkpoint import Checkpoint
-from ami_robot.perception.encoder import EncoderConfig, has_block_head, load_block_head
+from ami_robot.perception.encoder import EncoderConfig, has_block_head
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM, Array, Outcomes
-from ami_robot.world_model.predictor import Predictor, PredictorConfig, Rollouts
+from ami_robot.world_model.error_predictor import ImaginedBlock
+from ami_robot.world_model.predictor import Predictor, load_predictor
 from ami_robot.world_model.protocol import PullBack
 
 ROWS_AT_A_TIME = 16
@@ -27,11 +28,10 @@ class LatentWorldModel:
         """Build from a checkpoint; raises CheckpointError when its tensors do not fit its configuration."""
         torch.set_num_threads(1)  # planning shares the machine with the camera, the encoder and the guardrail
         encoder: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
-        sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
-        self._build = lambda: checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
+        self._build = lambda: load_predictor(checkpoint)
         self._predictor = self._build()
-        self._disagrees = sizes.members > 1 or sizes.codes > 1
-        self._block_head = load_block_head(checkpoint) if has_block_head(checkpoint) else None
+        self._disagrees = len(self._predictor.networks) > 1 or self._predictor.codes > 1
+        self._block = ImaginedBlock.of(checkpoint) if has_block_head(checkpoint) else None
         if torch.backends.mkldnn.is_available():
             _use_onednn(self._predictor)
         self.checkpoint_sha256 = checkpoint.sha256
@@ -48,14 +48,13 @@ class LatentWorldModel:
         )
         latents, predicted = rollouts.most_likely()
         latents, predicted = latents[:candidates], predicted[:candidates]
-        spread = self._spread(rollouts, latents)
+        if self._block is not None:
+            begin = (values.expand(candidates, 1, -1) for values in (latent, start))
+            way = (torch.cat(parts, dim=1) for parts in zip(begin, (latents, predicted), strict=True))
+            spread: Tensor | None = self._block(*way)[1][:, 1:]
+        else:
+            spread = rollouts.spread()[:candidates] if self._disagrees else None
         return Outcomes(latents.numpy(), predicted.numpy(), None if spread is None else spread.numpy())
-
-    def _spread(self, rollouts: Rollouts, latents: Tensor) -> Tensor | None:
-        """(N, H), see `Outcomes.spread`; `latents` are those of the candidates, without what fills the batch up."""
-        if self._block_head is not None:
-            return self._block_head.place(latents)[1]
-        return rollouts.spread()[: len(latents)] if self._disagrees else None
 
     @torch.inference_mode()
     def step(self, image_latents: Array, proprio: Array, actions: Array) -> tuple[Array, Array]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ami_robot.perception.checkpoint import Checkpoint
+from ami_robot.perception.encoder import EncoderConfig
 from ami_robot.types import ACTION_DIM, PROPRIO_DIM
 from ami_robot.world_model.adaln_mlp import AdaLNMLPConfig
 from ami_robot.world_model.mlp import MLPConfig
@@ -146,6 +148,13 @@ class Predictor(nn.Module):
     def normalise_actions(self, actions: Tensor) -> Tensor:
         """(..., A), m -> units of their spread."""
         return (actions - self.action_mean) / self.action_std
+
+
+def load_predictor(checkpoint: Checkpoint) -> Predictor:
+    """Of a checkpoint. Raises CheckpointError when it has none, or one that does not fit its sizes."""
+    encoder: EncoderConfig = checkpoint.sizes("encoder", EncoderConfig)
+    sizes: PredictorConfig = checkpoint.sizes("predictor", PredictorConfig)
+    return checkpoint.fill(Predictor(sizes, encoder.latent_dim, encoder.tokens), "predictor")
 
 
 def _with_one(proprio: Tensor, action: Tensor) -> Tensor:

@@ -12,16 +12,17 @@ from torch import nn
 from ami_robot.cli.main import main
 from ami_robot.episodes.shards import content_sha256, read_manifest, write_manifest, write_shard
 from ami_robot.learning import probes
-from ami_robot.learning.diagnostics import error_split, opinion_of_head, opinion_of_networks, uncertainty
+from ami_robot.learning.diagnostics import error_split, opinion_of_block, opinion_of_networks, uncertainty
 from ami_robot.learning.latents import LatentEpisodes
 from ami_robot.learning.prediction import RANKED, prediction_report, top_1
 from ami_robot.learning.probes import fit_probes, linear_probe, positions, probe_report
-from ami_robot.learning.uncertainty import auroc, conformal_quantile, coverage
+from ami_robot.learning.uncertainty import auroc, auroc_interval, conformal_quantile, coverage
 from ami_robot.learning.windows import Windows
 from ami_robot.perception.checkpoint import load_checkpoint, save_checkpoint
 from ami_robot.perception.encoder import EncoderConfig, ImageEncoder
 from ami_robot.perception.view import CLOSE_VIEW
 from ami_robot.types import TOOL_POSITION
+from ami_robot.world_model.error_predictor import ImaginedBlock
 from ami_robot.world_model.predictor import Rollouts
 
 STEPS = 4
@@ -161,9 +162,9 @@ def test_a_head_that_says_how_far_off_it_is_ranks_errors_of_a_model_with_one_opi
         def place(self, latents):
             """Errs by what the block is high, and says so."""
             height_m = latents[..., 8] / SCALE + 0.3
-            return latents[..., 6:9] / SCALE + 0.1 * height_m[:, None], height_m
+            return latents[..., 6:9] / SCALE + 0.1 * height_m[..., None], height_m
 
-    report = uncertainty(Model(), opinion_of_head(Head()), world, STEPS, seed=0)
+    report = uncertainty(Model(), opinion_of_block(ImaginedBlock(Head(), None)), world, STEPS, seed=0)
     assert report["auroc"] == 1.0 and 0.1 < report["base_rate"] < 0.9
 
 
@@ -194,6 +195,15 @@ def test_intervals_cover_as_often_as_they_say_and_count_each_episode_once():
     assert report["of"] == report["calibrated_on"] == 1000
     low, high = report["interval_95"]
     assert low < 0.9 < high and high - low < 0.05
+    assert all(abs(held - share) < 0.06 for share, held in report["curve"].items())
+
+
+def test_the_interval_of_an_auroc_counts_episodes_and_not_their_windows():
+    rng = np.random.default_rng(2)
+    scores, positive = rng.normal(size=40), rng.random(40) < 0.4
+    once = auroc_interval(scores, positive, np.arange(40), seed=0)
+    often = auroc_interval(np.repeat(scores, 30), np.repeat(positive, 30), np.repeat(np.arange(40), 30), seed=0)
+    assert often == pytest.approx(once, abs=0.02) and once[0] < auroc(scores, positive) < once[1]
 
 
 def test_intervals_of_too_few_episodes_are_none_and_not_infinite():
