@@ -14,11 +14,8 @@ from ami_robot.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ros_ws" / "embedded" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BARE = [
-    [verb]
-    for verb in ("collect", "export", "pretrain", "backbone", "train", "train-policy", "diagnose", "goal", "demo")
-]
-BARE += [["eval"], ["calibrate"], ["ros"], ["pursue"]]
+BARE = [["collect"], ["export"], ["pretrain"], ["backbone"], ["train"], ["train-policy"], ["train-error-predictor"]]
+BARE += [["diagnose"], ["goal"], ["demo"], ["eval"], ["calibrate"], ["ros"], ["pursue"]]
 """Named on their own, as a verb, not to be typed like that."""
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
